@@ -1,0 +1,70 @@
+# Everything is built and run inside target/; see tools/.
+
+# PostgreSQL's major for demo and test: 15 where it is to be had.
+ifndef MAJOR
+MAJOR := $(shell tools/setup --default-major)
+endif
+MAJORS = $(sort $(MAJOR) 16 18)
+# The server that `make install` installs into.
+PG_CONFIG ?= pg_config
+
+help:
+	@echo 'make demo           build, start a throw-away cluster, load a help desk, show who sees what'
+	@echo 'make test           unit, regression and client tests on PostgreSQL $(MAJOR)'
+	@echo 'make test-all       the same on PostgreSQL $(MAJORS)'
+	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
+	@echo 'make lint           rustfmt, clippy, shellcheck'
+	@echo 'make unit           the tests of rules/, without a server'
+	@echo 'make regress        only the regression tests'
+	@echo 'make regress-accept take their output as the expected one'
+	@echo 'make client-tests   only the client tests'
+	@echo 'make clean          stop the demo, remove what was built (but cargo-pgrx)'
+	@echo 'MAJOR=16 and so on choose another PostgreSQL; PROPTEST_CASES=3000 tries more help desks.'
+
+demo: installed-$(MAJOR)
+	demo/run $(MAJOR)
+
+test: unit test-$(MAJOR)
+
+test-all: unit $(MAJORS:%=test-%)
+
+test-%: installed-%
+	tools/regress $*
+	tools/client-tests $*
+
+unit:
+	cargo test -p deskguard-rules
+
+regress: installed-$(MAJOR)
+	tools/regress $(MAJOR)
+
+regress-accept: installed-$(MAJOR)
+	tools/regress --accept $(MAJOR)
+
+client-tests: installed-$(MAJOR)
+	tools/client-tests $(MAJOR)
+
+# A server copy in target/pg with the extension, built again if its sources changed.
+installed-%:
+	tools/setup $*
+	tools/install $*
+
+install:
+	tools/setup
+	tools/install $(PG_CONFIG)
+
+lint:
+	tools/setup $(MAJOR)
+	tools/lint $(MAJOR)
+
+clean:
+	[ ! -e target/demo ] || tools/cluster stop target/demo
+	[ ! -L target/pg ] || rm -rf "$$(readlink target/pg)"
+	mkdir -p target
+	find target -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
+
+# The steps share target/ and the processors.
+.NOTPARALLEL:
+.PHONY: help demo test test-all unit regress regress-accept client-tests install lint clean
+# Pattern targets cannot be phony, but no such files exist.
+.SECONDARY:

@@ -1,0 +1,1216 @@
+//! A model of a help desk: the tables of the rules as plain collections, the user's own ticket
+//! table in many shapes, a strategy that makes random ones, and the SQL that loads one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::server::{APP, MAPPED, OWNER};
+use crate::{ident, literal};
+
+pub type Id = i64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Silo,
+    Open,
+}
+
+/// Ordered: full includes assign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Assign,
+    Full,
+}
+
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub id: Id,
+    pub active: bool,
+    pub db_role: Option<&'static str>,
+    pub category_access: Option<Access>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Department {
+    pub id: Id,
+    pub parent: Option<Id>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Permission {
+    pub name: String,
+    pub destructive: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub name: &'static str,
+    pub category_access: Access,
+    pub all_departments: bool,
+}
+
+pub const ALL_PERMISSIONS: &str = "All Permissions";
+pub const ALL_NON_DESTRUCTIVE: &str = "All Non-Destructive Permissions";
+
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub id: Id,
+    pub department: Option<Id>,
+    pub category: Option<Id>,
+    pub assignee: Option<Id>,
+    pub team: Option<Id>,
+}
+
+/// A help desk. Groups are known by their name; pairs are the rows of the join tables.
+#[derive(Clone, Debug)]
+pub struct HelpDesk {
+    pub default_category_access: Access,
+    pub agents: Vec<Agent>,
+    pub teams: Vec<Id>,
+    pub team_members: BTreeSet<(Id, Id)>,
+    /// Parents come before their children.
+    pub departments: Vec<Department>,
+    pub categories: Vec<Id>,
+    /// The starting catalog and the help desk's own.
+    pub permissions: Vec<Permission>,
+    /// Without the two built-in ones.
+    pub groups: Vec<Group>,
+    pub group_members: BTreeSet<(&'static str, Id)>,
+    pub group_permissions: BTreeSet<(&'static str, String)>,
+    pub agent_permissions: BTreeSet<(Id, String)>,
+    pub group_departments: BTreeMap<(&'static str, Id), Level>,
+    pub agent_departments: BTreeMap<(Id, Id), Level>,
+    pub group_categories: BTreeSet<(&'static str, Id)>,
+    pub agent_categories: BTreeSet<(Id, Id)>,
+    pub table: TicketTable,
+    pub tickets: Vec<Ticket>,
+    /// Rows of the follower table (ticket, agent); none if there is no such table.
+    pub followers: Vec<(Option<Id>, Option<Id>)>,
+}
+
+/// The ticket table's shape: columns that are None do not exist.
+#[derive(Clone, Debug)]
+pub struct TicketTable {
+    pub schema: &'static str,
+    pub name: &'static str,
+    pub id: Column,
+    pub department: Option<Column>,
+    pub category: Option<Column>,
+    pub assignee: Option<Column>,
+    pub team: Option<Column>,
+    pub follower: Option<FollowerTable>,
+    pub unassigned_value: Option<Id>,
+    pub partitioning: Partitioning,
+    pub indexed: bool,
+    /// Protected by its owner, an ordinary role, rather than by a superuser.
+    pub protected_by_owner: bool,
+    /// Functions are given the table rather than left to find the only one.
+    pub named_in_calls: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct FollowerTable {
+    pub name: &'static str,
+    pub ticket: Column,
+    pub agent: Column,
+    /// A foreign key to the ticket table, ON DELETE CASCADE.
+    pub references: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Int8,
+    Int4,
+    Int2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partitioning {
+    None,
+    /// Two partitions, one of them with its columns in another order.
+    ById,
+    /// A partition for NULL and small values, and a default one; moves change the partition.
+    ByDepartment,
+    ByCategory,
+}
+
+impl Kind {
+    fn sql(self) -> &'static str {
+        match self {
+            Kind::Int8 => "int8",
+            Kind::Int4 => "int4",
+            Kind::Int2 => "int2",
+        }
+    }
+
+    fn holds(self, value: Id) -> bool {
+        match self {
+            Kind::Int8 => true,
+            Kind::Int4 => i32::try_from(value).is_ok(),
+            Kind::Int2 => i16::try_from(value).is_ok(),
+        }
+    }
+}
+
+/// What to try on a help desk besides reading it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub desk: HelpDesk,
+    /// To be inserted; their ids are free.
+    pub new_tickets: Vec<Ticket>,
+    /// Existing tickets with one of their columns changed, of those that exist.
+    pub department_moves: Vec<Ticket>,
+    pub category_moves: Vec<Ticket>,
+    pub handovers: Vec<Ticket>,
+    /// Follower rows to be inserted.
+    pub follows: Vec<(Id, Id)>,
+    /// Unprotect the table when done, rather than drop it as it is.
+    pub unprotect: bool,
+}
+
+/// No ticket, agent, team, department or category has this id.
+pub const DANGLING: Id = 99;
+/// The first of the ids for new tickets.
+pub const NEW_TICKET: Id = 1001;
+
+/// The starting catalog as the rules list it.
+pub fn catalog() -> Vec<Permission> {
+    let mut names: Vec<String> = [
+        "ticket.use",
+        "ticket.create",
+        "ticket.mass_reply",
+        "ticket.unarchive",
+        "ticket.create_labels",
+        "ticket.view.unassigned",
+        "ticket.view.assigned",
+        "report.view",
+        "permission.audit",
+    ]
+    .map(String::from)
+    .to_vec();
+    for action in ["reply", "modify", "edit_messages", "delete"] {
+        for relation in ["own", "followed", "unassigned", "assigned"] {
+            names.push(format!("ticket.{action}.{relation}"));
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| Permission {
+            destructive: name.starts_with("ticket.edit_messages.")
+                || name.starts_with("ticket.delete."),
+            name,
+        })
+        .collect()
+}
+
+// ---- random help desks ----
+
+/// Which value a column gets: mostly an existing one, so that rules meet.
+#[derive(Clone, Debug)]
+enum Pick {
+    Null,
+    Existing(usize),
+    Dangling,
+    /// The configured unassigned value; an ordinary 0 where none is configured.
+    Unassigned,
+}
+
+impl Pick {
+    fn resolve(&self, ids: &[Id], unassigned: Id) -> Option<Id> {
+        match self {
+            Pick::Null => None,
+            Pick::Existing(_) if ids.is_empty() => None,
+            Pick::Existing(nth) => Some(ids[nth % ids.len()]),
+            Pick::Dangling => Some(DANGLING),
+            Pick::Unassigned => Some(unassigned),
+        }
+    }
+}
+
+fn pick(null: u32, existing: u32, dangling: u32, unassigned: u32) -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        null => Just(Pick::Null),
+        existing => (0..60usize).prop_map(Pick::Existing),
+        dangling => Just(Pick::Dangling),
+        unassigned => Just(Pick::Unassigned),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct TicketPicks {
+    department: Pick,
+    category: Pick,
+    assignee: Pick,
+    team: Pick,
+}
+
+fn ticket_picks() -> impl Strategy<Value = TicketPicks> {
+    (
+        pick(2, 9, 1, 0),
+        pick(2, 9, 1, 0),
+        pick(3, 5, 1, 2),
+        pick(7, 2, 1, 0),
+    )
+        .prop_map(|(department, category, assignee, team)| TicketPicks {
+            department,
+            category,
+            assignee,
+            team,
+        })
+}
+
+/// Sometimes few, mostly many.
+fn size(most: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![1 => 0..=1usize, 5 => most.div_ceil(2)..=most]
+}
+
+/// Most of so many; each can be left out when a failure is made smaller.
+fn mostly<T: Clone + std::fmt::Debug>(
+    most: usize,
+    item: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Vec<T>> {
+    vec(proptest::option::weighted(0.8, item), most)
+        .prop_map(|items| items.into_iter().flatten().collect())
+}
+
+/// Ids 1, 2, 3 … and sometimes a last one that a cast to int2 or int4 would turn into 1.
+fn ids(most: usize) -> impl Strategy<Value = Vec<Id>> {
+    (
+        size(most),
+        prop_oneof![6 => Just(0), 1 => Just(65_537), 1 => Just(4_294_967_297)],
+    )
+        .prop_map(|(count, wide)| {
+            let mut ids: Vec<Id> = (1..=count as Id).collect();
+            if let Some(last) = ids.last_mut()
+                && wide != 0
+            {
+                *last = wide;
+            }
+            ids
+        })
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    select(vec![Kind::Int8, Kind::Int4, Kind::Int2])
+}
+
+/// Names: schema, ticket table, its five columns, follower table, its two columns.
+type Names = [&'static str; 10];
+
+const NAMES: [Names; 3] = [
+    [
+        "helpdesk",
+        "ticket",
+        "id",
+        "department_id",
+        "category_id",
+        "assignee_id",
+        "team_id",
+        "ticket_follower",
+        "ticket_id",
+        "agent_id",
+    ],
+    [
+        "Help \"Desk\" 1",
+        "Tickets, \"open\"",
+        "Ticket No",
+        "Department's",
+        "CATEGORY",
+        "user",
+        "te\"am",
+        "order",
+        "Ticket",
+        "select",
+    ],
+    // As likely as any to clash with names inside of a function.
+    [
+        "public",
+        "ticket_table",
+        "ticket_id",
+        "department",
+        "category",
+        "assignee",
+        "team",
+        "followers",
+        "ticket_id",
+        "agent",
+    ],
+];
+
+fn ticket_table() -> impl Strategy<Value = TicketTable> {
+    let there = || weighted(0.85);
+    let columns = (there(), there(), there(), there()).prop_filter(
+        "a table needs one of these columns",
+        |(department, category, assignee, team)| *department || *category || *assignee || *team,
+    );
+    let follower = (there(), kind(), kind(), weighted(0.3));
+    let kinds = (kind(), kind(), kind(), kind(), kind());
+    let unassigned_value = prop_oneof![2 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(-1))];
+    let partitioning = prop_oneof![
+        4 => Just(Partitioning::None),
+        1 => Just(Partitioning::ById),
+        1 => Just(Partitioning::ByDepartment),
+        1 => Just(Partitioning::ByCategory),
+    ];
+    (
+        (columns, follower, kinds, unassigned_value, partitioning),
+        select(NAMES.to_vec()),
+        (any::<bool>(), any::<bool>(), any::<bool>()),
+    )
+        .prop_map(
+            |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
+                let (columns, follower, kinds, unassigned_value, partitioning) = shape;
+                let column = |there: bool, name, kind| there.then_some(Column { name, kind });
+                let (has_department, has_category, has_assignee, has_team) = columns;
+                let (has_follower, ticket, agent, references) = follower;
+                let partitioning = match partitioning {
+                    Partitioning::ByDepartment if !has_department => Partitioning::None,
+                    Partitioning::ByCategory if !has_category => Partitioning::None,
+                    possible => possible,
+                };
+                // A foreign key needs a unique id, which these partitions cannot have.
+                let unique_id = matches!(partitioning, Partitioning::None | Partitioning::ById);
+                TicketTable {
+                    schema: names[0],
+                    name: names[1],
+                    id: Column {
+                        name: names[2],
+                        kind: kinds.0,
+                    },
+                    department: column(has_department, names[3], kinds.1),
+                    category: column(has_category, names[4], kinds.2),
+                    assignee: column(has_assignee, names[5], kinds.3),
+                    team: column(has_team, names[6], kinds.4),
+                    follower: has_follower.then_some(FollowerTable {
+                        name: names[7],
+                        ticket: Column {
+                            name: names[8],
+                            kind: ticket,
+                        },
+                        agent: Column {
+                            name: names[9],
+                            kind: agent,
+                        },
+                        references: references && unique_id,
+                    }),
+                    unassigned_value: unassigned_value.filter(|_| has_assignee),
+                    partitioning,
+                    indexed,
+                    protected_by_owner,
+                    named_in_calls,
+                }
+            },
+        )
+}
+
+const GROUP_NAMES: [&str; 4] = [
+    "Trainees",
+    "Staff's \"A\" team",
+    "Führung",
+    "agent managers",
+];
+
+/// Everything that depends on nothing else; cut and resolved by `assemble`.
+#[derive(Clone, Debug)]
+struct Raw {
+    default_open: bool,
+    agent_ids: Vec<Id>,
+    odd_agent: Option<Id>,
+    agents: Vec<(bool, Option<Access>, Option<usize>)>,
+    team_ids: Vec<Id>,
+    team_members: Vec<bool>,
+    department_ids: Vec<Id>,
+    department_parents: Vec<Option<usize>>,
+    departments_descend: bool,
+    category_ids: Vec<Id>,
+    own_permissions: (bool, bool),
+    groups: Vec<(Access, bool)>,
+    group_members: Vec<bool>,
+    builtin_members: Vec<(bool, bool)>,
+    group_permissions: Vec<(bool, Vec<bool>)>,
+    agent_permissions: Vec<(bool, Vec<bool>)>,
+    group_departments: Vec<(usize, usize, Level)>,
+    agent_departments: Vec<(usize, usize, Level)>,
+    group_categories: Vec<(usize, usize)>,
+    agent_categories: Vec<(usize, usize)>,
+    table: TicketTable,
+    tickets: Vec<TicketPicks>,
+    wide_ticket_id: bool,
+    followers: Vec<(Pick, Pick)>,
+    new_tickets: Vec<TicketPicks>,
+    moves: Vec<(usize, TicketPicks)>,
+    follows: Vec<(Pick, Pick)>,
+    unprotect: bool,
+}
+
+const MOST_AGENTS: usize = 5;
+const MOST_PERMISSIONS: usize = 27;
+
+/// A random help desk and what to try on it.
+pub fn cases() -> impl Strategy<Value = Case> {
+    let access = || select(vec![Access::Silo, Access::Open]);
+    let level = || select(vec![Level::Assign, Level::Full]);
+    let nth = || 0..60usize;
+    let holds = |share| (weighted(0.8), vec(weighted(share), MOST_PERMISSIONS));
+    let principals = (
+        any::<bool>(),
+        ids(MOST_AGENTS),
+        proptest::option::weighted(0.15, select(vec![0, -1])),
+        vec(
+            (
+                weighted(0.88),
+                proptest::option::weighted(0.5, access()),
+                proptest::option::weighted(0.3, 0..MAPPED.len()),
+            ),
+            MOST_AGENTS,
+        ),
+        ids(3),
+        vec(weighted(0.35), MOST_AGENTS * 3),
+    );
+    let labels = (
+        ids(6),
+        vec(proptest::option::weighted(0.65, nth()), 6),
+        any::<bool>(),
+        ids(4),
+        (any::<bool>(), any::<bool>()),
+    );
+    let groups = (
+        vec((access(), weighted(0.15)), 0..=GROUP_NAMES.len()),
+        vec(weighted(0.4), MOST_AGENTS * GROUP_NAMES.len()),
+        vec((weighted(0.06), weighted(0.06)), MOST_AGENTS),
+    );
+    let grants = (
+        vec(holds(0.4), GROUP_NAMES.len()),
+        vec(holds(0.25), MOST_AGENTS),
+        vec((nth(), nth(), level()), 0..6),
+        vec((nth(), nth(), level()), 0..8),
+        vec((nth(), nth()), 0..5),
+        vec((nth(), nth()), 0..8),
+    );
+    let tickets = (
+        ticket_table(),
+        mostly(12, ticket_picks()),
+        weighted(0.3),
+        mostly(8, (pick(1, 9, 1, 0), pick(1, 9, 1, 0))),
+    );
+    let probes = (
+        vec(ticket_picks(), 2..=4),
+        vec((nth(), ticket_picks()), 2..=5),
+        vec((pick(0, 9, 1, 0), pick(0, 9, 1, 0)), 2..=5),
+        any::<bool>(),
+    );
+    (principals, labels, groups, grants, tickets, probes).prop_map(
+        |(principals, labels, groups, grants, tickets, probes)| {
+            assemble(Raw {
+                default_open: principals.0,
+                agent_ids: principals.1,
+                odd_agent: principals.2,
+                agents: principals.3,
+                team_ids: principals.4,
+                team_members: principals.5,
+                department_ids: labels.0,
+                department_parents: labels.1,
+                departments_descend: labels.2,
+                category_ids: labels.3,
+                own_permissions: labels.4,
+                groups: groups.0,
+                group_members: groups.1,
+                builtin_members: groups.2,
+                group_permissions: grants.0,
+                agent_permissions: grants.1,
+                group_departments: grants.2,
+                agent_departments: grants.3,
+                group_categories: grants.4,
+                agent_categories: grants.5,
+                table: tickets.0,
+                tickets: tickets.1,
+                wide_ticket_id: tickets.2,
+                followers: tickets.3,
+                new_tickets: probes.0,
+                moves: probes.1,
+                follows: probes.2,
+                unprotect: probes.3,
+            })
+        },
+    )
+}
+
+fn assemble(raw: Raw) -> Case {
+    let table = raw.table;
+    let mut agent_ids = raw.agent_ids;
+    if let (Some(first), Some(odd)) = (agent_ids.first_mut(), raw.odd_agent) {
+        *first = odd;
+    }
+    let mut roles_left: Vec<Option<&'static str>> = MAPPED.map(Some).to_vec();
+    let agents: Vec<Agent> = agent_ids
+        .iter()
+        .zip(raw.agents)
+        .map(|(&id, (active, category_access, role))| Agent {
+            id,
+            active,
+            db_role: role.and_then(|nth| roles_left[nth].take()),
+            category_access,
+        })
+        .collect();
+
+    let team_pairs = raw.team_ids.iter().flat_map(|team| {
+        let agents = agent_ids.iter();
+        agents.map(move |agent| (*team, *agent))
+    });
+    let team_members = chosen(team_pairs, &raw.team_members);
+
+    let mut department_ids = raw.department_ids;
+    if raw.departments_descend {
+        department_ids.reverse();
+    }
+    let departments: Vec<Department> = department_ids
+        .iter()
+        .zip(raw.department_parents)
+        .enumerate()
+        .map(|(index, (&id, parent))| Department {
+            id,
+            parent: parent
+                .filter(|_| index > 0)
+                .map(|nth| department_ids[nth % index]),
+        })
+        .collect();
+
+    let mut permissions = catalog();
+    let own = [("people.edit", false), ("help_center.remove", true)];
+    for ((name, destructive), exists) in own
+        .into_iter()
+        .zip([raw.own_permissions.0, raw.own_permissions.1])
+    {
+        if exists {
+            permissions.push(Permission {
+                name: name.into(),
+                destructive,
+            });
+        }
+    }
+
+    let groups: Vec<Group> = GROUP_NAMES
+        .into_iter()
+        .zip(raw.groups)
+        .map(|(name, (category_access, all_departments))| Group {
+            name,
+            category_access,
+            all_departments,
+        })
+        .collect();
+    let group_names: Vec<&'static str> = groups.iter().map(|group| group.name).collect();
+    let group_pairs = group_names.iter().flat_map(|group| {
+        let agents = agent_ids.iter();
+        agents.map(move |agent| (*group, *agent))
+    });
+    let mut group_members = chosen(group_pairs, &raw.group_members);
+    for (&agent, (all, non_destructive)) in agent_ids.iter().zip(raw.builtin_members) {
+        if all {
+            group_members.insert((ALL_PERMISSIONS, agent));
+        }
+        if non_destructive {
+            group_members.insert((ALL_NON_DESTRUCTIVE, agent));
+        }
+    }
+
+    let pairs = |holders: usize, things: &[Id], picks: Vec<(usize, usize)>| -> Vec<(usize, Id)> {
+        if holders == 0 || things.is_empty() {
+            return Vec::new();
+        }
+        let resolve = |(holder, thing)| (holder % holders, things[thing % things.len()]);
+        picks.into_iter().map(resolve).collect()
+    };
+    let leveled =
+        |holders: usize, picks: Vec<(usize, usize, Level)>| -> Vec<((usize, Id), Level)> {
+            let levels: Vec<Level> = picks.iter().map(|(_, _, level)| *level).collect();
+            let unleveled = picks.into_iter().map(|(holder, thing, _)| (holder, thing));
+            let pairs = pairs(holders, &department_ids, unleveled.collect());
+            pairs.into_iter().zip(levels).collect()
+        };
+    let group_departments = leveled(groups.len(), raw.group_departments)
+        .into_iter()
+        .map(|((group, department), level)| ((group_names[group], department), level))
+        .collect();
+    let agent_departments = leveled(agents.len(), raw.agent_departments)
+        .into_iter()
+        .map(|((agent, department), level)| ((agent_ids[agent], department), level))
+        .collect();
+    let group_categories = pairs(groups.len(), &raw.category_ids, raw.group_categories)
+        .into_iter()
+        .map(|(group, category)| (group_names[group], category))
+        .collect();
+    let agent_categories = pairs(agents.len(), &raw.category_ids, raw.agent_categories)
+        .into_iter()
+        .map(|(agent, category)| (agent_ids[agent], category))
+        .collect();
+
+    let ticket = |id: Id, picks: &TicketPicks| Ticket {
+        id,
+        department: cell(&table.department, &picks.department, &department_ids, 0),
+        category: cell(&table.category, &picks.category, &raw.category_ids, 0),
+        assignee: cell(
+            &table.assignee,
+            &picks.assignee,
+            &agent_ids,
+            table.unassigned_value.unwrap_or(0),
+        ),
+        team: cell(&table.team, &picks.team, &raw.team_ids, 0),
+    };
+    let mut tickets: Vec<Ticket> = (1..)
+        .zip(&raw.tickets)
+        .map(|(id, p)| ticket(id, p))
+        .collect();
+    if let (true, Some(last)) = (raw.wide_ticket_id, tickets.last_mut()) {
+        last.id = match table.id.kind {
+            Kind::Int8 => 4_294_967_297,
+            Kind::Int4 => 65_537,
+            Kind::Int2 => last.id,
+        };
+    }
+    let ticket_ids: Vec<Id> = tickets.iter().map(|ticket| ticket.id).collect();
+    let new_tickets = (NEW_TICKET..)
+        .zip(&raw.new_tickets)
+        .map(|(id, picks)| ticket(id, picks))
+        .collect();
+
+    let follower = |(on, by): &(Pick, Pick)| -> Option<(Option<Id>, Option<Id>)> {
+        let columns = table.follower.as_ref()?;
+        let on = match on {
+            // Of a ticket that may be made later.
+            Pick::Dangling if columns.references => None,
+            Pick::Dangling => Some(NEW_TICKET),
+            other => other.resolve(&ticket_ids, 0),
+        };
+        Some((
+            on.filter(|&id| columns.ticket.kind.holds(id)),
+            by.resolve(&agent_ids, 0)
+                .filter(|&id| columns.agent.kind.holds(id)),
+        ))
+    };
+    let followers = raw.followers.iter().filter_map(follower).collect();
+    let follows = raw
+        .follows
+        .iter()
+        .filter_map(follower)
+        .filter_map(|(on, by)| on.zip(by))
+        .collect();
+
+    let moved = |change: fn(&mut Ticket, Ticket)| -> Vec<Ticket> {
+        let move_one = |(nth, picks): &(usize, TicketPicks)| {
+            let mut old = tickets.get(nth % tickets.len().max(1))?.clone();
+            let new = ticket(old.id, picks);
+            change(&mut old, new);
+            Some(old)
+        };
+        raw.moves.iter().filter_map(move_one).collect()
+    };
+    let department_moves = moved(|ticket, new| ticket.department = new.department);
+    let category_moves = moved(|ticket, new| ticket.category = new.category);
+    let handovers = moved(|ticket, new| {
+        ticket.assignee = new.assignee;
+        ticket.team = new.team;
+    });
+
+    Case {
+        new_tickets,
+        department_moves: if table.department.is_some() {
+            department_moves
+        } else {
+            Vec::new()
+        },
+        category_moves: if table.category.is_some() {
+            category_moves
+        } else {
+            Vec::new()
+        },
+        handovers: if table.assignee.is_some() || table.team.is_some() {
+            handovers
+        } else {
+            Vec::new()
+        },
+        follows,
+        unprotect: raw.unprotect,
+        desk: HelpDesk {
+            default_category_access: if raw.default_open {
+                Access::Open
+            } else {
+                Access::Silo
+            },
+            group_permissions: held(&group_names, &raw.group_permissions, &permissions),
+            agent_permissions: held(&agent_ids, &raw.agent_permissions, &permissions),
+            agents,
+            teams: raw.team_ids,
+            team_members,
+            departments,
+            categories: raw.category_ids,
+            permissions,
+            groups,
+            group_members,
+            group_departments,
+            agent_departments,
+            group_categories,
+            agent_categories,
+            table,
+            tickets,
+            followers,
+        },
+    }
+}
+
+/// A value for a column: NULL where the column is missing or its type cannot hold the value.
+fn cell(column: &Option<Column>, pick: &Pick, ids: &[Id], unassigned: Id) -> Option<Id> {
+    let column = column.as_ref()?;
+    pick.resolve(ids, unassigned)
+        .filter(|&value| column.kind.holds(value))
+}
+
+fn chosen<T: Ord>(pairs: impl Iterator<Item = T>, picks: &[bool]) -> BTreeSet<T> {
+    let picked = pairs.zip(picks).filter(|(_, picked)| **picked);
+    picked.map(|(pair, _)| pair).collect()
+}
+
+fn held<T: Ord + Copy>(
+    holders: &[T],
+    picks: &[(bool, Vec<bool>)],
+    permissions: &[Permission],
+) -> BTreeSet<(T, String)> {
+    let mut held = BTreeSet::new();
+    for (&holder, (uses, picks)) in holders.iter().zip(picks) {
+        for (permission, picked) in permissions.iter().zip(picks) {
+            let has = if permission.name == "ticket.use" {
+                *uses
+            } else {
+                *picked
+            };
+            if has {
+                held.insert((holder, permission.name.clone()));
+            }
+        }
+    }
+    held
+}
+
+// ---- SQL ----
+
+impl Access {
+    fn sql(self) -> &'static str {
+        match self {
+            Access::Silo => "silo",
+            Access::Open => "open",
+        }
+    }
+}
+
+impl Level {
+    fn sql(self) -> &'static str {
+        match self {
+            Level::Assign => "assign",
+            Level::Full => "full",
+        }
+    }
+}
+
+fn nullable(value: Option<impl ToString>) -> String {
+    value.map_or("NULL".into(), |value| value.to_string())
+}
+
+/// `INSERT` with many rows, or nothing where there are none.
+fn insert(into: &str, rows: Vec<String>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("INSERT INTO {into} VALUES ({});\n", rows.join("), ("))
+}
+
+/// The id of a group, known by its name.
+fn group_id(name: &str) -> String {
+    let name = literal(name);
+    format!("(SELECT id FROM deskguard.permission_group WHERE name = {name})")
+}
+
+impl TicketTable {
+    /// The table's name as SQL has it.
+    pub fn sql(&self) -> String {
+        format!("{}.{}", ident(self.schema), ident(self.name))
+    }
+
+    pub fn follower_sql(&self) -> Option<String> {
+        let follower = self.follower.as_ref()?;
+        Some(format!("{}.{}", ident(self.schema), ident(follower.name)))
+    }
+
+    /// The argument `ticket_table` in calls of functions.
+    pub fn argument(&self) -> String {
+        if self.named_in_calls {
+            format!("{}::regclass", literal(&self.sql()))
+        } else {
+            "NULL::regclass".into()
+        }
+    }
+
+    /// Partitions that hold rows, as SQL has them.
+    pub fn partitions(&self) -> Vec<String> {
+        if self.partitioning == Partitioning::None {
+            return Vec::new();
+        }
+        (1..=2)
+            .map(|number| format!("{}.{}", ident(self.schema), self.partition(number)))
+            .collect()
+    }
+
+    fn partition(&self, number: usize) -> String {
+        ident(&format!("{} part {number}", self.name))
+    }
+
+    fn tables(&self) -> Vec<String> {
+        let mut tables = vec![self.sql()];
+        tables.extend(self.partitions());
+        tables.extend(self.follower_sql());
+        tables
+    }
+
+    /// Its columns with the values of a ticket, in one order.
+    fn values(&self, ticket: &Ticket) -> Vec<(&Column, Option<Id>)> {
+        [
+            (Some(&self.id), Some(ticket.id)),
+            (self.department.as_ref(), ticket.department),
+            (self.category.as_ref(), ticket.category),
+            (self.assignee.as_ref(), ticket.assignee),
+            (self.team.as_ref(), ticket.team),
+        ]
+        .into_iter()
+        .filter_map(|(column, value)| Some((column?, value)))
+        .collect()
+    }
+
+    fn columns(&self) -> Vec<&Column> {
+        let columns = [
+            Some(&self.id),
+            self.department.as_ref(),
+            self.category.as_ref(),
+            self.assignee.as_ref(),
+            self.team.as_ref(),
+        ];
+        columns.into_iter().flatten().collect()
+    }
+
+    /// `INSERT` of one new ticket.
+    pub fn insert_sql(&self, ticket: &Ticket) -> String {
+        let values = self.values(ticket);
+        let columns: Vec<String> = values
+            .iter()
+            .map(|(column, _)| ident(column.name))
+            .collect();
+        let values: Vec<String> = values.iter().map(|(_, value)| nullable(*value)).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            self.sql(),
+            columns.join(", "),
+            values.join(", ")
+        )
+    }
+
+    /// The list of `UPDATE … SET` that gives these columns the ticket's values.
+    pub fn set_sql(&self, columns: &[&Option<Column>], ticket: &Ticket) -> String {
+        let wanted: Vec<&str> = columns
+            .iter()
+            .filter_map(|column| Some(column.as_ref()?.name))
+            .collect();
+        let set = self.values(ticket).into_iter();
+        set.filter(|(column, _)| wanted.contains(&column.name))
+            .map(|(column, value)| format!("{} = {}", ident(column.name), nullable(value)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn create_sql(&self) -> String {
+        let mut sql = format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema));
+        let define = |columns: &mut dyn Iterator<Item = &&Column>| -> String {
+            let define = |column: &&Column| {
+                let not_null = if column.name == self.id.name {
+                    " NOT NULL"
+                } else {
+                    ""
+                };
+                format!("{} {}{not_null}", ident(column.name), column.kind.sql())
+            };
+            columns.map(define).collect::<Vec<_>>().join(", ")
+        };
+        let columns = self.columns();
+        let forward = define(&mut columns.iter());
+        let backward = define(&mut columns.iter().rev());
+        let table = self.sql();
+        let id = ident(self.id.name);
+        let key = match self.partitioning {
+            Partitioning::ByDepartment => self.department.as_ref().map(|c| ("LIST", c.name)),
+            Partitioning::ByCategory => self.category.as_ref().map(|c| ("LIST", c.name)),
+            Partitioning::ById => Some(("HASH", self.id.name)),
+            Partitioning::None => None,
+        };
+        // A dropped column makes column numbers of a table and its partitions differ.
+        match key {
+            None => {
+                let _ = writeln!(
+                    sql,
+                    "CREATE TABLE {table} (gone text, {forward}, subject text, PRIMARY KEY ({id}));\n\
+                     ALTER TABLE {table} DROP COLUMN gone;"
+                );
+            }
+            Some((strategy, column)) => {
+                let unique = if strategy == "HASH" {
+                    format!(", PRIMARY KEY ({id})")
+                } else {
+                    String::new()
+                };
+                let bounds = if strategy == "HASH" {
+                    [
+                        "FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+                        "FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+                    ]
+                } else {
+                    ["FOR VALUES IN (NULL, 1, 2)", "DEFAULT"]
+                };
+                let key = ident(column);
+                let partitions = self.partitions();
+                let (first, second) = (&partitions[0], &partitions[1]);
+                let (first_bound, second_bound) = (bounds[0], bounds[1]);
+                let _ = writeln!(
+                    sql,
+                    "CREATE TABLE {table} ({forward}, subject text{unique}) \
+                     PARTITION BY {strategy} ({key});\n\
+                     CREATE TABLE {first} PARTITION OF {table} {first_bound};\n\
+                     CREATE TABLE {second} (gone int, subject text, {backward}{unique});\n\
+                     ALTER TABLE {second} DROP COLUMN gone;\n\
+                     ALTER TABLE {table} ATTACH PARTITION {second} {second_bound};"
+                );
+            }
+        }
+        if let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) {
+            let references = if follower.references {
+                format!(" REFERENCES {table} ON DELETE CASCADE")
+            } else {
+                String::new()
+            };
+            let (ticket, agent) = (ident(follower.ticket.name), ident(follower.agent.name));
+            let _ = writeln!(
+                sql,
+                "CREATE TABLE {name} ({ticket} {}{references}, {agent} {});",
+                follower.ticket.kind.sql(),
+                follower.agent.kind.sql(),
+            );
+            if self.indexed {
+                let _ = writeln!(
+                    sql,
+                    "CREATE INDEX ON {name} ({ticket}, {agent}); CREATE INDEX ON {name} ({agent});"
+                );
+            }
+        }
+        if self.indexed {
+            for column in self.columns() {
+                let _ = writeln!(sql, "CREATE INDEX ON {table} ({});", ident(column.name));
+            }
+        }
+        let app = [APP].into_iter().chain(MAPPED).map(ident);
+        let app = app.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            sql,
+            "GRANT USAGE ON SCHEMA {} TO PUBLIC;",
+            ident(self.schema)
+        );
+        for table in self.tables() {
+            let _ = writeln!(
+                sql,
+                "ALTER TABLE {table} OWNER TO {OWNER};\n\
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app};"
+            );
+        }
+        sql
+    }
+
+    pub fn protect_sql(&self) -> String {
+        let mut arguments = vec![
+            format!("ticket_table => {}", literal(&self.sql())),
+            format!("id_column => {}", literal(self.id.name)),
+        ];
+        for (argument, column) in [
+            ("department_column", &self.department),
+            ("category_column", &self.category),
+            ("assignee_column", &self.assignee),
+            ("team_column", &self.team),
+        ] {
+            if let Some(column) = column {
+                arguments.push(format!("{argument} => {}", literal(column.name)));
+            }
+        }
+        if let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) {
+            arguments.push(format!("follower_table => {}", literal(&name)));
+            arguments.push(format!(
+                "follower_ticket_column => {}",
+                literal(follower.ticket.name)
+            ));
+            arguments.push(format!(
+                "follower_agent_column => {}",
+                literal(follower.agent.name)
+            ));
+        }
+        if let Some(value) = self.unassigned_value {
+            arguments.push(format!("unassigned_value => {value}"));
+        }
+        format!(
+            "SELECT deskguard.protect_tickets({});\n",
+            arguments.join(", ")
+        )
+    }
+
+    pub fn unprotect_sql(&self) -> String {
+        format!("SELECT deskguard.unprotect({});\n", literal(&self.sql()))
+    }
+
+    pub fn drop_sql(&self) -> String {
+        let follower = self.follower_sql();
+        let follower = follower.map_or(String::new(), |name| format!("DROP TABLE {name};\n"));
+        format!("{follower}DROP TABLE {};\n", self.sql())
+    }
+}
+
+impl HelpDesk {
+    /// Creates the user's tables and all rows; a superuser runs it. Nothing is protected yet.
+    pub fn load_sql(&self) -> String {
+        let mut sql = self.table.create_sql();
+        sql += &insert(
+            "deskguard.agent (id, name, active, db_role, category_access)",
+            rows(&self.agents, |agent| {
+                format!(
+                    "{0}, 'Agent {0}', {1}, {2}, {3}",
+                    agent.id,
+                    agent.active,
+                    nullable(agent.db_role.map(literal)),
+                    nullable(agent.category_access.map(|access| literal(access.sql()))),
+                )
+            }),
+        );
+        sql += &insert(
+            "deskguard.team (id, name)",
+            rows(&self.teams, |id| format!("{id}, 'Team {id}'")),
+        );
+        sql += &insert(
+            "deskguard.team_member (team_id, agent_id)",
+            rows(&self.team_members, |(team, agent)| {
+                format!("{team}, {agent}")
+            }),
+        );
+        sql += &insert(
+            "deskguard.department (id, name, parent_id)",
+            rows(&self.departments, |department| {
+                let parent = nullable(department.parent);
+                format!("{0}, 'Department {0}', {parent}", department.id)
+            }),
+        );
+        sql += &insert(
+            "deskguard.category (id, name)",
+            rows(&self.categories, |id| format!("{id}, 'Category {id}'")),
+        );
+        sql += &insert(
+            "deskguard.permission (name, description, destructive)",
+            rows(&self.permissions[catalog().len()..], |permission| {
+                let name = literal(&permission.name);
+                format!("{name}, 'one of the user', {}", permission.destructive)
+            }),
+        );
+        sql += &insert(
+            "deskguard.permission_group (name, category_access, department_access)",
+            rows(&self.groups, |group| {
+                let departments = if group.all_departments {
+                    "all"
+                } else {
+                    "granted"
+                };
+                format!(
+                    "{}, '{}', '{departments}'",
+                    literal(group.name),
+                    group.category_access.sql()
+                )
+            }),
+        );
+        sql += &insert(
+            "deskguard.group_member (group_id, agent_id)",
+            rows(&self.group_members, |(group, agent)| {
+                format!("{}, {agent}", group_id(group))
+            }),
+        );
+        sql += &insert(
+            "deskguard.group_permission (group_id, permission)",
+            rows(&self.group_permissions, |(group, permission)| {
+                format!("{}, {}", group_id(group), literal(permission))
+            }),
+        );
+        sql += &insert(
+            "deskguard.agent_permission (agent_id, permission)",
+            rows(&self.agent_permissions, |(agent, permission)| {
+                format!("{agent}, {}", literal(permission))
+            }),
+        );
+        sql += &insert(
+            "deskguard.group_department (group_id, department_id, level)",
+            rows(&self.group_departments, |((group, department), level)| {
+                format!("{}, {department}, '{}'", group_id(group), level.sql())
+            }),
+        );
+        sql += &insert(
+            "deskguard.agent_department (agent_id, department_id, level)",
+            rows(&self.agent_departments, |((agent, department), level)| {
+                format!("{agent}, {department}, '{}'", level.sql())
+            }),
+        );
+        sql += &insert(
+            "deskguard.group_category (group_id, category_id)",
+            rows(&self.group_categories, |(group, category)| {
+                format!("{}, {category}", group_id(group))
+            }),
+        );
+        sql += &insert(
+            "deskguard.agent_category (agent_id, category_id)",
+            rows(&self.agent_categories, |(agent, category)| {
+                format!("{agent}, {category}")
+            }),
+        );
+        for ticket in &self.tickets {
+            sql += &(self.table.insert_sql(ticket) + ";\n");
+        }
+        if let Some(name) = self.table.follower_sql() {
+            sql += &insert(
+                &name,
+                rows(&self.followers, |(ticket, agent)| {
+                    format!("{}, {}", nullable(*ticket), nullable(*agent))
+                }),
+            );
+        }
+        sql
+    }
+
+    /// Takes out all rows of a help desk and leaves what belongs to the extension.
+    pub fn clean_sql() -> &'static str {
+        "DELETE FROM deskguard.agent;\n\
+         DELETE FROM deskguard.team;\n\
+         UPDATE deskguard.department SET parent_id = NULL;\n\
+         DELETE FROM deskguard.department;\n\
+         DELETE FROM deskguard.category;\n\
+         DELETE FROM deskguard.permission_group WHERE NOT builtin;\n\
+         DELETE FROM deskguard.permission WHERE NOT builtin;\n"
+    }
+}
+
+fn rows<T>(items: impl IntoIterator<Item = T>, row: impl FnMut(T) -> String) -> Vec<String> {
+    items.into_iter().map(row).collect()
+}

@@ -1,0 +1,19 @@
+//! Client-side tests of deskguard, run against a real server as ordinary roles.
+//!
+//! The oracle (`oracle`) is written from the rules alone and works on the model of a
+//! help desk (`help_desk`), so that it can disagree with the extension.
+
+pub mod help_desk;
+pub mod oracle;
+pub mod server;
+
+/// A quoted SQL identifier, whatever the name holds.
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A quoted SQL string; the names of these tests hold no backslash.
+pub fn literal(text: &str) -> String {
+    assert!(!text.contains('\\'));
+    format!("'{}'", text.replace('\'', "''"))
+}

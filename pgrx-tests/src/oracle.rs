@@ -1,0 +1,654 @@
+//! The rules, computed from the model alone. Each function is one line of the rules, in
+//! their words; it walks the tables again for each question, since only clarity counts here.
+
+use std::collections::BTreeSet;
+
+use crate::help_desk::{
+    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, HelpDesk, Id, Level, Ticket,
+};
+
+pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    Own,
+    Followed,
+    Unassigned,
+    Assigned,
+}
+
+pub const RELATIONS: [Relation; 4] = [
+    Relation::Own,
+    Relation::Followed,
+    Relation::Unassigned,
+    Relation::Assigned,
+];
+
+impl Relation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Relation::Own => "own",
+            Relation::Followed => "followed",
+            Relation::Unassigned => "unassigned",
+            Relation::Assigned => "assigned",
+        }
+    }
+}
+
+/// Who gave something: a group, or the agent's own row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Granter {
+    Group(String),
+    Agent(Id),
+}
+
+/// The rule that refuses a view, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    NoIdentity,
+    UnknownAgent,
+    InactiveAgent,
+    MayNotUse,
+    Silo,
+    /// The kind of ticket may not be viewed at all.
+    Kind,
+    Department,
+}
+
+impl HelpDesk {
+    /// The agent, if it exists and is active; everybody else may do nothing.
+    fn active(&self, a: Id) -> Option<&Agent> {
+        self.agents
+            .iter()
+            .find(|agent| agent.id == a && agent.active)
+    }
+
+    pub fn groups_of(&self, a: Id) -> Vec<&str> {
+        self.group_members
+            .iter()
+            .filter(|(_, agent)| *agent == a)
+            .map(|(group, _)| *group)
+            .collect()
+    }
+
+    fn group_has(&self, group: &str, permission: &str) -> bool {
+        let destructive = || {
+            let catalog = self.permissions.iter();
+            catalog
+                .clone()
+                .any(|p| p.name == permission && p.destructive)
+        };
+        match group {
+            ALL_PERMISSIONS => true,
+            ALL_NON_DESTRUCTIVE => !destructive(),
+            _ => self
+                .group_permissions
+                .iter()
+                .any(|(g, p)| *g == group && p == permission),
+        }
+    }
+
+    fn group_is_open(&self, group: &str) -> bool {
+        match group {
+            ALL_PERMISSIONS | ALL_NON_DESTRUCTIVE => true,
+            _ => self
+                .groups
+                .iter()
+                .any(|g| g.name == group && g.category_access == Access::Open),
+        }
+    }
+
+    fn group_has_all_departments(&self, group: &str) -> bool {
+        match group {
+            ALL_PERMISSIONS | ALL_NON_DESTRUCTIVE => true,
+            _ => self
+                .groups
+                .iter()
+                .any(|g| g.name == group && g.all_departments),
+        }
+    }
+
+    // ---- has ----
+
+    pub fn has(&self, a: Id, permission: &str) -> bool {
+        !self.permission_granters(a, permission).is_empty()
+    }
+
+    pub fn permission_granters(&self, a: Id, permission: &str) -> BTreeSet<Granter> {
+        if self.active(a).is_none() {
+            return BTreeSet::new();
+        }
+        let mut granters = BTreeSet::new();
+        if self.agent_permissions.contains(&(a, permission.into())) {
+            granters.insert(Granter::Agent(a));
+        }
+        for group in self.groups_of(a) {
+            if self.group_has(group, permission) {
+                granters.insert(Granter::Group(group.into()));
+            }
+        }
+        granters
+    }
+
+    /// (permission, granted_by, locked), sorted.
+    pub fn effective_permissions(&self, a: Id) -> Vec<(String, String, bool)> {
+        let mut rows = Vec::new();
+        for permission in &self.permissions {
+            for granter in self.permission_granters(a, &permission.name) {
+                let (granted_by, locked) = match granter {
+                    Granter::Group(name) => (name, true),
+                    Granter::Agent(_) => ("agent".into(), false),
+                };
+                rows.push((permission.name.clone(), granted_by, locked));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    // ---- open, silo_ok ----
+
+    pub fn open(&self, a: Id) -> bool {
+        let Some(agent) = self.active(a) else {
+            return false;
+        };
+        let groups = self.groups_of(a);
+        match agent.category_access {
+            Some(access) => access == Access::Open,
+            None if groups.is_empty() => self.default_category_access == Access::Open,
+            None => groups.iter().any(|group| self.group_is_open(group)),
+        }
+    }
+
+    pub fn category_granters(&self, a: Id, category: Id) -> BTreeSet<Granter> {
+        let mut granters = BTreeSet::new();
+        if self.agent_categories.contains(&(a, category)) {
+            granters.insert(Granter::Agent(a));
+        }
+        for group in self.groups_of(a) {
+            let granted = |(g, c): &(&str, Id)| *g == group && *c == category;
+            if self.group_categories.iter().any(granted) {
+                granters.insert(Granter::Group(group.into()));
+            }
+        }
+        granters
+    }
+
+    pub fn silo_ok(&self, a: Id, t: &Ticket) -> bool {
+        if self.active(a).is_none() {
+            return false;
+        }
+        if self.table.category.is_none() {
+            return true;
+        }
+        let granted = |category| !self.category_granters(a, category).is_empty();
+        self.open(a) || t.category.is_some_and(granted)
+    }
+
+    // ---- dept ----
+
+    pub fn all_departments(&self, a: Id) -> bool {
+        let groups = self.groups_of(a);
+        groups
+            .iter()
+            .any(|group| self.group_has_all_departments(group))
+    }
+
+    /// The department and its ancestors, itself first; none for one that does not exist.
+    pub fn ancestry(&self, department: Id) -> Vec<Id> {
+        let mut line = Vec::new();
+        let mut next = Some(department);
+        while let Some(id) = next {
+            let Some(found) = self.departments.iter().find(|d| d.id == id) else {
+                break;
+            };
+            line.push(id);
+            next = found.parent;
+        }
+        line
+    }
+
+    /// Who grants the department at this level or higher, and through which department.
+    pub fn department_granters(
+        &self,
+        a: Id,
+        department: Id,
+        level: Level,
+    ) -> BTreeSet<(Granter, Id)> {
+        let mut granters = BTreeSet::new();
+        for through in self.ancestry(department) {
+            if self
+                .agent_departments
+                .get(&(a, through))
+                .is_some_and(|granted| *granted >= level)
+            {
+                granters.insert((Granter::Agent(a), through));
+            }
+            for group in self.groups_of(a) {
+                let granted = |((g, d), l): (&(&str, Id), &Level)| {
+                    *g == group && *d == through && *l >= level
+                };
+                if self.group_departments.iter().any(granted) {
+                    granters.insert((Granter::Group(group.into()), through));
+                }
+            }
+        }
+        granters
+    }
+
+    pub fn dept(&self, a: Id, t: &Ticket, level: Level) -> bool {
+        if self.active(a).is_none() {
+            return false;
+        }
+        if self.table.department.is_none() {
+            return true;
+        }
+        let granted = |department| !self.department_granters(a, department, level).is_empty();
+        self.all_departments(a) || t.department.is_some_and(granted)
+    }
+
+    // ---- relations ----
+
+    /// The ticket's assignee; the configured unassigned value is none.
+    fn assignee(&self, t: &Ticket) -> Option<Id> {
+        self.table.assignee.as_ref()?;
+        t.assignee
+            .filter(|_| t.assignee != self.table.unassigned_value)
+    }
+
+    fn team(&self, t: &Ticket) -> Option<Id> {
+        self.table.team.as_ref()?;
+        t.team
+    }
+
+    pub fn own(&self, a: Id, t: &Ticket) -> bool {
+        let of_my_team = |team| self.team_members.contains(&(team, a));
+        self.assignee(t) == Some(a) || self.team(t).is_some_and(of_my_team)
+    }
+
+    pub fn followed(&self, a: Id, t: &Ticket) -> bool {
+        self.table.follower.is_some() && self.followers.contains(&(Some(t.id), Some(a)))
+    }
+
+    pub fn unassigned(&self, t: &Ticket) -> bool {
+        self.assignee(t).is_none() && self.team(t).is_none()
+    }
+
+    pub fn assigned(&self, a: Id, t: &Ticket) -> bool {
+        !self.unassigned(t) && !self.own(a, t)
+    }
+
+    pub fn holds(&self, relation: Relation, a: Id, t: &Ticket) -> bool {
+        match relation {
+            Relation::Own => self.own(a, t),
+            Relation::Followed => self.followed(a, t),
+            Relation::Unassigned => self.unassigned(t),
+            Relation::Assigned => self.assigned(a, t),
+        }
+    }
+
+    // ---- view, act, create ----
+
+    pub fn view(&self, a: Id, t: &Ticket) -> bool {
+        self.has(a, "ticket.use")
+            && self.silo_ok(a, t)
+            && (self.own(a, t)
+                || self.followed(a, t)
+                || (self.dept(a, t, Level::Full)
+                    && ((self.unassigned(t) && self.has(a, "ticket.view.unassigned"))
+                        || (self.assigned(a, t) && self.has(a, "ticket.view.assigned")))))
+    }
+
+    pub fn act(&self, a: Id, t: &Ticket, action: &str) -> bool {
+        if action == "view" {
+            return self.view(a, t);
+        }
+        self.view(a, t)
+            && RELATIONS.into_iter().any(|relation| {
+                self.holds(relation, a, t)
+                    && self.has(a, &format!("ticket.{action}.{}", relation.name()))
+            })
+    }
+
+    pub fn create(&self, a: Id, t: &Ticket) -> bool {
+        self.has(a, "ticket.use")
+            && self.has(a, "ticket.create")
+            && self.silo_ok(a, t)
+            && self.dept(a, t, Level::Assign)
+    }
+
+    /// May it hand the ticket over to the other department? Apart from what it then sees.
+    pub fn may_move(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
+        self.act(a, old, "modify")
+            && (old.department == new.department || self.dept(a, new, Level::Assign))
+    }
+
+    pub fn may_recategorize(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
+        self.act(a, old, "modify") && self.silo_ok(a, new)
+    }
+
+    // ---- the follower table ----
+
+    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
+        self.tickets.iter().find(|ticket| ticket.id == id)
+    }
+
+    pub fn sees_follower(&self, a: Id, row: (Option<Id>, Option<Id>)) -> bool {
+        let ticket = row.0.and_then(|id| self.ticket(id));
+        ticket.is_some_and(|ticket| self.view(a, ticket))
+    }
+
+    /// May it add or remove this row?
+    pub fn changes_follower(&self, a: Id, row: (Option<Id>, Option<Id>)) -> bool {
+        let Some(ticket) = row.0.and_then(|id| self.ticket(id)) else {
+            return false;
+        };
+        if row.1 == Some(a) {
+            self.view(a, ticket)
+        } else {
+            self.act(a, ticket, "modify")
+        }
+    }
+
+    // ---- for counting ----
+
+    /// The first rule, in their order, that refuses the view; None if it is allowed.
+    pub fn refusal(&self, who: Option<Id>, t: &Ticket) -> Option<Refusal> {
+        let Some(a) = who else {
+            return Some(Refusal::NoIdentity);
+        };
+        if self.view(a, t) {
+            return None;
+        }
+        let Some(agent) = self.agents.iter().find(|agent| agent.id == a) else {
+            return Some(Refusal::UnknownAgent);
+        };
+        Some(if !agent.active {
+            Refusal::InactiveAgent
+        } else if !self.has(a, "ticket.use") {
+            Refusal::MayNotUse
+        } else if !self.silo_ok(a, t) {
+            Refusal::Silo
+        } else if self.dept(a, t, Level::Full) {
+            Refusal::Kind
+        } else {
+            Refusal::Department
+        })
+    }
+}
+
+/// The rules' own examples, counted by hand.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::help_desk::{
+        Column, Department, FollowerTable, Group, Kind, Partitioning, TicketTable, catalog,
+    };
+
+    const ANN: Id = 1;
+
+    fn column(name: &'static str) -> Column {
+        Column {
+            name,
+            kind: Kind::Int8,
+        }
+    }
+
+    /// Departments 1 > 2 > 3 and 4, categories 1 to 3, one open agent with ticket.use.
+    fn desk() -> HelpDesk {
+        let department = |id, parent| Department { id, parent };
+        HelpDesk {
+            default_category_access: Access::Silo,
+            agents: vec![Agent {
+                id: ANN,
+                active: true,
+                db_role: None,
+                category_access: Some(Access::Open),
+            }],
+            teams: vec![1, 2],
+            team_members: [(1, ANN)].into(),
+            departments: vec![
+                department(1, None),
+                department(2, Some(1)),
+                department(3, Some(2)),
+                department(4, None),
+            ],
+            categories: vec![1, 2, 3],
+            permissions: catalog(),
+            groups: Vec::new(),
+            group_members: BTreeSet::new(),
+            group_permissions: BTreeSet::new(),
+            agent_permissions: [(ANN, "ticket.use".to_string())].into(),
+            group_departments: Default::default(),
+            agent_departments: Default::default(),
+            group_categories: BTreeSet::new(),
+            agent_categories: BTreeSet::new(),
+            table: TicketTable {
+                schema: "public",
+                name: "ticket",
+                id: column("id"),
+                department: Some(column("department")),
+                category: Some(column("category")),
+                assignee: Some(column("assignee")),
+                team: Some(column("team")),
+                follower: Some(FollowerTable {
+                    name: "follower",
+                    ticket: column("ticket"),
+                    agent: column("agent"),
+                    references: false,
+                }),
+                unassigned_value: None,
+                partitioning: Partitioning::None,
+                indexed: false,
+                protected_by_owner: false,
+                named_in_calls: false,
+            },
+            tickets: Vec::new(),
+            followers: Vec::new(),
+        }
+    }
+
+    fn grant(desk: &mut HelpDesk, permissions: &[&str]) {
+        let rows = permissions.iter().map(|name| (ANN, name.to_string()));
+        desk.agent_permissions.extend(rows);
+    }
+
+    fn join(desk: &mut HelpDesk, name: &'static str, access: Access, all_departments: bool) {
+        desk.groups.push(Group {
+            name,
+            category_access: access,
+            all_departments,
+        });
+        desk.group_members.insert((name, ANN));
+    }
+
+    /// Ticket 1 with department, category, assignee, team.
+    fn ticket(columns: [Option<Id>; 4]) -> Ticket {
+        let [department, category, assignee, team] = columns;
+        Ticket {
+            id: 1,
+            department,
+            category,
+            assignee,
+            team,
+        }
+    }
+
+    #[test]
+    fn catalog_is_the_rules_own() {
+        let catalog = catalog();
+        assert_eq!(catalog.len(), 25);
+        assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 8);
+    }
+
+    #[test]
+    fn a_silo_hides_other_categories_and_none_even_own_and_followed() {
+        let mut desk = desk();
+        desk.agents[0].category_access = Some(Access::Silo);
+        desk.agent_categories = [(ANN, 1), (ANN, 2)].into();
+        desk.followers = vec![(Some(1), Some(ANN))];
+        let own_in = |category| ticket([None, category, Some(ANN), None]);
+        assert!(desk.view(ANN, &own_in(Some(1))));
+        assert!(desk.view(ANN, &own_in(Some(2))));
+        assert!(!desk.view(ANN, &own_in(Some(3))));
+        assert!(!desk.view(ANN, &own_in(None)));
+    }
+
+    #[test]
+    fn openness() {
+        let mut desk = desk();
+        desk.agents[0].category_access = None;
+        assert!(!desk.open(ANN));
+        desk.default_category_access = Access::Open;
+        assert!(desk.open(ANN));
+        // The setting is for agents in no group only.
+        join(&mut desk, "closed", Access::Silo, false);
+        assert!(!desk.open(ANN));
+        join(&mut desk, "open", Access::Open, false);
+        assert!(desk.open(ANN));
+        // The agent's own word goes before its groups'.
+        desk.agents[0].category_access = Some(Access::Silo);
+        assert!(!desk.open(ANN));
+        desk.group_members.insert((ALL_PERMISSIONS, ANN));
+        assert!(!desk.open(ANN));
+        desk.agents[0].category_access = None;
+        desk.groups.clear();
+        desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
+        desk.default_category_access = Access::Silo;
+        assert!(desk.open(ANN));
+    }
+
+    #[test]
+    fn full_covers_descendants_and_needs_the_kind_of_ticket() {
+        let mut desk = desk();
+        desk.agent_departments.insert((ANN, 1), Level::Full);
+        let in_department = |department| ticket([department, None, None, None]);
+        assert!(!desk.view(ANN, &in_department(Some(3))));
+        grant(&mut desk, &["ticket.view.unassigned"]);
+        for (department, seen) in [
+            (Some(1), true),
+            (Some(3), true),
+            (Some(4), false),
+            (Some(99), false),
+            (None, false),
+        ] {
+            assert_eq!(desk.view(ANN, &in_department(department)), seen);
+        }
+        // Assigned to others: another permission.
+        assert!(!desk.view(ANN, &ticket([Some(3), None, Some(7), None])));
+        assert!(!desk.view(ANN, &ticket([Some(3), None, None, Some(2)])));
+        grant(&mut desk, &["ticket.view.assigned"]);
+        assert!(desk.view(ANN, &ticket([Some(3), None, Some(7), None])));
+        assert!(desk.view(ANN, &ticket([Some(3), None, None, Some(2)])));
+    }
+
+    #[test]
+    fn assign_creates_and_receives_but_does_not_see() {
+        let mut desk = desk();
+        grant(
+            &mut desk,
+            &[
+                "ticket.create",
+                "ticket.view.unassigned",
+                "ticket.modify.own",
+            ],
+        );
+        desk.agent_departments.insert((ANN, 4), Level::Assign);
+        let there = ticket([Some(4), None, None, None]);
+        assert!(!desk.view(ANN, &there));
+        assert!(desk.create(ANN, &there));
+        assert!(!desk.create(ANN, &ticket([Some(1), None, None, None])));
+        assert!(!desk.create(ANN, &ticket([None; 4])));
+        let own = ticket([Some(1), None, Some(ANN), None]);
+        let moved = |department| ticket([department, None, Some(ANN), None]);
+        assert!(desk.may_move(ANN, &own, &moved(Some(4))));
+        assert!(!desk.may_move(ANN, &own, &moved(Some(2))));
+        assert!(!desk.may_move(ANN, &own, &moved(None)));
+    }
+
+    #[test]
+    fn own_team_and_followed_overrule_departments() {
+        let mut desk = desk();
+        assert!(desk.view(ANN, &ticket([Some(4), None, Some(ANN), None])));
+        assert!(desk.view(ANN, &ticket([Some(4), None, Some(7), Some(1)])));
+        assert!(!desk.view(ANN, &ticket([Some(4), None, None, Some(2)])));
+        let foreign = ticket([Some(4), None, Some(7), None]);
+        assert!(!desk.view(ANN, &foreign));
+        desk.followers = vec![(Some(1), Some(ANN))];
+        assert!(desk.view(ANN, &foreign));
+        // Followed and assigned to others at once: either permission will do.
+        grant(
+            &mut desk,
+            &["ticket.reply.followed", "ticket.modify.assigned"],
+        );
+        assert!(desk.act(ANN, &foreign, "reply"));
+        assert!(desk.act(ANN, &foreign, "modify"));
+        assert!(!desk.act(ANN, &foreign, "delete"));
+    }
+
+    #[test]
+    fn the_unassigned_value_is_no_assignee() {
+        let mut desk = desk();
+        desk.agents[0].id = 0;
+        desk.agent_permissions = [(0, "ticket.use".to_string())].into();
+        let zero = ticket([None, None, Some(0), None]);
+        assert!(desk.own(0, &zero) && !desk.unassigned(&zero));
+        desk.table.unassigned_value = Some(0);
+        assert!(!desk.own(0, &zero) && desk.unassigned(&zero));
+        assert!(!desk.assigned(0, &zero));
+        let to_a_team = ticket([None, None, Some(0), Some(2)]);
+        assert!(!desk.unassigned(&to_a_team));
+    }
+
+    #[test]
+    fn missing_columns_have_no_relation() {
+        let mut desk = desk();
+        desk.table.assignee = None;
+        desk.table.team = None;
+        let t = ticket([Some(1), None, Some(ANN), Some(1)]);
+        assert!(desk.unassigned(&t) && !desk.own(ANN, &t));
+        desk.table.department = None;
+        assert!(desk.dept(ANN, &t, Level::Full));
+        desk.agents[0].category_access = Some(Access::Silo);
+        assert!(!desk.silo_ok(ANN, &t));
+        desk.table.category = None;
+        assert!(desk.silo_ok(ANN, &t));
+    }
+
+    #[test]
+    fn groups_add_up_and_builtin_ones_have_everything() {
+        let mut desk = desk();
+        desk.agent_permissions.clear();
+        join(&mut desk, "a", Access::Silo, false);
+        join(&mut desk, "b", Access::Silo, false);
+        join(&mut desk, "c", Access::Open, true);
+        desk.agents[0].category_access = None;
+        let t = ticket([Some(99), None, None, None]);
+        desk.group_permissions
+            .insert(("a", "ticket.use".to_string()));
+        assert!(!desk.view(ANN, &t));
+        desk.group_permissions
+            .insert(("b", "ticket.view.unassigned".to_string()));
+        assert!(desk.view(ANN, &t));
+
+        desk.group_members = [(ALL_NON_DESTRUCTIVE, ANN)].into();
+        assert!(desk.act(ANN, &t, "modify") && !desk.act(ANN, &t, "delete"));
+        assert_eq!(desk.effective_permissions(ANN).len(), 17);
+        desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
+        assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
+    }
+
+    #[test]
+    fn inactive_and_unknown_agents_may_do_nothing() {
+        let mut desk = desk();
+        desk.group_members = [(ALL_PERMISSIONS, ANN), (ALL_PERMISSIONS, 77)].into();
+        let own = ticket([Some(1), Some(1), Some(ANN), None]);
+        assert!(desk.act(ANN, &own, "delete") && desk.create(ANN, &own));
+        desk.agents[0].active = false;
+        assert!(!desk.view(ANN, &own) && !desk.create(ANN, &own) && !desk.has(ANN, "ticket.use"));
+        assert!(!desk.view(77, &own) && !desk.create(77, &own));
+        assert_eq!(desk.refusal(Some(ANN), &own), Some(Refusal::InactiveAgent));
+        assert_eq!(desk.refusal(Some(77), &own), Some(Refusal::UnknownAgent));
+        assert_eq!(desk.refusal(None, &own), Some(Refusal::NoIdentity));
+    }
+}

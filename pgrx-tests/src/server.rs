@@ -1,0 +1,168 @@
+//! The server under test, databases of its own for each test, and the roles that connect.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once};
+
+use postgres::{Client, Config, NoTls};
+
+/// The application's login role: trusted to say which agent it acts for.
+pub const APP: &str = "deskguard_test_app";
+/// Owns tables, and is nobody in the help desk.
+pub const OWNER: &str = "deskguard_test_owner";
+/// A login role that is neither trusted nor an agent.
+pub const STRANGER: &str = "deskguard_test_stranger";
+/// Login roles to be mapped to agents; `APP` is a member of them.
+pub const MAPPED: [&str; 2] = ["deskguard_test_report", "Deskguard \"Test\" Röle"];
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set. These tests need a server: run `make test`, or start a cluster \
+             with the extension installed and set PGHOST (socket folder), PGPORT, \
+             PGUSER (a superuser), PGDATABASE and DESKGUARD_PG_BIN (folder of pg_dump and psql)."
+        )
+    })
+}
+
+fn config(role: &str, database: &str) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&variable("PGHOST"))
+        .port(variable("PGPORT").parse().expect("PGPORT is a number"))
+        .user(role)
+        .dbname(database)
+        .application_name("deskguard-tests");
+    config
+}
+
+fn superuser() -> String {
+    variable("PGUSER")
+}
+
+fn maintenance() -> Client {
+    let database = variable("PGDATABASE");
+    config(&superuser(), &database)
+        .connect(NoTls)
+        .unwrap_or_else(|error| panic!("no connection to the server under test: {error}"))
+}
+
+/// Roles belong to the whole cluster: made once, kept for the next run.
+fn make_roles() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        let mut client = maintenance();
+        let mut script = String::from("BEGIN; SELECT pg_advisory_xact_lock(7242);");
+        for role in [APP, OWNER, STRANGER].iter().chain(&MAPPED) {
+            script += &format!(
+                "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) \
+                 THEN CREATE ROLE {} LOGIN; END IF; END $$;",
+                crate::literal(role),
+                crate::ident(role)
+            );
+        }
+        for role in MAPPED {
+            script += &format!("GRANT {} TO {APP};", crate::ident(role));
+        }
+        client.batch_execute(&(script + "COMMIT")).unwrap();
+    });
+}
+
+/// A database that lasts as long as this value.
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    pub fn empty(label: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        make_roles();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("deskguard_{label}_{}_{number}", std::process::id());
+        // template0: nobody can be connected to it, so tests may do this at the same time.
+        maintenance()
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+            .unwrap();
+        Database { name }
+    }
+
+    /// A new database with the extension, where `APP` is trusted.
+    pub fn with_deskguard(label: &str) -> Self {
+        let database = Database::empty(label);
+        database
+            .superuser()
+            .batch_execute(&format!(
+                "CREATE EXTENSION deskguard; \
+                 INSERT INTO deskguard.trusted_role (role_name) VALUES ('{APP}')"
+            ))
+            .unwrap_or_else(|error| panic!("CREATE EXTENSION deskguard: {error:?}"));
+        database
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn superuser(&self) -> Client {
+        self.connect(&superuser())
+    }
+
+    pub fn connect(&self, role: &str) -> Client {
+        self.try_connect(role, "")
+            .unwrap_or_else(|error| panic!("connecting as {role}: {error:?}"))
+    }
+
+    /// Connects with options of the server's command line (`-c name=value`).
+    pub fn try_connect(&self, role: &str, options: &str) -> Result<Client, postgres::Error> {
+        config(role, &self.name).options(options).connect(NoTls)
+    }
+
+    /// Connects and collects what the server says besides answers, as "WARNING: text".
+    pub fn connect_and_listen(&self, role: &str) -> (Client, Notices) {
+        let notices = Notices::default();
+        let heard = notices.clone();
+        let client = config(role, &self.name)
+            .notice_callback(move |notice| {
+                let line = format!("{}: {}", notice.severity(), notice.message());
+                heard.0.lock().unwrap().push(line);
+            })
+            .connect(NoTls)
+            .unwrap();
+        (client, notices)
+    }
+
+    /// A client program of the server under test, connected to this database as superuser.
+    pub fn program(&self, name: &str) -> Command {
+        let path = PathBuf::from(variable("DESKGUARD_PG_BIN")).join(name);
+        let mut command = Command::new(path);
+        command
+            .env("PGDATABASE", &self.name)
+            .env("PGUSER", superuser());
+        command
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        if let Err(error) = maintenance().batch_execute(&drop)
+            && !std::thread::panicking()
+        {
+            panic!("{drop}: {error}");
+        }
+    }
+}
+
+/// What a connection was told besides answers.
+#[derive(Clone, Default)]
+pub struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl Notices {
+    pub fn warnings(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let is_warning = |line: &&String| line.starts_with("WARNING");
+        lines.iter().filter(is_warning).cloned().collect()
+    }
+}

@@ -1,0 +1,1097 @@
+//! Random help desks: every way to ask and every command must agree with the oracle.
+//!
+//! DESKGUARD_CASES (or PROPTEST_CASES) sets how many; DESKGUARD_SEED where to start: the help
+//! desk of seed S is always the same, and a run tries the seeds S, S + 1, …
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::io::Write as _;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use deskguard_tests::help_desk::{
+    Access, Case, DANGLING, HelpDesk, Id, Level, Partitioning, Ticket, cases, catalog,
+};
+use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
+use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
+use deskguard_tests::{ident, literal};
+use postgres::error::SqlState;
+use postgres::{Client, Row};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use serde_json::Value;
+
+type Outcome<T = ()> = Result<T, TestCaseError>;
+
+/// A follower row: ticket, agent.
+type Follower = (Option<Id>, Option<Id>);
+
+/// No ticket has this id.
+const NO_TICKET: Id = 31_000;
+
+#[test]
+fn random_help_desks_are_answered_as_by_the_oracle() {
+    let cases_wanted = number("DESKGUARD_CASES")
+        .or(number("PROPTEST_CASES"))
+        .unwrap_or(300);
+    let first_seed = number("DESKGUARD_SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        // Short enough to be typed.
+        now.as_micros() as u64 % 1_000_000_000
+    });
+    say(&format!(
+        "oracle: {cases_wanted} random help desks from seed {first_seed}"
+    ));
+
+    let start = Instant::now();
+    let mut labs = Labs::default();
+    let mut counts = Counts::default();
+    for seed in first_seed..first_seed + cases_wanted {
+        run_seed(seed, &mut labs, &mut counts);
+    }
+    say(&format!(
+        "oracle: {cases_wanted} help desks in {:.0} s; {} pairs of agent and ticket, \
+         {} allowed, {} denied; {} statements that change rows",
+        start.elapsed().as_secs_f32(),
+        counts.get("view allowed") + counts.get("view denied"),
+        counts.get("view allowed"),
+        counts.get("view denied"),
+        counts.get("writes tried"),
+    ));
+    say(&format!("oracle: {counts}"));
+    // A few help desks may miss a rare rule; a real run may not.
+    if cases_wanted >= 200 {
+        counts.assert_nothing_missed();
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is not a number: {text:?}")))
+}
+
+/// Past the test harness, which keeps what a passing test prints.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn run_seed(seed: u64, labs: &mut Labs, counts: &mut Counts) {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: 1500,
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    // The runner wants a Fn; one thread only, so that these cells are never borrowed twice.
+    let labs = std::cell::RefCell::new(labs);
+    let counts = std::cell::RefCell::new(counts);
+    let result = TestRunner::new_with_rng(config, rng).run(&cases(), |case| {
+        let mut labs = labs.borrow_mut();
+        let lab = labs.of(case.desk.default_category_access);
+        check(lab, &case, &mut counts.borrow_mut())
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Abort(reason)) => panic!("seed {seed}: no help desk: {reason}"),
+        Err(TestError::Fail(reason, case)) => panic!(
+            "{reason}\n\n\
+             The smallest help desk found that fails so:\n{:#?}\n\
+             deskguard.default_category_access = {:?}\n{}{}\n\
+             To repeat: DESKGUARD_SEED={seed} DESKGUARD_CASES=1 \
+             cargo test -p deskguard-tests --test oracle",
+            case,
+            case.desk.default_category_access,
+            case.desk.load_sql(),
+            case.desk.table.protect_sql(),
+        ),
+    }
+}
+
+// ---- counting, so that a generator that makes nothing of interest is found out ----
+
+#[derive(Default)]
+struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    fn add(&mut self, what: impl Into<String>) {
+        *self.0.entry(what.into()).or_default() += 1;
+    }
+
+    fn either(&mut self, yes: bool, what: &str) {
+        self.add(format!("{what} {}", if yes { "allowed" } else { "denied" }));
+    }
+
+    fn get(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    fn assert_nothing_missed(&self) {
+        let mut wanted: Vec<String> = Vec::new();
+        let mut both = |what: &str| {
+            wanted.push(format!("{what} allowed"));
+            wanted.push(format!("{what} denied"));
+        };
+        both("view");
+        for relation in RELATIONS {
+            both(&format!("view {}", relation.name()));
+            for action in &ACTIONS[1..] {
+                both(&format!("{action} {}", relation.name()));
+            }
+        }
+        for what in [
+            "insert",
+            "insert returning",
+            "department move",
+            "category move",
+            "hand-over",
+            "follow oneself",
+            "follow another",
+            "unfollow oneself",
+            "unfollow another",
+            "audit",
+        ] {
+            both(what);
+        }
+        for refusal in [
+            Refusal::NoIdentity,
+            Refusal::UnknownAgent,
+            Refusal::InactiveAgent,
+            Refusal::MayNotUse,
+            Refusal::Silo,
+            Refusal::Kind,
+            Refusal::Department,
+        ] {
+            wanted.push(format!("refused by {refusal:?}"));
+        }
+        for reason in [
+            "seen by openness",
+            "seen by an agent's category",
+            "seen by a group's category",
+            "seen by the department itself",
+            "seen by an ancestor",
+            "seen by all departments",
+            "move out of sight",
+            "mapped sessions",
+        ] {
+            wanted.push(reason.into());
+        }
+        wanted.retain(|what| self.get(what) == 0);
+        assert!(
+            wanted.is_empty(),
+            "the random help desks never had: {wanted:?}"
+        );
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let parts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(what, n)| format!("{what} {n}"))
+            .collect();
+        write!(f, "{}", parts.join(", "))
+    }
+}
+
+// ---- a database with sessions that last for many help desks ----
+
+/// One for each value of deskguard.default_category_access, which sessions get at their start.
+#[derive(Default)]
+struct Labs {
+    silo: Option<Lab>,
+    open: Option<Lab>,
+}
+
+impl Labs {
+    fn of(&mut self, access: Access) -> &mut Lab {
+        let lab = match access {
+            Access::Silo => &mut self.silo,
+            Access::Open => &mut self.open,
+        };
+        // A crash of the server must not hide behind "connection closed" while shrinking.
+        if lab.as_ref().is_some_and(|lab| lab.superuser.is_closed()) {
+            *lab = None;
+        }
+        lab.get_or_insert_with(|| Lab::new(access))
+    }
+}
+
+struct Lab {
+    superuser: Client,
+    owner: Client,
+    app: Client,
+    mapped: Vec<Client>,
+    _database: Database,
+}
+
+/// Notes which rows a command really changed, whatever its session may see of them.
+const PROBE: &str = "
+CREATE SCHEMA probe;
+CREATE TABLE probe.touched (id bigint);
+CREATE FUNCTION probe.touch() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO probe.touched VALUES
+        ((to_jsonb(CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END) ->> TG_ARGV[0])::bigint);
+    RETURN NULL;
+END $$;
+GRANT USAGE ON SCHEMA probe TO PUBLIC;
+GRANT SELECT ON probe.touched TO PUBLIC;";
+
+impl Lab {
+    fn new(access: Access) -> Self {
+        let database = Database::with_deskguard("oracle");
+        let mut superuser = database.superuser();
+        let access = match access {
+            Access::Silo => "silo",
+            Access::Open => "open",
+        };
+        superuser
+            .batch_execute(&format!(
+                "ALTER DATABASE {} SET deskguard.default_category_access = '{access}'; {PROBE}",
+                database.name()
+            ))
+            .unwrap();
+        let rows = superuser
+            .query(
+                "SELECT name::text, destructive FROM deskguard.permission ORDER BY 1",
+                &[],
+            )
+            .unwrap();
+        let found: BTreeMap<String, bool> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
+        let wanted = catalog().into_iter().map(|p| (p.name, p.destructive));
+        assert_eq!(found, wanted.collect(), "the starting catalog");
+        Lab {
+            // Anew, for the setting just made.
+            superuser: database.superuser(),
+            owner: database.connect(OWNER),
+            app: database.connect(APP),
+            mapped: MAPPED.map(|role| database.connect(role)).into(),
+            _database: database,
+        }
+    }
+
+    fn load(&mut self, desk: &HelpDesk) -> Outcome {
+        let table = &desk.table;
+        run(&mut self.superuser, &desk.load_sql())?;
+        let protector = if table.protected_by_owner {
+            &mut self.owner
+        } else {
+            &mut self.superuser
+        };
+        run(protector, &table.protect_sql())?;
+        run(
+            &mut self.superuser,
+            &format!(
+                "CREATE TRIGGER probe AFTER INSERT OR UPDATE OR DELETE ON {} \
+                 FOR EACH ROW EXECUTE FUNCTION probe.touch({})",
+                table.sql(),
+                literal(table.id.name)
+            ),
+        )
+    }
+
+    /// Also after a failed case, and whatever that left.
+    fn clean(&mut self, case: &Case) -> Outcome {
+        for client in [&mut self.superuser, &mut self.owner, &mut self.app]
+            .into_iter()
+            .chain(&mut self.mapped)
+        {
+            run(client, "ROLLBACK; RESET ROLE; RESET deskguard.agent_id")?;
+        }
+        let table = &case.desk.table;
+        let there = "SELECT to_regclass($1) IS NOT NULL";
+        if query(&mut self.superuser, there, &[&table.sql()])?[0].get(0) {
+            if case.unprotect {
+                run(&mut self.superuser, &table.unprotect_sql())?;
+                self.assert_unprotected(&case.desk)?;
+            }
+            run(&mut self.superuser, &table.drop_sql())?;
+        }
+        run(&mut self.superuser, HelpDesk::clean_sql())?;
+        let left = query(
+            &mut self.superuser,
+            "SELECT * FROM deskguard.protected_table",
+            &[],
+        )?;
+        same(
+            "rows of protected_table after the table is gone",
+            left.len(),
+            0,
+        )
+    }
+
+    fn assert_unprotected(&mut self, desk: &HelpDesk) -> Outcome {
+        let left = query(
+            &mut self.superuser,
+            "SELECT 'policy ' || polname FROM pg_policy \
+             UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid \
+             WHERE NOT tgisinternal AND tgname <> 'probe' AND c.relnamespace = $1::text::regnamespace \
+             UNION ALL SELECT 'row security of ' || relname FROM pg_class \
+             WHERE relrowsecurity OR relforcerowsecurity",
+            &[&ident(desk.table.schema)],
+        )?;
+        let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        same("left by unprotect", left, Vec::new())
+    }
+}
+
+// ---- small helpers ----
+
+fn fail(reason: impl std::fmt::Display) -> TestCaseError {
+    TestCaseError::fail(reason.to_string())
+}
+
+fn broken(sql: &str, error: &postgres::Error) -> TestCaseError {
+    match error.as_db_error() {
+        Some(e) => fail(format!(
+            "{} {}: {}\n{sql}",
+            e.code().code(),
+            e.message(),
+            e.where_().unwrap_or_default()
+        )),
+        None => fail(format!("{error:?}\n{sql}")),
+    }
+}
+
+fn run(client: &mut Client, sql: &str) -> Outcome {
+    client
+        .batch_execute(sql)
+        .map_err(|error| broken(sql, &error))
+}
+
+type Parameters<'a> = &'a [&'a (dyn postgres::types::ToSql + Sync)];
+
+fn query(client: &mut Client, sql: &str, parameters: Parameters) -> Outcome<Vec<Row>> {
+    client
+        .query(sql, parameters)
+        .map_err(|error| broken(sql, &error))
+}
+
+/// The ids of a query's first column; each may come once.
+fn ids(client: &mut Client, sql: &str) -> Outcome<BTreeSet<Id>> {
+    let rows = query(client, sql, &[])?;
+    let ids: BTreeSet<Id> = rows.iter().map(|row| row.get(0)).collect();
+    same(
+        &format!("rows and different ids of {sql}"),
+        rows.len(),
+        ids.len(),
+    )?;
+    Ok(ids)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, oracle: T) -> Outcome {
+    if got == oracle {
+        return Ok(());
+    }
+    Err(fail(format!(
+        "{what}\n     got: {got:?}\n  oracle: {oracle:?}"
+    )))
+}
+
+/// How many rows a statement changes, or why it may not. Nothing of it stays.
+fn attempt(client: &mut Client, sql: &str) -> Outcome<Result<u64, SqlState>> {
+    let mut transaction = client.transaction().map_err(|e| broken("BEGIN", &e))?;
+    match transaction.execute(sql, &[]) {
+        Ok(rows) => Ok(Ok(rows)),
+        Err(error) => match error.code() {
+            Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Ok(Err(code.clone())),
+            _ => Err(broken(sql, &error)),
+        },
+    }
+}
+
+/// The tickets that a statement changes. Nothing of it stays.
+fn touched(client: &mut Client, sql: &str) -> Outcome<BTreeSet<Id>> {
+    let mut transaction = client.transaction().map_err(|e| broken("BEGIN", &e))?;
+    let changed = transaction.execute(sql, &[]).map_err(|e| broken(sql, &e))?;
+    let probe = "SELECT id FROM probe.touched";
+    let rows = transaction
+        .query(probe, &[])
+        .map_err(|e| broken(probe, &e))?;
+    let ids: BTreeSet<Id> = rows.iter().map(|row| row.get(0)).collect();
+    same(
+        &format!("rows counted and touched by {sql}"),
+        changed,
+        ids.len() as u64,
+    )?;
+    Ok(ids)
+}
+
+fn refused<T>() -> Result<T, SqlState> {
+    Err(SqlState::INSUFFICIENT_PRIVILEGE)
+}
+
+// ---- one help desk ----
+
+fn check(lab: &mut Lab, case: &Case, counts: &mut Counts) -> Outcome {
+    lab.load(&case.desk)?;
+    let result = check_loaded(lab, case, counts);
+    let cleaned = lab.clean(case);
+    result.and(cleaned)
+}
+
+fn check_loaded(lab: &mut Lab, case: &Case, counts: &mut Counts) -> Outcome {
+    let desk = &case.desk;
+    count(desk, counts);
+
+    let mut agents: Vec<Id> = desk.agents.iter().map(|agent| agent.id).collect();
+    // Nobody has this id, though tickets and follower rows may.
+    agents.push(DANGLING);
+    for &agent in &agents {
+        answers_about(lab, desk, agent)?;
+    }
+    who_can(lab, desk)?;
+
+    for (index, &agent) in agents.iter().enumerate() {
+        // Two ways to say who one is.
+        let enter = if index % 2 == 0 {
+            format!("SET deskguard.agent_id = '{agent}'")
+        } else {
+            format!("SELECT deskguard.set_agent({agent}, false)")
+        };
+        let name = format!("agent {agent}");
+        session(&mut lab.app, &name, &enter, Some(agent), case, counts)?;
+    }
+    let nobody = "RESET deskguard.agent_id";
+    session(&mut lab.app, "nobody", nobody, None, case, counts)?;
+
+    for (role, client) in MAPPED.into_iter().zip(&mut lab.mapped) {
+        let mapped = desk.agents.iter().find(|agent| agent.db_role == Some(role));
+        let who = mapped.map(|agent| agent.id);
+        if who.is_none() {
+            continue;
+        }
+        counts.add("mapped sessions");
+        let name = format!("role {role}, agent {who:?}");
+        session(client, &name, "RESET ROLE", who, case, counts)?;
+        let enter = format!("RESET deskguard.agent_id; SET ROLE {}", ident(role));
+        session(
+            &mut lab.app,
+            &format!("SET ROLE {name}"),
+            &enter,
+            who,
+            case,
+            counts,
+        )?;
+        run(&mut lab.app, "RESET ROLE")?;
+    }
+    Ok(())
+}
+
+/// What a superuser or the table's owner is told about an agent.
+fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
+    let table = desk.table.argument();
+    let asker = if desk.table.protected_by_owner {
+        &mut lab.owner
+    } else {
+        &mut lab.superuser
+    };
+
+    let sql = format!("SELECT deskguard.visible_tickets({agent}, {table})");
+    let visible = ids(asker, &sql)?;
+    let expected = desk.tickets.iter().filter(|t| desk.view(agent, t));
+    same(&sql, visible, expected.map(|t| t.id).collect())?;
+
+    let mut ticket_ids: Vec<Id> = desk.tickets.iter().map(|ticket| ticket.id).collect();
+    ticket_ids.push(NO_TICKET);
+    let actions: Vec<String> = ACTIONS
+        .iter()
+        .map(|action| {
+            format!(
+                "deskguard.agent_can({agent}, '{action}', id, {table}), \
+                 deskguard.explain_access({agent}, id, '{action}', {table})"
+            )
+        })
+        .collect();
+    let sql = format!(
+        "SELECT format('%I.%I', {}, {}), id, deskguard.agent_can_view({agent}, id, {table}), {} \
+         FROM unnest($1::bigint[]) AS id",
+        literal(desk.table.schema),
+        literal(desk.table.name),
+        actions.join(", ")
+    );
+    for row in query(asker, &sql, &[&ticket_ids])? {
+        let table: &str = row.get(0);
+        let id: Id = row.get(1);
+        let ticket = desk.ticket(id);
+        let about = format!("agent {agent}, ticket {id}");
+        let viewed = ticket.is_some_and(|ticket| desk.view(agent, ticket));
+        same(&format!("agent_can_view: {about}"), row.get(2), viewed)?;
+        for (index, action) in ACTIONS.iter().enumerate() {
+            let about = format!("{about}, {action}");
+            let allowed = ticket.is_some_and(|ticket| desk.act(agent, ticket, action));
+            same(
+                &format!("agent_can: {about}"),
+                row.get(3 + 2 * index),
+                allowed,
+            )?;
+            let explained: Value = row.get(4 + 2 * index);
+            let head = [
+                ("agent", Value::from(agent)),
+                ("ticket", id.into()),
+                ("table", table.into()),
+                ("action", (*action).into()),
+                ("allowed", allowed.into()),
+            ];
+            for (key, value) in head {
+                same(
+                    &format!("explain_access: {about}: {explained}"),
+                    &explained[key],
+                    &value,
+                )?;
+            }
+            reasons(desk, agent, ticket, &explained).map_err(|reason| {
+                fail(format!("explain_access: {about}: {reason}: {explained}"))
+            })?;
+        }
+    }
+
+    let superuser = &mut lab.superuser;
+    let sql = format!(
+        "SELECT name::text, deskguard.agent_has_permission({agent}, name) FROM deskguard.permission"
+    );
+    for row in query(superuser, &sql, &[])? {
+        let name: &str = row.get(0);
+        let about = format!("agent_has_permission({agent}, {name})");
+        same(&about, row.get(1), desk.has(agent, name))?;
+    }
+    let sql = format!(
+        "SELECT permission, granted_by, locked FROM deskguard.effective_permissions({agent}) \
+         ORDER BY permission COLLATE \"C\", granted_by COLLATE \"C\", locked"
+    );
+    let rows = query(superuser, &sql, &[])?;
+    let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+    same(&sql, rows.collect(), desk.effective_permissions(agent))
+}
+
+/// What explain_access says of its reasons must be true.
+fn reasons(
+    desk: &HelpDesk,
+    agent: Id,
+    ticket: Option<&Ticket>,
+    explained: &Value,
+) -> Result<(), String> {
+    let rules = explained["rules"].as_array().ok_or("rules is no array")?;
+    let failed = rules.iter().find(|rule| rule["passed"] == false);
+    if explained["summary"].as_str().is_none_or(str::is_empty) {
+        return Err("no summary".into());
+    }
+    if explained["allowed"] == false && failed.is_none() {
+        return Err("a refusal without a failed rule".into());
+    }
+    let Some(ticket) = ticket else {
+        return Ok(());
+    };
+    let first_failed = failed.map_or(&Value::Null, |rule| &rule["rule"]);
+    let refused_by = match desk.refusal(Some(agent), ticket) {
+        Some(Refusal::UnknownAgent | Refusal::InactiveAgent) => Some("agent"),
+        Some(Refusal::MayNotUse) => Some("permission"),
+        Some(Refusal::Silo) => Some("silo"),
+        // Several rules take part in the rest.
+        _ => None,
+    };
+    if refused_by.is_some_and(|rule| first_failed != rule) {
+        return Err(format!("the reason is {refused_by:?}, not {first_failed}"));
+    }
+    for rule in rules {
+        let granted_by = match rule.get("granted_by") {
+            Some(list) => granters(list)?,
+            None => continue,
+        };
+        let passed = rule["passed"] == true;
+        let without_department = |(granter, _)| granter;
+        match rule["rule"].as_str() {
+            Some("permission") => {
+                let name = rule["permission"].as_str().unwrap_or_default();
+                let granted_by: BTreeSet<Granter> =
+                    granted_by.into_iter().map(without_department).collect();
+                if granted_by != desk.permission_granters(agent, name) {
+                    return Err(format!("wrong granters of {name}"));
+                }
+            }
+            Some("silo") => {
+                if passed != desk.silo_ok(agent, ticket) {
+                    return Err("the silo".into());
+                }
+                let granted_by: BTreeSet<Granter> =
+                    granted_by.into_iter().map(without_department).collect();
+                let by_category = ticket
+                    .category
+                    .map(|category| desk.category_granters(agent, category))
+                    .unwrap_or_default();
+                // An open agent needs no category: who opens it is named.
+                if !desk.open(agent) && granted_by != by_category {
+                    return Err("wrong granters of the category".into());
+                }
+            }
+            Some("department") => {
+                let level = match rule["level"].as_str() {
+                    Some("assign") => Level::Assign,
+                    Some("full") => Level::Full,
+                    _ => return Err("no level".into()),
+                };
+                if passed != desk.dept(agent, ticket, level) {
+                    return Err("the department".into());
+                }
+                let Some(department) = ticket.department else {
+                    continue;
+                };
+                let wanted = desk.department_granters(agent, department, level);
+                let found: BTreeSet<(Granter, Id)> = granted_by
+                    .into_iter()
+                    .filter_map(|(granter, department)| Some((granter, department?)))
+                    .collect();
+                if !desk.all_departments(agent) && found != wanted {
+                    return Err("wrong granters of the department".into());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The entries of "granted_by", with the granting department where one is named.
+fn granters(list: &Value) -> Result<Vec<(Granter, Option<Id>)>, String> {
+    let list = list.as_array().ok_or("granted_by is no array")?;
+    list.iter()
+        .map(|item| {
+            let department = item["department"].as_i64();
+            if let Some(name) = item["group"].as_str() {
+                Ok((Granter::Group(name.into()), department))
+            } else if let Some(id) = item["agent"].as_i64() {
+                Ok((Granter::Agent(id), department))
+            } else {
+                Err(format!("granted by {item}"))
+            }
+        })
+        .collect()
+}
+
+fn who_can(lab: &mut Lab, desk: &HelpDesk) -> Outcome {
+    let table = desk.table.argument();
+    let mut ticket_ids: Vec<Id> = desk.tickets.iter().map(|ticket| ticket.id).collect();
+    ticket_ids.push(NO_TICKET);
+    let sql = format!(
+        "SELECT id, action, ARRAY(SELECT deskguard.agents_who_can(action, id, {table})) \
+         FROM unnest($1::bigint[]) AS id, unnest($2::text[]) AS action"
+    );
+    for row in query(
+        &mut lab.superuser,
+        &sql,
+        &[&ticket_ids, &ACTIONS.as_slice()],
+    )? {
+        let (id, action): (Id, &str) = (row.get(0), row.get(1));
+        let mut found: Vec<Id> = row.get(2);
+        found.sort();
+        let mut expected = Vec::new();
+        if let Some(ticket) = desk.ticket(id) {
+            let agents = desk.agents.iter().map(|agent| agent.id);
+            expected.extend(agents.filter(|&agent| desk.act(agent, ticket, action)));
+            expected.sort();
+        }
+        same(&format!("agents_who_can({action}, {id})"), found, expected)?;
+    }
+    Ok(())
+}
+
+/// What a session of an ordinary role sees and changes, as the agent `who`.
+fn session(
+    client: &mut Client,
+    name: &str,
+    enter: &str,
+    who: Option<Id>,
+    case: &Case,
+    counts: &mut Counts,
+) -> Outcome {
+    run(client, enter)?;
+    let in_session = |error: TestCaseError| fail(format!("as {name}: {error}"));
+    identity(client, &case.desk, who).map_err(in_session)?;
+    reads(client, &case.desk, who).map_err(in_session)?;
+    writes(client, &case.desk, who).map_err(in_session)?;
+    inserts(client, case, who, counts).map_err(in_session)?;
+    moves(client, case, who, counts).map_err(in_session)?;
+    follows(client, case, who, counts).map_err(in_session)?;
+    audits(client, &case.desk, who, counts).map_err(in_session)
+}
+
+fn identity(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
+    let sql = "SELECT deskguard.current_agent()";
+    let current: Option<Id> = query(client, sql, &[])?[0].get(0);
+    let active = who.filter(|&id| {
+        desk.agents
+            .iter()
+            .any(|agent| agent.id == id && agent.active)
+    });
+    // Whether a number that is no active agent is somebody is left open: it may do nothing.
+    if who.is_none() || active.is_some() {
+        same(sql, current, active)?;
+    }
+    Ok(())
+}
+
+fn select_ids(desk: &HelpDesk, table: &str) -> String {
+    format!("SELECT {}::bigint FROM {table}", ident(desk.table.id.name))
+}
+
+fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
+    let seen: BTreeSet<Id> = desk
+        .tickets
+        .iter()
+        .filter(|ticket| who.is_some_and(|agent| desk.view(agent, ticket)))
+        .map(|ticket| ticket.id)
+        .collect();
+    let sql = select_ids(desk, &desk.table.sql());
+    same(&sql, ids(client, &sql)?, seen.clone())?;
+    let sql = format!("SELECT count(*) FROM {}", desk.table.sql());
+    let counted: i64 = query(client, &sql, &[])?[0].get(0);
+    same(&sql, counted as usize, seen.len())?;
+    if desk.table.partitioning != Partitioning::None {
+        let mut in_partitions = BTreeSet::new();
+        for partition in desk.table.partitions() {
+            in_partitions.extend(ids(client, &select_ids(desk, &partition))?);
+        }
+        same("rows of the partitions", in_partitions, seen)?;
+    }
+
+    if let (Some(columns), Some(table)) = (&desk.table.follower, desk.table.follower_sql()) {
+        let sql = format!(
+            "SELECT {}::bigint, {}::bigint FROM {table}",
+            ident(columns.ticket.name),
+            ident(columns.agent.name)
+        );
+        let rows = query(client, &sql, &[])?;
+        let mut rows: Vec<Follower> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        rows.sort();
+        let visible = |row: &&Follower| who.is_some_and(|agent| desk.sees_follower(agent, **row));
+        let mut expected: Vec<Follower> = desk.followers.iter().filter(visible).copied().collect();
+        expected.sort();
+        same(&sql, rows, expected)?;
+    }
+    Ok(())
+}
+
+/// UPDATE and DELETE, with and without WHERE, on the table and on its partitions.
+fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
+    let can = |action: &str| -> BTreeSet<Id> {
+        let allowed = |ticket: &&Ticket| who.is_some_and(|agent| desk.act(agent, ticket, action));
+        desk.tickets
+            .iter()
+            .filter(allowed)
+            .map(|ticket| ticket.id)
+            .collect()
+    };
+    let (modify, delete) = (can("modify"), can("delete"));
+    let table = desk.table.sql();
+    let id = ident(desk.table.id.name);
+    for (sql, expected) in [
+        (format!("UPDATE {table} SET subject = 'new'"), &modify),
+        (format!("UPDATE {table} SET subject = subject"), &modify),
+        (
+            format!("UPDATE {table} SET subject = subject WHERE {id} > 0"),
+            &modify,
+        ),
+        (format!("DELETE FROM {table}"), &delete),
+        (format!("DELETE FROM {table} WHERE {id} > 0"), &delete),
+    ] {
+        same(&sql, &touched(client, &sql)?, expected)?;
+    }
+    if desk.table.partitioning != Partitioning::None {
+        let (mut updated, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+        for partition in desk.table.partitions() {
+            let update = format!("UPDATE {partition} SET subject = 'new'");
+            updated.extend(touched(client, &update)?);
+            deleted.extend(touched(client, &format!("DELETE FROM {partition}"))?);
+        }
+        same("UPDATE of the partitions", updated, modify.clone())?;
+        same("DELETE from the partitions", deleted, delete.clone())?;
+    }
+    let mut transaction = client.transaction().map_err(|e| broken("BEGIN", &e))?;
+    for ticket in &desk.tickets {
+        for (command, allowed) in [
+            (format!("UPDATE {table} SET subject = 'new'"), &modify),
+            (format!("DELETE FROM {table}"), &delete),
+        ] {
+            let sql = format!("{command} WHERE {id} = {}", ticket.id);
+            let changed = transaction
+                .execute(&sql, &[])
+                .map_err(|e| broken(&sql, &e))?;
+            same(&sql, changed, allowed.contains(&ticket.id) as u64)?;
+        }
+    }
+    Ok(())
+}
+
+fn inserts(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Counts) -> Outcome {
+    let desk = &case.desk;
+    for ticket in &case.new_tickets {
+        let sql = desk.table.insert_sql(ticket);
+        let may = who.is_some_and(|agent| desk.create(agent, ticket));
+        let expected = if may { Ok(1) } else { refused() };
+        same(&sql, attempt(client, &sql)?, expected)?;
+        counts.either(may, "insert");
+
+        // What one gets back one must be able to see.
+        let sql = format!("{sql} RETURNING {}", ident(desk.table.id.name));
+        let sees = may && who.is_some_and(|agent| desk.view(agent, ticket));
+        let expected = if sees { Ok(1) } else { refused() };
+        same(&sql, attempt(client, &sql)?, expected)?;
+        counts.either(sees, "insert returning");
+        counts.add("writes tried");
+    }
+    Ok(())
+}
+
+fn moves(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Counts) -> Outcome {
+    let desk = &case.desk;
+    let table = &desk.table;
+    let modifies = |ticket: &Ticket| who.is_some_and(|agent| desk.act(agent, ticket, "modify"));
+    let sees = |ticket: &Ticket| who.is_some_and(|agent| desk.view(agent, ticket));
+    let modified = desk.tickets.iter().filter(|ticket| modifies(ticket));
+    let update = |set: &str| format!("UPDATE {} SET {set}", table.sql());
+    let only = |new: &Ticket| format!(" WHERE {} = {}", ident(table.id.name), new.id);
+    // With WHERE, PostgreSQL applies the SELECT policies to the new row as well.
+    let expected = |old: &Ticket, may: bool, new: &Ticket| match modifies(old) {
+        false => Ok(0),
+        true if may && sees(new) => Ok(1),
+        true => refused(),
+    };
+    let every = |allowed: &dyn Fn(&Ticket) -> bool| {
+        if modified.clone().all(allowed) {
+            Ok(modified.clone().count() as u64)
+        } else {
+            refused()
+        }
+    };
+
+    for new in &case.department_moves {
+        let old = desk
+            .ticket(new.id)
+            .ok_or_else(|| fail("a move of no ticket"))?;
+        let may = who.is_some_and(|agent| desk.may_move(agent, old, new));
+        let set = table.set_sql(&[&table.department], new);
+        let sql = update(&set) + &only(new);
+        same(&sql, attempt(client, &sql)?, expected(old, may, new))?;
+        counts.add("writes tried");
+        if modifies(old) && old.department != new.department {
+            counts.either(may, "department move");
+        }
+        if may && !sees(new) {
+            counts.add("move out of sight");
+        }
+
+        let sql = update(&set);
+        let department = new.department;
+        let may_all = every(&|old| {
+            let moved = Ticket {
+                department,
+                ..old.clone()
+            };
+            who.is_some_and(|agent| desk.may_move(agent, old, &moved))
+        });
+        same(&sql, attempt(client, &sql)?, may_all)?;
+
+        if let Some(department) = department.filter(|_| old.department != new.department) {
+            let sql = format!(
+                "SELECT deskguard.assign_ticket({}, {department}, {})",
+                new.id,
+                table.argument()
+            );
+            let expected = if may { Ok(1) } else { refused() };
+            same(&sql, attempt(client, &sql)?, expected)?;
+        }
+    }
+
+    for new in &case.category_moves {
+        let old = desk
+            .ticket(new.id)
+            .ok_or_else(|| fail("a move of no ticket"))?;
+        let may = who.is_some_and(|agent| desk.may_recategorize(agent, old, new));
+        let set = table.set_sql(&[&table.category], new);
+        let sql = update(&set) + &only(new);
+        same(&sql, attempt(client, &sql)?, expected(old, may, new))?;
+        counts.add("writes tried");
+        if modifies(old) && old.category != new.category {
+            counts.either(may, "category move");
+        }
+
+        let sql = update(&set);
+        let category = new.category;
+        let may_all = every(&|old| {
+            let moved = Ticket {
+                category,
+                ..old.clone()
+            };
+            who.is_some_and(|agent| desk.silo_ok(agent, &moved))
+        });
+        same(&sql, attempt(client, &sql)?, may_all)?;
+    }
+
+    for new in &case.handovers {
+        let old = desk
+            .ticket(new.id)
+            .ok_or_else(|| fail("a move of no ticket"))?;
+        let set = table.set_sql(&[&table.assignee, &table.team], new);
+        let sql = update(&set) + &only(new);
+        same(&sql, attempt(client, &sql)?, expected(old, true, new))?;
+        counts.add("writes tried");
+        if modifies(old) {
+            counts.either(sees(new), "hand-over");
+        }
+        let sql = update(&set);
+        same(&sql, attempt(client, &sql)?, every(&|_| true))?;
+    }
+    Ok(())
+}
+
+fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Counts) -> Outcome {
+    let desk = &case.desk;
+    let (Some(columns), Some(table)) = (&desk.table.follower, desk.table.follower_sql()) else {
+        return Ok(());
+    };
+    let (on, by) = (ident(columns.ticket.name), ident(columns.agent.name));
+    let changes = |row: Follower| who.is_some_and(|agent| desk.changes_follower(agent, row));
+    let whom = |row: Follower| if row.1 == who { "oneself" } else { "another" };
+
+    for &(ticket, agent) in &case.follows {
+        let row = (Some(ticket), Some(agent));
+        let sql = format!("INSERT INTO {table} ({on}, {by}) VALUES ({ticket}, {agent})");
+        let expected = if changes(row) { Ok(1) } else { refused() };
+        same(&sql, attempt(client, &sql)?, expected)?;
+        counts.either(changes(row), &format!("follow {}", whom(row)));
+        counts.add("writes tried");
+    }
+
+    let removable = desk.followers.iter().filter(|row| changes(**row)).count() as u64;
+    for filter in [String::new(), format!(" WHERE {on} > 0")] {
+        let sql = format!("DELETE FROM {table}{filter}");
+        same(&sql, attempt(client, &sql)?, Ok(removable))?;
+        let sql = format!("UPDATE {table} SET {by} = 1{filter}");
+        same(&sql, attempt(client, &sql)?, Ok(0))?;
+    }
+    for &row in &desk.followers {
+        if let (Some(ticket), Some(agent)) = row {
+            let sql = format!("DELETE FROM {table} WHERE {on} = {ticket} AND {by} = {agent}");
+            let equal = desk.followers.iter().filter(|other| **other == row).count() as u64;
+            let expected = if changes(row) { equal } else { 0 };
+            same(&sql, attempt(client, &sql)?, Ok(expected))?;
+            counts.either(changes(row), &format!("unfollow {}", whom(row)));
+        }
+    }
+    Ok(())
+}
+
+/// Only some may ask about others; everybody may ask about itself.
+fn audits(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Counts) -> Outcome {
+    let table = desk.table.argument();
+    let audits = who.is_some_and(|agent| desk.has(agent, "permission.audit"));
+    let ticket = desk.tickets.first().map_or(NO_TICKET, |ticket| ticket.id);
+    let questions = |agent: Id| {
+        [
+            format!("SELECT deskguard.agent_can_view({agent}, {ticket}, {table})"),
+            format!("SELECT deskguard.agent_can({agent}, 'reply', {ticket}, {table})"),
+            format!("SELECT deskguard.explain_access({agent}, {ticket}, 'view', {table})"),
+            format!("SELECT count(*) FROM deskguard.visible_tickets({agent}, {table})"),
+            format!("SELECT deskguard.agent_has_permission({agent}, 'ticket.use')"),
+            format!("SELECT count(*) FROM deskguard.effective_permissions({agent})"),
+        ]
+    };
+    let others = desk
+        .agents
+        .iter()
+        .map(|agent| agent.id)
+        .filter(|&id| Some(id) != who);
+    for other in others.take(2) {
+        for sql in questions(other) {
+            let expected = if audits { Ok(1) } else { refused() };
+            same(&sql, attempt(client, &sql)?, expected)?;
+            counts.either(audits, "audit");
+        }
+    }
+    let sql = format!("SELECT count(*) FROM deskguard.agents_who_can('view', {ticket}, {table})");
+    let expected = if audits { Ok(1) } else { refused() };
+    same(&sql, attempt(client, &sql)?, expected)?;
+
+    if let Some(agent) = desk
+        .agents
+        .iter()
+        .find(|agent| Some(agent.id) == who && agent.active)
+    {
+        for sql in questions(agent.id) {
+            same(&sql, attempt(client, &sql)?, Ok(1))?;
+        }
+        let seen = desk
+            .ticket(ticket)
+            .is_some_and(|ticket| desk.view(agent.id, ticket));
+        let sql = &questions(agent.id)[0];
+        same(sql, query(client, sql, &[])?[0].get(0), seen)?;
+    }
+    Ok(())
+}
+
+// ---- counting the pairs ----
+
+fn count(desk: &HelpDesk, counts: &mut Counts) {
+    let mut everyone: Vec<Option<Id>> = desk.agents.iter().map(|agent| Some(agent.id)).collect();
+    everyone.extend([Some(DANGLING), None]);
+    for who in everyone {
+        for ticket in &desk.tickets {
+            let refusal = desk.refusal(who, ticket);
+            counts.either(refusal.is_none(), "view");
+            if let Some(reason) = refusal {
+                counts.add(format!("refused by {reason:?}"));
+            }
+            let Some(agent) = who.filter(|&id| id != DANGLING) else {
+                continue;
+            };
+            for relation in RELATIONS {
+                if !desk.holds(relation, agent, ticket) {
+                    continue;
+                }
+                counts.either(refusal.is_none(), &format!("view {}", relation.name()));
+                if refusal.is_none() {
+                    for action in &ACTIONS[1..] {
+                        let name = format!("{action} {}", relation.name());
+                        counts.either(desk.act(agent, ticket, action), &name);
+                    }
+                }
+            }
+            if refusal.is_none() {
+                count_reasons(desk, agent, ticket, counts);
+            }
+        }
+    }
+}
+
+fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Counts) {
+    if desk.table.category.is_some() {
+        if desk.open(agent) {
+            counts.add("seen by openness");
+        } else if let Some(category) = ticket.category {
+            for granter in desk.category_granters(agent, category) {
+                counts.add(match granter {
+                    Granter::Agent(_) => "seen by an agent's category",
+                    Granter::Group(_) => "seen by a group's category",
+                });
+            }
+        }
+    }
+    if desk.table.department.is_none() || desk.own(agent, ticket) || desk.followed(agent, ticket) {
+        return;
+    }
+    if desk.all_departments(agent) {
+        counts.add("seen by all departments");
+    } else if let Some(department) = ticket.department {
+        for (_, through) in desk.department_granters(agent, department, Level::Full) {
+            counts.add(if through == department {
+                "seen by the department itself"
+            } else {
+                "seen by an ancestor"
+            });
+        }
+    }
+}

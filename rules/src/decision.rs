@@ -1,0 +1,405 @@
+//! The rules themselves. Each is written here once; policies, functions and explanations call it.
+
+use crate::access::Access;
+use crate::grants::Level;
+use crate::permission::{Action, Change, Permission, Relation};
+use crate::ticket::{Column, Relations, Ticket};
+
+/// A rule that was looked at, with what it was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    Permission(Permission),
+    Silo {
+        category: Option<i64>,
+    },
+    /// Always passes: says how the agent stands to the ticket, on which the rest depends.
+    Relation(Relations),
+    Department {
+        department: Option<i64>,
+        level: Level,
+    },
+    /// One of the permissions for this change and one of these relations.
+    Change(Change, Relations),
+}
+
+/// Learns of each rule that is looked at and whether it passed. The first that fails is the reason
+/// for a refusal.
+pub trait Observer {
+    fn looked_at(&mut self, check: Check, passed: bool);
+}
+
+/// For those who want the decision only; costs nothing.
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn looked_at(&mut self, _: Check, _: bool) {}
+}
+
+impl<F: FnMut(Check, bool)> Observer for F {
+    fn looked_at(&mut self, check: Check, passed: bool) {
+        self(check, passed)
+    }
+}
+
+fn look(observer: &mut impl Observer, check: Check, passed: bool) -> bool {
+    observer.looked_at(check, passed);
+    passed
+}
+
+fn has(access: &Access, permission: Permission, observer: &mut impl Observer) -> bool {
+    look(
+        observer,
+        Check::Permission(permission),
+        access.has(permission),
+    )
+}
+
+/// A siloed agent sees only tickets of its categories, and never uncategorized ones. The silo is
+/// strict: it also hides the agent's own and followed tickets.
+pub fn silo(access: &Access, ticket: &Ticket, observer: &mut impl Observer) -> bool {
+    match ticket.category {
+        Column::Absent => true,
+        Column::Value(category) => look(
+            observer,
+            Check::Silo { category },
+            access.category(category),
+        ),
+    }
+}
+
+fn department(access: &Access, column: Column, level: Level, observer: &mut impl Observer) -> bool {
+    match column {
+        Column::Absent => true,
+        Column::Value(department) => look(
+            observer,
+            Check::Department { department, level },
+            access.department(department, level),
+        ),
+    }
+}
+
+/// Own and followed tickets are seen in any department; others where the agent has full access and
+/// the permission for their kind.
+fn sight(
+    access: &Access,
+    ticket: &Ticket,
+    relations: Relations,
+    observer: &mut impl Observer,
+) -> bool {
+    look(observer, Check::Relation(relations), true);
+    relations.own
+        || relations.followed
+        || department(access, ticket.department, Level::Full, observer)
+            && has(
+                access,
+                if relations.unassigned {
+                    Permission::ViewUnassigned
+                } else {
+                    Permission::ViewAssigned
+                },
+                observer,
+            )
+}
+
+/// All that an action needs but the silo and `ticket.use`.
+fn reach(access: &Access, ticket: &Ticket, action: Action, observer: &mut impl Observer) -> bool {
+    let relations = Relations::between(access, ticket);
+    sight(access, ticket, relations, observer)
+        && match action {
+            Action::View => true,
+            Action::Change(change) => look(
+                observer,
+                Check::Change(change, relations),
+                relations
+                    .iter()
+                    .any(|relation| access.has(Permission::On(change, relation))),
+            ),
+        }
+}
+
+/// May the agent do this with the ticket?
+pub fn decide(
+    access: &Access,
+    ticket: &Ticket,
+    action: Action,
+    observer: &mut impl Observer,
+) -> bool {
+    has(access, Permission::Use, observer)
+        && silo(access, ticket, observer)
+        && reach(access, ticket, action, observer)
+}
+
+/// What [`decide`] asks besides the silo, which has a policy of its own for all commands.
+pub fn past_silo(access: &Access, ticket: &Ticket, action: Action) -> bool {
+    access.has(Permission::Use) && reach(access, ticket, action, &mut Unobserved)
+}
+
+/// May the agent create this ticket? The silo is asked by its own policy.
+pub fn create(access: &Access, ticket: &Ticket) -> bool {
+    access.has(Permission::Use)
+        && access.has(Permission::Create)
+        && move_to(access, ticket.department)
+}
+
+/// May the agent hand a ticket that it may modify over to this department?
+pub fn move_to(access: &Access, to: Column) -> bool {
+    department(access, to, Level::Assign, &mut Unobserved)
+}
+
+impl Check {
+    /// The permissions of which any one passes this check.
+    pub fn permissions(self) -> Vec<Permission> {
+        match self {
+            Check::Permission(permission) => vec![permission],
+            Check::Change(change, relations) => relations
+                .iter()
+                .map(|relation: Relation| Permission::On(change, relation))
+                .collect(),
+            Check::Silo { .. } | Check::Relation(_) | Check::Department { .. } => vec![],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::tests::{grants, group};
+    use crate::grants::{CategoryAccess, Grants, PermissionAccess};
+
+    const MODIFY: Action = Action::Change(Change::Modify);
+
+    fn value(id: i64) -> Column {
+        Column::Value(Some(id))
+    }
+
+    /// In category 1 and department 1, assigned to nobody.
+    fn ticket() -> Ticket {
+        Ticket {
+            category: value(1),
+            department: value(1),
+            assignee: Column::Value(None),
+            team: Column::Value(None),
+            followed: false,
+        }
+    }
+
+    /// Agent 7, of team 70, with category 1 and full access to department 1.
+    fn staff(permissions: &[&str]) -> Grants {
+        let mut staff = group("Staff");
+        staff.held.categories.insert(1);
+        staff.held.departments.insert(1, Level::Full);
+        staff
+            .held
+            .permissions
+            .extend(permissions.iter().map(|name| name.to_string()));
+        let mut grants = grants(vec![staff]);
+        grants.teams.insert(70);
+        grants
+    }
+
+    fn may(grants: &Grants, ticket: Ticket, action: Action) -> bool {
+        decide(&Access::compile(grants), &ticket, action, &mut Unobserved)
+    }
+
+    #[test]
+    fn viewing_needs_the_use_of_tickets_and_the_permission_for_their_kind() {
+        let view = |permissions: &[&str], ticket| may(&staff(permissions), ticket, Action::View);
+        let others = Ticket {
+            assignee: value(8),
+            ..ticket()
+        };
+        assert!(view(&["ticket.use", "ticket.view.unassigned"], ticket()));
+        assert!(!view(&["ticket.view.unassigned"], ticket()));
+        assert!(!view(&["ticket.use", "ticket.view.assigned"], ticket()));
+        assert!(view(&["ticket.use", "ticket.view.assigned"], others));
+        assert!(!view(&["ticket.use", "ticket.view.unassigned"], others));
+    }
+
+    #[test]
+    fn own_and_followed_tickets_are_seen_in_any_department_but_inside_the_silo() {
+        let grants = staff(&["ticket.use"]);
+        let foreign = Ticket {
+            department: value(9),
+            ..ticket()
+        };
+        for seen in [
+            Ticket {
+                assignee: value(7),
+                ..foreign
+            },
+            Ticket {
+                team: value(70),
+                ..foreign
+            },
+            Ticket {
+                followed: true,
+                ..foreign
+            },
+        ] {
+            assert!(may(&grants, seen, Action::View));
+            for category in [value(2), Column::Value(None)] {
+                assert!(!may(&grants, Ticket { category, ..seen }, Action::View));
+            }
+        }
+        assert!(!may(&grants, foreign, Action::View));
+        assert!(!may(
+            &grants,
+            Ticket {
+                team: value(71),
+                ..foreign
+            },
+            Action::View
+        ));
+    }
+
+    #[test]
+    fn a_department_covers_its_descendants_and_null_is_none() {
+        let grants = staff(&["ticket.use", "ticket.view.unassigned"]);
+        let view = |department| {
+            may(
+                &grants,
+                Ticket {
+                    department,
+                    ..ticket()
+                },
+                Action::View,
+            )
+        };
+        assert!(view(value(3)));
+        assert!(view(Column::Absent));
+        assert!(!view(value(9)));
+        assert!(!view(Column::Value(None)));
+    }
+
+    #[test]
+    fn a_change_needs_sight_and_the_permission_for_one_of_the_relations() {
+        let base = ["ticket.use", "ticket.view.unassigned"];
+        let modify = |relation: &str, ticket| {
+            let name = format!("ticket.modify.{relation}");
+            may(&staff(&[base[0], base[1], &name]), ticket, MODIFY)
+        };
+        let own_and_followed = Ticket {
+            assignee: value(7),
+            followed: true,
+            ..ticket()
+        };
+        assert!(modify("own", own_and_followed));
+        assert!(modify("followed", own_and_followed));
+        assert!(!modify("assigned", own_and_followed));
+        assert!(!modify("unassigned", own_and_followed));
+        assert!(modify("unassigned", ticket()));
+        // A ticket of my team has no assignee, and is neither unassigned nor assigned to others.
+        let of_my_team = Ticket {
+            team: value(70),
+            ..ticket()
+        };
+        assert!(modify("own", of_my_team));
+        assert!(!modify("unassigned", of_my_team));
+        // A followed ticket of somebody else is assigned, too.
+        let others = Ticket {
+            assignee: value(8),
+            followed: true,
+            ..ticket()
+        };
+        assert!(modify("assigned", others));
+        assert!(!may(
+            &staff(&["ticket.modify.unassigned"]),
+            ticket(),
+            MODIFY
+        ));
+    }
+
+    #[test]
+    fn without_assignee_and_team_columns_every_ticket_is_unassigned() {
+        let bare = Ticket {
+            category: Column::Absent,
+            department: Column::Absent,
+            assignee: Column::Absent,
+            team: Column::Absent,
+            followed: false,
+        };
+        assert!(may(
+            &staff(&["ticket.use", "ticket.view.unassigned"]),
+            bare,
+            Action::View
+        ));
+        assert!(!may(
+            &staff(&["ticket.use", "ticket.view.assigned"]),
+            bare,
+            Action::View
+        ));
+    }
+
+    #[test]
+    fn creating_and_handing_over_need_the_level_assign() {
+        let mut grants = staff(&["ticket.use", "ticket.create"]);
+        grants.held.departments.insert(9, Level::Assign);
+        let access = Access::compile(&grants);
+        let at = |department| Ticket {
+            department,
+            ..ticket()
+        };
+        assert!(create(&access, &at(value(9))) && create(&access, &at(value(3))));
+        assert!(!create(&access, &at(value(404))) && !create(&access, &at(Column::Value(None))));
+        assert!(move_to(&access, value(9)) && !move_to(&access, value(404)));
+        let without = Access::compile(&staff(&["ticket.use"]));
+        assert!(!create(&without, &at(value(1))));
+    }
+
+    #[test]
+    fn all_permissions_see_everything() {
+        let mut all = group("All");
+        all.category_access = CategoryAccess::Open;
+        all.all_departments = true;
+        all.permission_access = PermissionAccess::All;
+        let mut grants = grants(vec![all]);
+        grants.catalog = std::rc::Rc::new(Permission::all().map(|p| (p.name(), false)).collect());
+        let anything = Ticket {
+            category: Column::Value(None),
+            department: value(404),
+            assignee: value(8),
+            ..ticket()
+        };
+        for action in Action::ALL {
+            assert!(may(&grants, anything, action));
+        }
+    }
+
+    #[test]
+    fn the_first_failed_check_is_the_last_one_looked_at() {
+        let grants = staff(&["ticket.use"]);
+        let mut seen = Vec::new();
+        let mut observer = |check: Check, passed: bool| seen.push((check, passed));
+        let access = Access::compile(&grants);
+        assert!(!decide(&access, &ticket(), MODIFY, &mut observer));
+        assert_eq!(seen.len(), 5);
+        assert!(seen[..4].iter().all(|(_, passed)| *passed));
+        assert_eq!(
+            seen[4],
+            (Check::Permission(Permission::ViewUnassigned), false)
+        );
+    }
+
+    /// The policies of a table are joined by AND: together they must say what decide() says.
+    #[test]
+    fn the_silo_and_what_is_past_it_make_the_decision() {
+        let grants = staff(&["ticket.use", "ticket.view.unassigned", "ticket.modify.own"]);
+        let access = Access::compile(&grants);
+        for category in [value(1), value(2), Column::Value(None), Column::Absent] {
+            for assignee in [value(7), value(8), Column::Value(None)] {
+                for action in Action::ALL {
+                    let ticket = Ticket {
+                        category,
+                        assignee,
+                        ..ticket()
+                    };
+                    assert_eq!(
+                        decide(&access, &ticket, action, &mut Unobserved),
+                        silo(&access, &ticket, &mut Unobserved)
+                            && past_silo(&access, &ticket, action)
+                    );
+                }
+            }
+        }
+    }
+}

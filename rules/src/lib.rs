@@ -1,0 +1,21 @@
+//! The rules of deskguard, without PostgreSQL: who may see and do what with a ticket.
+//!
+//! [`Grants`] are the facts that the permission tables hold about one agent, each right with those
+//! who gave it. [`Access`] is what they come to, compiled for fast checks. [`decide`] applies the
+//! rules to an agent and a [`Ticket`] and shows each [`Check`] to its caller as it is made, so that
+//! a yes or no and its explanation cannot differ.
+
+mod access;
+mod decision;
+mod grants;
+mod permission;
+mod ticket;
+
+pub use access::{Access, Categories, Departments};
+pub use decision::{Check, Unobserved, create, decide, move_to, past_silo, silo};
+pub use grants::{
+    CategoryAccess, DepartmentSource, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
+    Source,
+};
+pub use permission::{Action, Change, Permission, Relation};
+pub use ticket::{Column, Relations, Ticket};

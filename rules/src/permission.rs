@@ -1,0 +1,167 @@
+//! The permissions that the ticket rules ask for, and the names they have in the catalog.
+
+/// How an agent stands to a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Assigned to the agent or to one of its teams.
+    Own,
+    Followed,
+    Unassigned,
+    /// Assigned to others.
+    Assigned,
+}
+
+impl Relation {
+    pub const ALL: [Relation; 4] = [
+        Relation::Own,
+        Relation::Followed,
+        Relation::Unassigned,
+        Relation::Assigned,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Relation::Own => "own",
+            Relation::Followed => "followed",
+            Relation::Unassigned => "unassigned",
+            Relation::Assigned => "assigned",
+        }
+    }
+}
+
+/// What an agent may do with a ticket that it can view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Reply,
+    Modify,
+    EditMessages,
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    View,
+    Change(Change),
+}
+
+impl Action {
+    pub const ALL: [Action; 5] = [
+        Action::View,
+        Action::Change(Change::Reply),
+        Action::Change(Change::Modify),
+        Action::Change(Change::EditMessages),
+        Action::Change(Change::Delete),
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::View => "view",
+            Action::Change(Change::Reply) => "reply",
+            Action::Change(Change::Modify) => "modify",
+            Action::Change(Change::EditMessages) => "edit_messages",
+            Action::Change(Change::Delete) => "delete",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Action> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}
+
+/// A permission of the starting catalog that a ticket rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    Use,
+    Create,
+    ViewUnassigned,
+    ViewAssigned,
+    On(Change, Relation),
+}
+
+impl Permission {
+    pub fn all() -> impl Iterator<Item = Permission> {
+        use Change::*;
+        [
+            Permission::Use,
+            Permission::Create,
+            Permission::ViewUnassigned,
+            Permission::ViewAssigned,
+        ]
+        .into_iter()
+        .chain(
+            [Reply, Modify, EditMessages, Delete]
+                .into_iter()
+                .flat_map(|change| Relation::ALL.map(|relation| Permission::On(change, relation))),
+        )
+    }
+
+    /// Its name in `deskguard.permission`.
+    pub fn name(self) -> String {
+        match self {
+            Permission::Use => "ticket.use".into(),
+            Permission::Create => "ticket.create".into(),
+            Permission::ViewUnassigned => "ticket.view.unassigned".into(),
+            Permission::ViewAssigned => "ticket.view.assigned".into(),
+            Permission::On(change, relation) => format!(
+                "ticket.{}.{}",
+                Action::Change(change).name(),
+                relation.name()
+            ),
+        }
+    }
+
+    /// Its place in a [`PermissionSet`].
+    fn bit(self) -> u32 {
+        match self {
+            Permission::Use => 0,
+            Permission::Create => 1,
+            Permission::ViewUnassigned => 2,
+            Permission::ViewAssigned => 3,
+            Permission::On(change, relation) => 4 + 4 * change as u32 + relation as u32,
+        }
+    }
+}
+
+/// A set of [`Permission`]s in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PermissionSet(u32);
+
+impl PermissionSet {
+    pub(crate) fn contains(self, permission: Permission) -> bool {
+        self.0 & (1 << permission.bit()) != 0
+    }
+}
+
+impl FromIterator<Permission> for PermissionSet {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        PermissionSet(
+            permissions
+                .into_iter()
+                .fold(0, |bits, permission| bits | 1 << permission.bit()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_permission_has_a_bit_and_a_name_of_its_own() {
+        let all: Vec<_> = Permission::all().collect();
+        assert_eq!(all.len(), 20);
+        let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
+        let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
+        assert_eq!((bits.len(), names.len()), (20, 20));
+        assert!(names.contains("ticket.edit_messages.followed"));
+    }
+
+    #[test]
+    fn actions_are_found_by_their_names() {
+        for action in Action::ALL {
+            assert_eq!(Action::from_name(action.name()), Some(action));
+        }
+        assert_eq!(Action::from_name("View"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! A ticket as the rules see it, and how an agent stands to it.
+
+use crate::access::Access;
+use crate::permission::Relation;
+
+/// The value of a column of the ticket table, if it has the column at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// The table has no such column.
+    Absent,
+    Value(Option<i64>),
+}
+
+impl Column {
+    /// NULL and a column that is not there have no value.
+    pub fn value(self) -> Option<i64> {
+        match self {
+            Column::Absent => None,
+            Column::Value(value) => value,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub category: Column,
+    pub department: Column,
+    /// NULL where the column has the value that the help desk uses for "unassigned".
+    pub assignee: Column,
+    pub team: Column,
+    /// Does the agent follow it?
+    pub followed: bool,
+}
+
+/// The relations that hold between an agent and a ticket; there is always at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relations {
+    pub own: bool,
+    pub followed: bool,
+    /// No assignee and no team; if not, and not own either, it is assigned to others.
+    pub unassigned: bool,
+}
+
+impl Relations {
+    pub fn between(access: &Access, ticket: &Ticket) -> Relations {
+        let (assignee, team) = (ticket.assignee.value(), ticket.team.value());
+        Relations {
+            own: assignee == Some(access.agent) || team.is_some_and(|team| access.team(team)),
+            followed: ticket.followed,
+            unassigned: assignee.is_none() && team.is_none(),
+        }
+    }
+
+    pub fn holds(self, relation: Relation) -> bool {
+        match relation {
+            Relation::Own => self.own,
+            Relation::Followed => self.followed,
+            Relation::Unassigned => self.unassigned,
+            Relation::Assigned => !self.unassigned && !self.own,
+        }
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Relation> {
+        Relation::ALL
+            .into_iter()
+            .filter(move |relation| self.holds(*relation))
+    }
+}

@@ -1,0 +1,111 @@
+-- Keeps the protection whole while the help desk's tables change.
+
+CREATE FUNCTION deskguard.protect_children() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_children_wrapper';
+COMMENT ON FUNCTION deskguard.protect_children() IS
+    'For the event trigger: protects new partitions and child tables of protected tables';
+
+CREATE FUNCTION deskguard.tie_policies(protected_table regclass) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'tie_policies_wrapper';
+COMMENT ON FUNCTION deskguard.tie_policies(regclass) IS
+    'For the event trigger: makes the policy that opens a table go when one that closes it goes';
+
+CREATE FUNCTION deskguard.renamed_column(table_id regclass, old_name name, new_name name) RETURNS name
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN old_name IS NULL OR EXISTS (
+            SELECT FROM pg_attribute AS a
+            WHERE a.attrelid = table_id AND a.attname = old_name AND NOT a.attisdropped
+        ) THEN old_name
+        ELSE new_name
+    END
+$$;
+COMMENT ON FUNCTION deskguard.renamed_column(regclass, name, name) IS
+    'For the event trigger: the name of a mapped column after a RENAME COLUMN gave new_name to one';
+
+REVOKE ALL ON FUNCTION deskguard.protect_children(), deskguard.tie_policies(regclass),
+    deskguard.renamed_column(regclass, name, name) FROM PUBLIC;
+
+-- The event triggers run with the rights of the extension's owner, since those who alter their
+-- tables may not write the registry.
+
+CREATE FUNCTION deskguard.after_ddl() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    command record;
+    new_name name;
+BEGIN
+    FOR command IN
+        SELECT c.object_type, c.objid, c.objsubid FROM pg_event_trigger_ddl_commands() AS c
+    LOOP
+        IF command.object_type = 'policy' THEN
+            -- A dump that is restored creates the policies one by one.
+            PERFORM deskguard.tie_policies(pol.polrelid)
+            FROM pg_policy AS pol
+            JOIN deskguard.protected_table AS p ON p.table_id = pol.polrelid
+            WHERE pol.oid = command.objid;
+        ELSIF command.object_type = 'table column' THEN
+            SELECT a.attname INTO new_name
+            FROM pg_attribute AS a
+            WHERE a.attrelid = command.objid AND a.attnum = command.objsubid;
+            UPDATE deskguard.protected_table AS p
+            SET id_column = deskguard.renamed_column(p.table_id, p.id_column, new_name),
+                department_column = deskguard.renamed_column(p.table_id, p.department_column, new_name),
+                category_column = deskguard.renamed_column(p.table_id, p.category_column, new_name),
+                assignee_column = deskguard.renamed_column(p.table_id, p.assignee_column, new_name),
+                team_column = deskguard.renamed_column(p.table_id, p.team_column, new_name)
+            WHERE p.table_id = command.objid;
+            UPDATE deskguard.protected_table AS p
+            SET follower_ticket_column = deskguard.renamed_column(p.follower_table, p.follower_ticket_column, new_name),
+                follower_agent_column = deskguard.renamed_column(p.follower_table, p.follower_agent_column, new_name)
+            WHERE p.follower_table = command.objid;
+        END IF;
+    END LOOP;
+    PERFORM deskguard.protect_children();
+END $$;
+COMMENT ON FUNCTION deskguard.after_ddl() IS
+    'Event trigger: follows renamed columns, protects new partitions, and ties restored policies';
+
+CREATE FUNCTION deskguard.after_drop() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    dropped record;
+BEGIN
+    FOR dropped IN
+        SELECT o.classid, o.objid, o.objsubid, o.object_type, o.address_names
+        FROM pg_event_trigger_dropped_objects() AS o
+    LOOP
+        IF dropped.classid = 'pg_class'::regclass AND dropped.objsubid = 0 THEN
+            DELETE FROM deskguard.protected_table AS p WHERE p.table_id = dropped.objid;
+            UPDATE deskguard.protected_table AS p
+            SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
+            WHERE p.follower_table = dropped.objid;
+        ELSIF dropped.object_type IN ('policy', 'trigger')
+            AND dropped.address_names[3] LIKE 'deskguard\_%'
+            AND EXISTS (
+                SELECT FROM deskguard.protected_table AS p
+                WHERE p.table_id = to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]))
+            )
+        THEN
+            RAISE EXCEPTION 'cannot drop % % of protected table %.%, or a column that it uses',
+                    dropped.object_type, dropped.address_names[3], dropped.address_names[1], dropped.address_names[2]
+                USING ERRCODE = 'dependent_objects_still_exist',
+                    HINT = 'Call deskguard.protect_tickets() without the column first, or deskguard.unprotect().';
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION deskguard.after_drop() IS
+    'Event trigger: forgets dropped tables, and refuses to drop what protects a table that stays (2BP01)';
+
+CREATE EVENT TRIGGER deskguard_after_ddl ON ddl_command_end
+    WHEN TAG IN (
+        'CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+        'CREATE POLICY'
+    )
+    EXECUTE FUNCTION deskguard.after_ddl();
+ALTER EVENT TRIGGER deskguard_after_ddl ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER deskguard_after_ddl IS 'Keeps the protection whole when tables change';
+
+CREATE EVENT TRIGGER deskguard_after_drop ON sql_drop EXECUTE FUNCTION deskguard.after_drop();
+ALTER EVENT TRIGGER deskguard_after_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER deskguard_after_drop IS 'Keeps the protection whole when things are dropped';

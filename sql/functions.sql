@@ -1,0 +1,118 @@
+-- The functions. Written by hand, since tables are regclass here and the comments are shown by \df+.
+
+-- Protection
+
+CREATE FUNCTION deskguard.protect_tickets(
+    ticket_table regclass,
+    id_column name DEFAULT 'id',
+    department_column name DEFAULT NULL,
+    category_column name DEFAULT NULL,
+    assignee_column name DEFAULT NULL,
+    team_column name DEFAULT NULL,
+    follower_table regclass DEFAULT NULL,
+    follower_ticket_column name DEFAULT 'ticket_id',
+    follower_agent_column name DEFAULT 'agent_id',
+    unassigned_value bigint DEFAULT NULL
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_tickets_wrapper';
+COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint) IS
+    'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns. The caller must own the tables';
+
+CREATE FUNCTION deskguard.unprotect(protected_table regclass) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'unprotect_wrapper';
+COMMENT ON FUNCTION deskguard.unprotect(regclass) IS
+    'Removes all that protect_tickets() added to a ticket table, its partitions and its follower table. The caller must own them';
+
+-- Identity
+
+CREATE FUNCTION deskguard.current_agent() RETURNS bigint
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'current_agent_id_wrapper';
+COMMENT ON FUNCTION deskguard.current_agent() IS 'The agent that this statement acts for; NULL for nobody';
+
+CREATE FUNCTION deskguard.set_agent(agent_id bigint, is_local boolean DEFAULT true) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'set_agent_wrapper';
+COMMENT ON FUNCTION deskguard.set_agent(bigint, boolean) IS
+    'Sets deskguard.agent_id for the transaction, or for the session if is_local is false; NULL for nobody. Obeyed only if the login role is trusted';
+
+-- Questions
+
+CREATE FUNCTION deskguard.agent_can_view(agent_id bigint, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can_view_wrapper';
+COMMENT ON FUNCTION deskguard.agent_can_view(bigint, bigint, regclass) IS 'May the agent view the ticket?';
+
+CREATE FUNCTION deskguard.agent_can(agent_id bigint, action text, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can_wrapper';
+COMMENT ON FUNCTION deskguard.agent_can(bigint, text, bigint, regclass) IS
+    'May the agent view, reply (to), modify, edit_messages (of) or delete the ticket?';
+
+CREATE FUNCTION deskguard.agent_has_permission(agent_id bigint, permission text) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_has_permission_wrapper';
+COMMENT ON FUNCTION deskguard.agent_has_permission(bigint, text) IS
+    'Does the agent hold the permission, itself or through a group?';
+
+CREATE FUNCTION deskguard.visible_tickets(agent_id bigint, ticket_table regclass DEFAULT NULL) RETURNS SETOF bigint
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'visible_tickets_wrapper';
+COMMENT ON FUNCTION deskguard.visible_tickets(bigint, regclass) IS 'The ids of the tickets that the agent may view';
+
+CREATE FUNCTION deskguard.agents_who_can(action text, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS SETOF bigint
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_who_can_wrapper';
+COMMENT ON FUNCTION deskguard.agents_who_can(text, bigint, regclass) IS 'The agents that may do this with the ticket';
+
+CREATE FUNCTION deskguard.effective_permissions(agent_id bigint) RETURNS TABLE (permission text, granted_by text, locked boolean)
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_permissions_wrapper';
+COMMENT ON FUNCTION deskguard.effective_permissions(bigint) IS
+    'The permissions of an agent, a row for each grant; granted_by is a group''s name (locked), or ''agent'' for an override';
+
+CREATE FUNCTION deskguard.explain_access(agent_id bigint, ticket_id bigint, action text DEFAULT 'view', ticket_table regclass DEFAULT NULL) RETURNS jsonb
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_access_wrapper';
+COMMENT ON FUNCTION deskguard.explain_access(bigint, bigint, text, regclass) IS
+    'Why the agent may or may not do this with the ticket, with the rules looked at and who granted what';
+
+-- Work
+
+CREATE FUNCTION deskguard.assign_ticket(ticket_id bigint, department_id bigint, ticket_table regclass DEFAULT NULL) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'assign_ticket_wrapper';
+COMMENT ON FUNCTION deskguard.assign_ticket(bigint, bigint, regclass) IS
+    'Hands a ticket that the current agent may modify over to a department that it may assign to, also where it will not see the ticket any more';
+
+-- Rules, as policies and triggers call them. regclass is the protected table itself.
+
+CREATE FUNCTION deskguard.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
+COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
+    'For policies: does the silo rule let the current agent have tickets of the category?';
+
+CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'view_ok_wrapper';
+COMMENT ON FUNCTION deskguard.view_ok(regclass, bigint, bigint, bigint, bigint) IS
+    'For policies: may the current agent view such a ticket, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.modify_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'modify_ok_wrapper';
+COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint) IS
+    'For policies: may the current agent modify such a ticket, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
+COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint) IS
+    'For policies: may the current agent delete such a ticket, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
+COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
+    'For policies: may the current agent create tickets in the department, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
+COMMENT ON FUNCTION deskguard.follower_seen(regclass, bigint) IS
+    'For policies: may the current agent see who follows the ticket?';
+
+CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, agent bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
+COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
+    'For policies: may the current agent make the agent follow the ticket, or stop it?';
+
+CREATE FUNCTION deskguard.check_move() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'check_move_wrapper';
+COMMENT ON FUNCTION deskguard.check_move() IS
+    'Trigger: a ticket goes to another department only by agents that may assign tickets there (42501)';

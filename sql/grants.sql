@@ -1,0 +1,57 @@
+-- What groups and single agents are given. A primary key begins with the holder: agents are loaded by it.
+
+CREATE TABLE deskguard.group_permission (
+    group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
+    permission text NOT NULL REFERENCES deskguard.permission ON DELETE CASCADE ON UPDATE CASCADE,
+    PRIMARY KEY (group_id, permission)
+);
+CREATE INDEX group_permission_permission_idx ON deskguard.group_permission (permission);
+COMMENT ON TABLE deskguard.group_permission IS 'Permissions of groups';
+
+CREATE TABLE deskguard.agent_permission (
+    agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
+    permission text NOT NULL REFERENCES deskguard.permission ON DELETE CASCADE ON UPDATE CASCADE,
+    PRIMARY KEY (agent_id, permission)
+);
+CREATE INDEX agent_permission_permission_idx ON deskguard.agent_permission (permission);
+COMMENT ON TABLE deskguard.agent_permission IS 'Permissions of single agents: overrides';
+
+CREATE TABLE deskguard.group_department (
+    group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
+    department_id bigint NOT NULL REFERENCES deskguard.department ON DELETE CASCADE ON UPDATE CASCADE,
+    level text NOT NULL
+        CONSTRAINT group_department_level_is_assign_or_full CHECK (level IN ('assign', 'full')),
+    PRIMARY KEY (group_id, department_id)
+);
+CREATE INDEX group_department_department_id_idx ON deskguard.group_department (department_id);
+COMMENT ON TABLE deskguard.group_department IS 'Departments of groups';
+COMMENT ON COLUMN deskguard.group_department.level IS
+    'assign: members may create tickets there and hand tickets over to it; full: they see its tickets, too';
+
+CREATE TABLE deskguard.agent_department (
+    agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
+    department_id bigint NOT NULL REFERENCES deskguard.department ON DELETE CASCADE ON UPDATE CASCADE,
+    level text NOT NULL
+        CONSTRAINT agent_department_level_is_assign_or_full CHECK (level IN ('assign', 'full')),
+    PRIMARY KEY (agent_id, department_id)
+);
+CREATE INDEX agent_department_department_id_idx ON deskguard.agent_department (department_id);
+COMMENT ON TABLE deskguard.agent_department IS 'Departments of single agents';
+COMMENT ON COLUMN deskguard.agent_department.level IS
+    'assign: the agent may create tickets there and hand tickets over to it; full: it sees its tickets, too';
+
+CREATE TABLE deskguard.group_category (
+    group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
+    category_id bigint NOT NULL REFERENCES deskguard.category ON DELETE CASCADE ON UPDATE CASCADE,
+    PRIMARY KEY (group_id, category_id)
+);
+CREATE INDEX group_category_category_id_idx ON deskguard.group_category (category_id);
+COMMENT ON TABLE deskguard.group_category IS 'Categories of groups';
+
+CREATE TABLE deskguard.agent_category (
+    agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
+    category_id bigint NOT NULL REFERENCES deskguard.category ON DELETE CASCADE ON UPDATE CASCADE,
+    PRIMARY KEY (agent_id, category_id)
+);
+CREATE INDEX agent_category_category_id_idx ON deskguard.agent_category (category_id);
+COMMENT ON TABLE deskguard.agent_category IS 'Categories of single agents';

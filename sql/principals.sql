@@ -1,0 +1,36 @@
+-- Who works in the help desk: agents, teams, and the roles that may say which agent they act for.
+
+CREATE TABLE deskguard.agent (
+    id bigint PRIMARY KEY,
+    name text NOT NULL,
+    active boolean NOT NULL DEFAULT true,
+    db_role name UNIQUE,
+    category_access text
+        CONSTRAINT agent_category_access_is_silo_or_open CHECK (category_access IN ('silo', 'open'))
+);
+COMMENT ON TABLE deskguard.agent IS 'People and programs that work on tickets';
+COMMENT ON COLUMN deskguard.agent.id IS 'The id that the help desk itself uses for the agent';
+COMMENT ON COLUMN deskguard.agent.active IS 'An inactive agent sees nothing and may do nothing';
+COMMENT ON COLUMN deskguard.agent.db_role IS 'A database role that is this agent; NULL for none';
+COMMENT ON COLUMN deskguard.agent.category_access IS
+    'silo: sees only tickets of its categories; open: sees tickets of every category and of none; NULL: as its groups say';
+
+CREATE TABLE deskguard.team (
+    id bigint PRIMARY KEY,
+    name text NOT NULL
+);
+COMMENT ON TABLE deskguard.team IS 'Teams of agents; a ticket assigned to a team is its members'' own';
+
+CREATE TABLE deskguard.team_member (
+    team_id bigint NOT NULL REFERENCES deskguard.team ON DELETE CASCADE ON UPDATE CASCADE,
+    agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
+    PRIMARY KEY (team_id, agent_id)
+);
+CREATE INDEX team_member_agent_id_idx ON deskguard.team_member (agent_id);
+COMMENT ON TABLE deskguard.team_member IS 'Which agents belong to which teams';
+
+CREATE TABLE deskguard.trusted_role (
+    role_name name PRIMARY KEY
+);
+COMMENT ON TABLE deskguard.trusted_role IS
+    'Login roles whose sessions may say which agent they act for, with deskguard.agent_id';

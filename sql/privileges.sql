@@ -1,0 +1,22 @@
+-- Everyone may call the functions, which check for themselves who asks; nobody but administrators
+-- sees or changes the tables.
+GRANT USAGE ON SCHEMA deskguard TO PUBLIC;
+
+-- What pg_dump takes along; what CREATE EXTENSION makes is left out.
+SELECT pg_catalog.pg_extension_config_dump('deskguard.agent', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.team', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.team_member', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.trusted_role', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.department', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.category', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.permission', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.permission_group', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.permission_group_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.group_member', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.group_permission', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_permission', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.group_department', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_department', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.group_category', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_category', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.protected_table', '');

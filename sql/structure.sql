@@ -1,0 +1,18 @@
+-- What tickets belong to: departments, a tree, and categories, flat.
+
+CREATE TABLE deskguard.department (
+    id bigint PRIMARY KEY,
+    name text NOT NULL,
+    parent_id bigint REFERENCES deskguard.department ON UPDATE CASCADE
+);
+CREATE INDEX department_parent_id_idx ON deskguard.department (parent_id);
+COMMENT ON TABLE deskguard.department IS 'Departments; a grant on one covers its descendants';
+COMMENT ON COLUMN deskguard.department.id IS 'The id that the help desk itself uses for the department';
+COMMENT ON COLUMN deskguard.department.parent_id IS 'The department above; NULL at the top. A cycle is refused';
+
+CREATE TABLE deskguard.category (
+    id bigint PRIMARY KEY,
+    name text NOT NULL
+);
+COMMENT ON TABLE deskguard.category IS 'Categories of tickets';
+COMMENT ON COLUMN deskguard.category.id IS 'The id that the help desk itself uses for the category';

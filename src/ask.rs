@@ -1,0 +1,237 @@
+//! The functions that answer questions about agents and tickets.
+
+use deskguard_rules::{Access, Action, Grants, Source, Unobserved};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+
+use crate::identity::current_agent;
+use crate::load::Loader;
+use crate::protected::TicketTable;
+use crate::{compat, error, explain, identity, settings};
+
+/// The permission to ask about other agents.
+const AUDIT: &str = "permission.audit";
+
+#[pg_extern(sql = false, name = "current_agent")]
+fn current_agent_id() -> Option<i64> {
+    current_agent(Loader::now().catalog())
+}
+
+#[pg_extern(sql = false)]
+fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
+    settings::set_agent_id(agent_id, is_local.unwrap_or(true));
+    identity::warn_if_ignored(Loader::now().catalog());
+}
+
+#[pg_extern(sql = false)]
+fn agent_can_view(
+    agent_id: Option<i64>,
+    ticket_id: Option<i64>,
+    ticket_table: Option<pg_sys::Oid>,
+) -> bool {
+    may(agent_id, Action::View, ticket_id, ticket_table)
+}
+
+#[pg_extern(sql = false)]
+fn agent_can(
+    agent_id: Option<i64>,
+    action: Option<&str>,
+    ticket_id: Option<i64>,
+    ticket_table: Option<pg_sys::Oid>,
+) -> bool {
+    may(agent_id, parse_action(action), ticket_id, ticket_table)
+}
+
+fn may(
+    agent: Option<i64>,
+    action: Action,
+    ticket: Option<i64>,
+    table: Option<pg_sys::Oid>,
+) -> bool {
+    let loader = Loader::now();
+    let table = TicketTable::resolve(loader.catalog(), table);
+    check_may_ask(&loader, agent, &[&table]);
+    let (Some(agent), Some(id)) = (agent, ticket) else {
+        return false;
+    };
+    let Some(access) = loader.access(agent) else {
+        return false;
+    };
+    table
+        .find_ticket(id, agent)
+        .is_some_and(|ticket| deskguard_rules::decide(&access, &ticket, action, &mut Unobserved))
+}
+
+#[pg_extern(sql = false)]
+fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool {
+    let loader = Loader::now();
+    check_may_ask_about_permissions(&loader, agent_id);
+    let permission = permission.unwrap_or("NULL");
+    let all = loader.permissions();
+    if !all.contains_key(permission) {
+        let names: Vec<&str> = all.keys().map(String::as_str).collect();
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("unknown permission \"{permission}\""),
+            format!("Permissions in deskguard.permission: {}.", names.join(", ")),
+        );
+    }
+    agent_id.is_some_and(|agent| holds(&loader, agent, permission))
+}
+
+fn holds(loader: &Loader, agent: i64, permission: &str) -> bool {
+    loader
+        .grants(agent)
+        .is_ok_and(|grants| grants.permission_sources(permission).next().is_some())
+}
+
+#[pg_extern(sql = false)]
+fn visible_tickets(
+    agent_id: Option<i64>,
+    ticket_table: Option<pg_sys::Oid>,
+) -> SetOfIterator<'static, i64> {
+    let loader = Loader::now();
+    let table = TicketTable::resolve(loader.catalog(), ticket_table);
+    check_may_ask(&loader, agent_id, &[&table]);
+    let mut visible = Vec::new();
+    if let Some(access) = agent_id.and_then(|agent| loader.access(agent)) {
+        let followed = table.followed_by(access.agent);
+        table.for_each_ticket(|id, columns| {
+            let ticket = table.ticket(columns, followed.contains(&id));
+            if deskguard_rules::decide(&access, &ticket, Action::View, &mut Unobserved) {
+                visible.push(id);
+            }
+        });
+    }
+    SetOfIterator::new(visible)
+}
+
+#[pg_extern(sql = false)]
+fn agents_who_can(
+    action: Option<&str>,
+    ticket_id: Option<i64>,
+    ticket_table: Option<pg_sys::Oid>,
+) -> SetOfIterator<'static, i64> {
+    let action = parse_action(action);
+    let loader = Loader::now();
+    let table = TicketTable::resolve(loader.catalog(), ticket_table);
+    check_may_ask(&loader, None, &[&table]);
+    let mut agents = Vec::new();
+    if let Some(id) = ticket_id
+        && let Some(columns) = table.find_columns(id)
+    {
+        let followers = table.followers_of(id);
+        agents.extend(loader.active_agents().into_iter().filter(|agent| {
+            let ticket = table.ticket(columns, followers.contains(agent));
+            loader.access(*agent).is_some_and(|access| {
+                deskguard_rules::decide(&access, &ticket, action, &mut Unobserved)
+            })
+        }));
+    }
+    SetOfIterator::new(agents)
+}
+
+#[pg_extern(sql = false)]
+fn effective_permissions(
+    agent_id: Option<i64>,
+) -> TableIterator<
+    'static,
+    (
+        name!(permission, String),
+        name!(granted_by, String),
+        name!(locked, bool),
+    ),
+> {
+    let loader = Loader::now();
+    check_may_ask_about_permissions(&loader, agent_id);
+    let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
+    TableIterator::new(grants.map(|grants| held(&grants)).unwrap_or_default())
+}
+
+fn held(grants: &Grants) -> Vec<(String, String, bool)> {
+    grants
+        .catalog
+        .keys()
+        .flat_map(|permission| {
+            grants.permission_sources(permission).map(|source| {
+                let (by, locked) = match source {
+                    Source::Group(name) => (name, true),
+                    Source::Agent(_) | Source::DefaultSetting => ("agent", false),
+                };
+                (permission.clone(), by.into(), locked)
+            })
+        })
+        .collect()
+}
+
+#[pg_extern(sql = false)]
+fn explain_access(
+    agent_id: Option<i64>,
+    ticket_id: Option<i64>,
+    action: Option<&str>,
+    ticket_table: Option<pg_sys::Oid>,
+) -> JsonB {
+    let action = parse_action(action);
+    let loader = Loader::now();
+    let table = TicketTable::resolve(loader.catalog(), ticket_table);
+    check_may_ask(&loader, agent_id, &[&table]);
+    let grants = agent_id.map(|agent| loader.grants(agent));
+    let ticket = ticket_id.and_then(|id| {
+        let columns = table.find_columns(id)?;
+        let followed = agent_id.is_some_and(|agent| table.follows(agent, id));
+        Some(table.ticket(columns, followed))
+    });
+    let question = explain::Question {
+        agent: agent_id,
+        ticket: ticket_id,
+        table: &table.name(),
+        action,
+    };
+    let compiled = grants.map(|found| {
+        found.map(|grants| {
+            let access = Access::compile(&grants);
+            (grants, access)
+        })
+    });
+    JsonB(explain::explain(question, compiled, ticket))
+}
+
+fn parse_action(action: Option<&str>) -> Action {
+    let name = action.unwrap_or("NULL");
+    Action::from_name(name).unwrap_or_else(|| {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("unknown action \"{name}\""),
+            format!("Actions: {}.", Action::ALL.map(Action::name).join(", ")),
+        )
+    })
+}
+
+fn check_may_ask_about_permissions(loader: &Loader, about: Option<i64>) {
+    let tables = TicketTable::all(loader.catalog());
+    check_may_ask(loader, about, &tables.iter().collect::<Vec<_>>());
+}
+
+/// About oneself one may ask. About others, or about all with None: superusers, owners of a ticket
+/// table that the question is about, and agents with permission.audit.
+fn check_may_ask(loader: &Loader, about: Option<i64>, tables: &[&TicketTable]) {
+    // SAFETY: look-ups in the system cache.
+    let privileged = unsafe { pg_sys::superuser() }
+        || tables
+            .iter()
+            .any(|table| compat::owns_table(table.oid, unsafe { pg_sys::GetUserId() }));
+    if privileged {
+        return;
+    }
+    let asker = current_agent(loader.catalog());
+    if asker.is_some_and(|asker| about == Some(asker) || holds(loader, asker, AUDIT)) {
+        return;
+    }
+    error::raise(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "permission denied to ask about other agents",
+        format!(
+            "Ask about deskguard.current_agent(), or have the permission {AUDIT}, or be the owner of the ticket table."
+        ),
+    );
+}

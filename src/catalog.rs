@@ -1,0 +1,212 @@
+//! Reads the extension's own tables.
+//!
+//! They are read like PostgreSQL's catalogs: without SQL, so that neither the caller's privileges nor
+//! its search_path matter, and with the latest snapshot whatever the isolation level is, so that a
+//! right is gone as soon as its removal is committed. Own uncommitted changes count.
+
+use std::ffi::CStr;
+
+use pgrx::datum::FromDatum;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::error;
+
+/// The number of a column, in the order of the table's CREATE TABLE.
+pub type Attribute = i16;
+
+/// An equality condition on a column.
+pub struct Key {
+    column: Attribute,
+    procedure: u32,
+    value: pg_sys::Datum,
+}
+
+impl Key {
+    pub fn bigint(column: Attribute, value: i64) -> Key {
+        Key {
+            column,
+            procedure: pg_sys::F_INT8EQ,
+            value: value.into(),
+        }
+    }
+
+    pub fn oid(column: Attribute, value: pg_sys::Oid) -> Key {
+        Key {
+            column,
+            procedure: pg_sys::F_OIDEQ,
+            value: value.into(),
+        }
+    }
+
+    /// A column of type name equals the name of this role. None if there is no such role.
+    pub fn role_name(column: Attribute, role: pg_sys::Oid) -> Option<Key> {
+        // SAFETY: looks the role up in the system cache; the answer is a palloc'd copy, padded to
+        // the full width of a name by namestrcpy.
+        let name = unsafe {
+            let text = pg_sys::GetUserNameFromId(role, true);
+            if text.is_null() {
+                return None;
+            }
+            let name = pg_sys::palloc0(std::mem::size_of::<pg_sys::NameData>()).cast();
+            pg_sys::namestrcpy(name, text);
+            name
+        };
+        Some(Key {
+            column,
+            procedure: pg_sys::F_NAMEEQ,
+            value: pg_sys::Datum::from(name),
+        })
+    }
+}
+
+/// A row of one of the extension's tables.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Row {
+    pub fn get<T: FromDatum>(&self, column: Attribute) -> Option<T> {
+        let mut is_null = false;
+        // SAFETY: tuple and descriptor come from the same open scan, and the callers name columns
+        // of the tables that sql/*.sql creates, with their types.
+        unsafe {
+            let datum =
+                pg_sys::heap_getattr(self.tuple, column.into(), self.descriptor, &mut is_null);
+            T::from_datum(datum, is_null)
+        }
+    }
+
+    /// A column that is NOT NULL.
+    pub fn required<T: FromDatum>(&self, column: Attribute) -> T {
+        self.get(column).unwrap_or_else(|| {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+                "a deskguard table has NULL where its definition forbids it",
+                "Were the extension's tables altered by hand?",
+            )
+        })
+    }
+}
+
+/// The extension's tables as of one moment.
+pub struct Catalog {
+    namespace: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+}
+
+impl Catalog {
+    /// The tables as they are now.
+    pub fn now() -> Catalog {
+        // SAFETY: plain catalog look-ups in a transaction. A registered copy of the catalog
+        // snapshot stays the same for all scans of this Catalog; it can be had in parallel
+        // workers, where GetLatestSnapshot cannot.
+        unsafe {
+            let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false);
+            let agents = relation_oid(namespace, c"agent");
+            Catalog {
+                namespace,
+                snapshot: pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(agents)),
+            }
+        }
+    }
+
+    /// Calls `each` with the rows that fulfil the keys. The index, by name, must have the columns
+    /// of the keys first; without one (or if it was dropped) the whole table is read.
+    pub fn scan(
+        &self,
+        table: &CStr,
+        index: Option<&CStr>,
+        keys: &[Key],
+        mut each: impl FnMut(&Row),
+    ) {
+        // SAFETY: the relation is opened and closed with its lock kept until the transaction ends;
+        // the scan uses a registered snapshot, and rows are not used after the callback.
+        unsafe {
+            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let relation = pg_sys::table_open(relation_oid(self.namespace, table), lock);
+            let index = index.map_or(pg_sys::InvalidOid, |name| {
+                pg_sys::get_relname_relid(name.as_ptr(), self.namespace)
+            });
+            let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
+                .iter()
+                .map(|key| {
+                    let mut entry = pg_sys::ScanKeyData::default();
+                    pg_sys::ScanKeyInit(
+                        &mut entry,
+                        key.column,
+                        pg_sys::BTEqualStrategyNumber as u16,
+                        pg_sys::RegProcedure::from(key.procedure),
+                        key.value,
+                    );
+                    entry
+                })
+                .collect();
+            let scan = pg_sys::systable_beginscan(
+                relation,
+                index,
+                index != pg_sys::InvalidOid,
+                self.snapshot,
+                scan_keys.len() as i32,
+                scan_keys.as_mut_ptr(),
+            );
+            let descriptor = (*relation).rd_att;
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                each(&Row { tuple, descriptor });
+            }
+            pg_sys::systable_endscan(scan);
+            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
+    /// The first row that fulfils the keys, as `read` sees it.
+    pub fn find<T>(
+        &self,
+        table: &CStr,
+        index: &CStr,
+        keys: &[Key],
+        read: impl Fn(&Row) -> T,
+    ) -> Option<T> {
+        let mut found = None;
+        self.scan(table, Some(index), keys, |row| found = Some(read(row)));
+        found
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        // While an error unwinds, the transaction's abort releases the snapshot.
+        if !std::thread::panicking() {
+            // SAFETY: registered in now(), on the same resource owner.
+            unsafe { pg_sys::UnregisterSnapshot(self.snapshot) }
+        }
+    }
+}
+
+/// The OID of a table of the extension.
+pub fn own_table(name: &CStr) -> pg_sys::Oid {
+    // SAFETY: plain catalog look-ups in a transaction.
+    unsafe {
+        relation_oid(
+            pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false),
+            name,
+        )
+    }
+}
+
+unsafe fn relation_oid(namespace: pg_sys::Oid, name: &CStr) -> pg_sys::Oid {
+    let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), namespace) };
+    if oid == pg_sys::InvalidOid {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("table deskguard.{} does not exist", name.to_string_lossy()),
+            "Run CREATE EXTENSION deskguard in this database.",
+        );
+    }
+    oid
+}

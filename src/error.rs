@@ -1,0 +1,39 @@
+//! Errors that tell what to do.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+fn report(
+    level: PgLogLevel,
+    code: PgSqlErrorCode,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) {
+    ErrorReport::new(code, message.into(), "deskguard")
+        .set_hint(hint)
+        .report(level);
+}
+
+/// Raises an error with its SQLSTATE and a hint.
+pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ! {
+    report(PgLogLevel::ERROR, code, message, hint);
+    unreachable!("an error does not return")
+}
+
+pub fn warn(message: impl Into<String>, hint: impl Into<String>) {
+    report(
+        PgLogLevel::WARNING,
+        PgSqlErrorCode::ERRCODE_WARNING,
+        message,
+        hint,
+    );
+}
+
+pub fn notice(message: impl Into<String>, hint: impl Into<String>) {
+    report(
+        PgLogLevel::NOTICE,
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        message,
+        hint,
+    );
+}

@@ -1,0 +1,77 @@
+//! deskguard: row-level security for help desks.
+//!
+//! [`protect`] puts policies on a help desk's tables; the policies call [`policy`], which finds out
+//! the agent ([`identity`]), loads what it may do ([`load`], through [`catalog`]) and applies the
+//! rules of the crate `deskguard_rules`. [`ask`] and [`explain`] answer questions with the same rules.
+
+mod ask;
+mod catalog;
+mod compat;
+mod departments;
+mod error;
+mod explain;
+mod identity;
+mod load;
+mod owner_sql;
+mod policy;
+mod protect;
+mod protected;
+mod settings;
+mod tickets;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/principals.sql", name = "principals", bootstrap);
+extension_sql_file!(
+    "../sql/structure.sql",
+    name = "structure",
+    requires = ["principals"]
+);
+extension_sql_file!(
+    "../sql/permissions.sql",
+    name = "permissions",
+    requires = ["structure"]
+);
+extension_sql_file!(
+    "../sql/grants.sql",
+    name = "grants",
+    requires = ["permissions"]
+);
+extension_sql_file!(
+    "../sql/protected_table.sql",
+    name = "protected_table",
+    requires = ["grants"]
+);
+extension_sql_file!(
+    "../sql/guards.sql",
+    name = "guards",
+    requires = ["protected_table"]
+);
+extension_sql_file!(
+    "../sql/functions.sql",
+    name = "functions",
+    requires = ["guards"]
+);
+extension_sql_file!(
+    "../sql/help_desk.sql",
+    name = "help_desk",
+    requires = ["functions"]
+);
+extension_sql_file!(
+    "../sql/ddl_watch.sql",
+    name = "ddl_watch",
+    requires = ["help_desk"]
+);
+extension_sql_file!(
+    "../sql/privileges.sql",
+    name = "privileges",
+    requires = ["ddl_watch"],
+    finalize
+);
+
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+}

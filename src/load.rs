@@ -1,0 +1,264 @@
+//! Loads what the permission tables say about an agent.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use deskguard_rules::{
+    Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
+};
+use pgrx::prelude::*;
+
+use crate::catalog::{Catalog, Key, Row};
+use crate::{error, settings};
+
+// The columns of the tables in sql/, by number.
+pub mod agent {
+    use crate::catalog::Attribute;
+    pub const ID: Attribute = 1;
+    pub const ACTIVE: Attribute = 3;
+    pub const DB_ROLE: Attribute = 4;
+    pub const CATEGORY_ACCESS: Attribute = 5;
+}
+pub mod department {
+    use crate::catalog::Attribute;
+    pub const ID: Attribute = 1;
+    pub const PARENT_ID: Attribute = 3;
+}
+pub mod permission {
+    use crate::catalog::Attribute;
+    pub const NAME: Attribute = 1;
+    pub const DESTRUCTIVE: Attribute = 3;
+}
+mod permission_group {
+    use crate::catalog::Attribute;
+    pub const ID: Attribute = 1;
+    pub const NAME: Attribute = 2;
+    pub const CATEGORY_ACCESS: Attribute = 3;
+    pub const DEPARTMENT_ACCESS: Attribute = 4;
+    /// The built-in group that has every permission.
+    pub const ALL_PERMISSIONS: i64 = 1;
+    /// The built-in group that has every permission but the destructive ones.
+    pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
+}
+/// group_member and team_member: the group or team first.
+mod member {
+    use crate::catalog::Attribute;
+    pub const OF: Attribute = 1;
+    pub const AGENT_ID: Attribute = 2;
+}
+/// The six grant tables: who holds it, what, and for departments the level.
+mod grant {
+    use crate::catalog::Attribute;
+    pub const HOLDER: Attribute = 1;
+    pub const OBJECT: Attribute = 2;
+    pub const LEVEL: Attribute = 3;
+}
+
+/// Why an agent has no rights at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAgent {
+    Unknown,
+    Inactive,
+}
+
+/// Loads agents as of one moment; what they have in common is loaded once.
+pub struct Loader {
+    catalog: Catalog,
+    tree: OnceCell<Rc<DepartmentTree>>,
+    permissions: OnceCell<Rc<BTreeMap<String, bool>>>,
+}
+
+impl Loader {
+    pub fn now() -> Loader {
+        Loader {
+            catalog: Catalog::now(),
+            tree: OnceCell::new(),
+            permissions: OnceCell::new(),
+        }
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What an agent may do; none for an unknown or inactive one.
+    pub fn access(&self, agent: i64) -> Option<Access> {
+        self.grants(agent)
+            .ok()
+            .map(|grants| Access::compile(&grants))
+    }
+
+    /// All facts about an agent.
+    pub fn grants(&self, agent: i64) -> Result<Grants, NoAgent> {
+        let (active, access) = self
+            .catalog
+            .find(
+                c"agent",
+                c"agent_pkey",
+                &[Key::bigint(agent::ID, agent)],
+                |row| {
+                    (
+                        row.required::<bool>(agent::ACTIVE),
+                        row.get::<String>(agent::CATEGORY_ACCESS),
+                    )
+                },
+            )
+            .ok_or(NoAgent::Unknown)?;
+        if !active {
+            return Err(NoAgent::Inactive);
+        }
+        Ok(Grants {
+            agent,
+            category_access: access.as_deref().map(category_access),
+            default_category_access: settings::default_category_access(),
+            held: self.held(&AGENT_GRANTS, agent),
+            groups: self
+                .memberships(c"group_member", c"group_member_agent_id_idx", agent)
+                .into_iter()
+                .filter_map(|id| self.group(id))
+                .collect(),
+            teams: self.memberships(c"team_member", c"team_member_agent_id_idx", agent),
+            tree: self.tree.get_or_init(|| self.load_tree()).clone(),
+            catalog: self.permissions().clone(),
+        })
+    }
+
+    /// The active agents, by id.
+    pub fn active_agents(&self) -> BTreeSet<i64> {
+        let mut ids = BTreeSet::new();
+        self.catalog.scan(c"agent", None, &[], |row| {
+            if row.required(agent::ACTIVE) {
+                ids.insert(row.required(agent::ID));
+            }
+        });
+        ids
+    }
+
+    /// All permissions, and whether they are destructive.
+    pub fn permissions(&self) -> &Rc<BTreeMap<String, bool>> {
+        self.permissions.get_or_init(|| {
+            let mut all = BTreeMap::new();
+            self.catalog.scan(c"permission", None, &[], |row| {
+                all.insert(
+                    row.required(permission::NAME),
+                    row.required(permission::DESTRUCTIVE),
+                );
+            });
+            Rc::new(all)
+        })
+    }
+
+    fn load_tree(&self) -> Rc<DepartmentTree> {
+        let mut parents = BTreeMap::new();
+        self.catalog.scan(c"department", None, &[], |row| {
+            parents.insert(row.required(department::ID), row.get(department::PARENT_ID));
+        });
+        Rc::new(DepartmentTree(parents))
+    }
+
+    fn memberships(
+        &self,
+        table: &std::ffi::CStr,
+        index: &std::ffi::CStr,
+        agent: i64,
+    ) -> BTreeSet<i64> {
+        let mut of = BTreeSet::new();
+        self.catalog.scan(
+            table,
+            Some(index),
+            &[Key::bigint(member::AGENT_ID, agent)],
+            |row| {
+                of.insert(row.required(member::OF));
+            },
+        );
+        of
+    }
+
+    fn group(&self, id: i64) -> Option<Group> {
+        let mut group = self.catalog.find(
+            c"permission_group",
+            c"permission_group_pkey",
+            &[Key::bigint(permission_group::ID, id)],
+            |row| Group {
+                name: row.required(permission_group::NAME),
+                category_access: category_access(
+                    &row.required::<String>(permission_group::CATEGORY_ACCESS),
+                ),
+                all_departments: row.required::<String>(permission_group::DEPARTMENT_ACCESS)
+                    == "all",
+                permission_access: match id {
+                    permission_group::ALL_PERMISSIONS => PermissionAccess::All,
+                    permission_group::ALL_NON_DESTRUCTIVE_PERMISSIONS => {
+                        PermissionAccess::NonDestructive
+                    }
+                    _ => PermissionAccess::Granted,
+                },
+                held: Held::default(),
+            },
+        )?;
+        group.held = self.held(&GROUP_GRANTS, id);
+        Some(group)
+    }
+
+    fn held(&self, tables: &GrantTables, holder: i64) -> Held {
+        let mut held = Held::default();
+        let scan = |(table, index), each: &mut dyn FnMut(&Row)| {
+            let key = Key::bigint(grant::HOLDER, holder);
+            self.catalog.scan(table, Some(index), &[key], each);
+        };
+        scan(tables.permission, &mut |row| {
+            held.permissions.insert(row.required(grant::OBJECT));
+        });
+        scan(tables.department, &mut |row| {
+            let level = match row.required::<&str>(grant::LEVEL) {
+                "full" => Level::Full,
+                "assign" => Level::Assign,
+                other => unknown_word(other),
+            };
+            held.departments.insert(row.required(grant::OBJECT), level);
+        });
+        scan(tables.category, &mut |row| {
+            held.categories.insert(row.required(grant::OBJECT));
+        });
+        held
+    }
+}
+
+/// A table and its primary key, which begins with the holder.
+type Keyed = (&'static std::ffi::CStr, &'static std::ffi::CStr);
+
+struct GrantTables {
+    permission: Keyed,
+    department: Keyed,
+    category: Keyed,
+}
+
+const AGENT_GRANTS: GrantTables = GrantTables {
+    permission: (c"agent_permission", c"agent_permission_pkey"),
+    department: (c"agent_department", c"agent_department_pkey"),
+    category: (c"agent_category", c"agent_category_pkey"),
+};
+
+const GROUP_GRANTS: GrantTables = GrantTables {
+    permission: (c"group_permission", c"group_permission_pkey"),
+    department: (c"group_department", c"group_department_pkey"),
+    category: (c"group_category", c"group_category_pkey"),
+};
+
+fn category_access(word: &str) -> CategoryAccess {
+    match word {
+        "silo" => CategoryAccess::Silo,
+        "open" => CategoryAccess::Open,
+        other => unknown_word(other),
+    }
+}
+
+/// The tables' CHECK constraints allow no other word.
+fn unknown_word(word: &str) -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!("a deskguard table has the unknown word \"{word}\""),
+        "Were the extension's constraints altered by hand?",
+    )
+}

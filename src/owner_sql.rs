@@ -1,0 +1,152 @@
+//! Reads the help desk's own tables, with the rights of their owners, as foreign-key checks do.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CString;
+
+use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
+
+use crate::error;
+
+/// While it lives, the current user is the owner of a table, for whom that table's policies do not
+/// apply. SET ROLE is forbidden meanwhile.
+pub struct RunAsOwner {
+    user: pg_sys::Oid,
+    context: std::ffi::c_int,
+}
+
+impl RunAsOwner {
+    pub fn of(table: pg_sys::Oid) -> RunAsOwner {
+        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: the relation is open; an error's abort restores user and context, else drop does.
+        unsafe {
+            let relation =
+                PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let owner = (*relation.rd_rel).relowner;
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+            pg_sys::SetUserIdAndSecContext(
+                owner,
+                context
+                    | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
+                    | pg_sys::SECURITY_NOFORCE_RLS as i32,
+            );
+        }
+        RunAsOwner { user, context }
+    }
+}
+
+impl Drop for RunAsOwner {
+    fn drop(&mut self) {
+        // SAFETY: puts back what of() found.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) }
+    }
+}
+
+/// With which snapshot a query runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Snapshot {
+    /// That of the statement that asks, which policies must not go beyond.
+    OfStatement,
+    /// A new one, as a query of its own would have; needed for row locks.
+    New,
+}
+
+/// How many rows are held in memory at a time.
+const BATCH: std::ffi::c_long = 1000;
+
+/// How many plans a backend keeps: some for each protected table, and not those of former names for ever.
+const MOST_PLANS: usize = 64;
+
+thread_local! {
+    /// Kept, since parsing and planning takes ten times as long as a look-up by key.
+    /// PostgreSQL itself replans when the table or its owner changes.
+    static PLANS: RefCell<HashMap<CString, pg_sys::SPIPlanPtr>> = RefCell::default();
+}
+
+/// Runs a query on a table as its owner and calls `each` with its rows. Arguments and columns are
+/// all bigint.
+///
+/// pgrx's Spi will not do: it takes a new snapshot in a transaction that has written.
+pub fn for_each_row<const COLUMNS: usize>(
+    table: pg_sys::Oid,
+    query: &str,
+    args: &[i64],
+    snapshot: Snapshot,
+    mut each: impl FnMut([Option<i64>; COLUMNS]),
+) {
+    let _owner = RunAsOwner::of(table);
+    // SAFETY: SPI as its documentation asks for it: connect, open, fetch, free, close, finish.
+    // After an error PostgreSQL cleans up itself.
+    unsafe {
+        pg_sys::SPI_connect();
+        let plan = plan(query, args.len());
+        let mut datums: Vec<pg_sys::Datum> = args.iter().map(|arg| (*arg).into()).collect();
+        let portal = pg_sys::SPI_cursor_open(
+            std::ptr::null(),
+            plan,
+            datums.as_mut_ptr(),
+            std::ptr::null(),
+            snapshot == Snapshot::OfStatement,
+        );
+        loop {
+            pg_sys::SPI_cursor_fetch(portal, true, BATCH);
+            let rows = pg_sys::SPI_processed as usize;
+            let batch = pg_sys::SPI_tuptable;
+            for row in 0..rows {
+                let tuple = *(*batch).vals.add(row);
+                each(std::array::from_fn(|column| {
+                    let mut is_null = false;
+                    let value = pg_sys::SPI_getbinval(
+                        tuple,
+                        (*batch).tupdesc,
+                        column as i32 + 1,
+                        &mut is_null,
+                    );
+                    (!is_null).then(|| value.value() as i64)
+                }));
+            }
+            pg_sys::SPI_freetuptable(batch);
+            if rows < BATCH as usize {
+                break;
+            }
+        }
+        pg_sys::SPI_cursor_close(portal);
+        pg_sys::SPI_finish();
+    }
+}
+
+/// # Safety
+/// SPI is connected.
+unsafe fn plan(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
+    let Ok(query) = CString::new(query) else {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_NAME,
+            "a name contains a NUL byte",
+            "Rename the table or column.",
+        )
+    };
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&query).copied()) {
+        return plan;
+    }
+    let mut types = vec![pg_sys::INT8OID; args];
+    unsafe {
+        let plan = pg_sys::SPI_prepare(query.as_ptr(), args as i32, types.as_mut_ptr());
+        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("could not prepare: {}", query.to_string_lossy()),
+                "Please report this.",
+            );
+        }
+        PLANS.with_borrow_mut(|plans| {
+            if plans.len() >= MOST_PLANS {
+                for (_, plan) in plans.drain() {
+                    pg_sys::SPI_freeplan(plan);
+                }
+            }
+            plans.insert(query, plan);
+        });
+        plan
+    }
+}

@@ -1,0 +1,203 @@
+//! The registry of protected tables: how their columns map to the words of the rules.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+
+use crate::catalog::{Catalog, Key, Row};
+use crate::error;
+
+mod protected_table {
+    use crate::catalog::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const KIND: Attribute = 2;
+    pub const ROOT: Attribute = 3;
+    pub const ID_COLUMN: Attribute = 4;
+    pub const DEPARTMENT_COLUMN: Attribute = 5;
+    pub const CATEGORY_COLUMN: Attribute = 6;
+    pub const ASSIGNEE_COLUMN: Attribute = 7;
+    pub const TEAM_COLUMN: Attribute = 8;
+    pub const UNASSIGNED_VALUE: Attribute = 9;
+    pub const FOLLOWER_TABLE: Attribute = 10;
+    pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
+    pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
+}
+
+/// A protected ticket table.
+#[derive(Clone, Debug)]
+pub struct TicketTable {
+    pub oid: pg_sys::Oid,
+    pub id: String,
+    pub department: Option<String>,
+    pub category: Option<String>,
+    pub assignee: Option<String>,
+    pub team: Option<String>,
+    /// The assignee that means "nobody", besides NULL.
+    pub unassigned_value: Option<i64>,
+    pub followers: Option<FollowerTable>,
+}
+
+/// The table of who follows which ticket.
+#[derive(Clone, Debug)]
+pub struct FollowerTable {
+    pub oid: pg_sys::Oid,
+    pub ticket: String,
+    pub agent: String,
+}
+
+/// How `protected_table.kind` calls them.
+pub const TICKETS: &str = "tickets";
+pub const FOLLOWERS: &str = "followers";
+
+/// A table's name, qualified and quoted; none if it does not exist.
+pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: look-ups in the system cache; the answers are palloc'd copies.
+    unsafe {
+        let name = pg_sys::get_rel_name(oid);
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+        if name.is_null() || schema.is_null() {
+            return None;
+        }
+        Some(quote_qualified_identifier(
+            std::ffi::CStr::from_ptr(schema).to_string_lossy(),
+            std::ffi::CStr::from_ptr(name).to_string_lossy(),
+        ))
+    }
+}
+
+impl TicketTable {
+    fn read(row: &Row) -> Option<TicketTable> {
+        let column = |attribute| row.get::<&std::ffi::CStr>(attribute).map(owned);
+        let is_tickets = row.required::<&str>(protected_table::KIND) == TICKETS;
+        let oid = row.required(protected_table::TABLE_ID);
+        let is_root = row.required::<pg_sys::Oid>(protected_table::ROOT) == oid;
+        if !is_tickets || !is_root {
+            return None;
+        }
+        let followers = || {
+            Some(FollowerTable {
+                oid: row.get(protected_table::FOLLOWER_TABLE)?,
+                ticket: column(protected_table::FOLLOWER_TICKET_COLUMN)?,
+                agent: column(protected_table::FOLLOWER_AGENT_COLUMN)?,
+            })
+        };
+        Some(TicketTable {
+            oid,
+            id: column(protected_table::ID_COLUMN)?,
+            department: column(protected_table::DEPARTMENT_COLUMN),
+            category: column(protected_table::CATEGORY_COLUMN),
+            assignee: column(protected_table::ASSIGNEE_COLUMN),
+            team: column(protected_table::TEAM_COLUMN),
+            unassigned_value: row.get(protected_table::UNASSIGNED_VALUE),
+            // A follower table that was dropped behind our back leaves no followers.
+            followers: followers().filter(|f| table_name(f.oid).is_some()),
+        })
+    }
+
+    /// The protected ticket table with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
+        catalog
+            .find(
+                c"protected_table",
+                c"protected_table_pkey",
+                &[Key::oid(protected_table::TABLE_ID, oid)],
+                TicketTable::read,
+            )
+            .flatten()
+    }
+
+    /// The protected ticket table that this table is, or is a partition or child of.
+    pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
+        let root = catalog.find(
+            c"protected_table",
+            c"protected_table_pkey",
+            &[Key::oid(protected_table::TABLE_ID, oid)],
+            |row| row.required(protected_table::ROOT),
+        )?;
+        TicketTable::find(catalog, root)
+    }
+
+    /// The ticket table that this follower table belongs to.
+    pub fn find_by_followers(catalog: &Catalog, followers: pg_sys::Oid) -> Option<TicketTable> {
+        catalog
+            .find(
+                c"protected_table",
+                c"protected_table_follower_table_key",
+                &[Key::oid(protected_table::FOLLOWER_TABLE, followers)],
+                TicketTable::read,
+            )
+            .flatten()
+    }
+
+    /// All protected ticket tables that exist.
+    pub fn all(catalog: &Catalog) -> Vec<TicketTable> {
+        let mut tables = Vec::new();
+        catalog.scan(c"protected_table", None, &[], |row| {
+            tables.extend(TicketTable::read(row).filter(|t| table_name(t.oid).is_some()));
+        });
+        tables
+    }
+
+    /// The table that a caller names, or the only one there is.
+    pub fn resolve(catalog: &Catalog, named: Option<pg_sys::Oid>) -> TicketTable {
+        let Some(oid) = named else {
+            let mut all = TicketTable::all(catalog);
+            return match (all.pop(), all.len()) {
+                (Some(only), 0) => only,
+                (None, _) => error::raise(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "no ticket table is protected",
+                    "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).",
+                ),
+                (Some(last), _) => {
+                    all.push(last);
+                    error::raise(
+                        PgSqlErrorCode::ERRCODE_AMBIGUOUS_PARAMETER,
+                        "several ticket tables are protected",
+                        format!("Give ticket_table: {}.", names(&all)),
+                    )
+                }
+            };
+        };
+        TicketTable::find(catalog, oid)
+            .filter(|table| table_name(table.oid).is_some())
+            .unwrap_or_else(|| {
+                let all = TicketTable::all(catalog);
+                error::raise(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "{} is not a protected ticket table",
+                        table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
+                    ),
+                    if all.is_empty() {
+                        "Protect it: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+                    } else {
+                        format!("Protected ticket tables: {}.", names(&all))
+                    },
+                )
+            })
+    }
+
+    /// The name as users write it.
+    pub fn name(&self) -> String {
+        table_name(self.oid).unwrap_or_else(|| format!("table {}", self.oid.to_u32()))
+    }
+}
+
+fn names(tables: &[TicketTable]) -> String {
+    let mut names: Vec<_> = tables.iter().map(TicketTable::name).collect();
+    names.sort();
+    names.join(", ")
+}
+
+fn owned(name: &std::ffi::CStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+/// A column as a bigint expression of SQL; NULL if the table has none.
+pub fn bigint_expression(column: Option<&str>) -> String {
+    match column {
+        Some(name) => format!("{}::pg_catalog.int8", quote_identifier(name)),
+        None => "NULL::pg_catalog.int8".into(),
+    }
+}

@@ -1,0 +1,127 @@
+//! The settings, `deskguard.*`.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::prelude::*;
+
+use crate::error;
+use deskguard_rules::CategoryAccess;
+
+/// The agent that a trusted session acts for: an integer, or empty for nobody.
+static AGENT_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+const AGENT_ID_NAME: &CStr = c"deskguard.agent_id";
+
+/// What holds for agents without a category_access of their own that are in no group. For
+/// superusers only: an agent must not open its own silo.
+static DEFAULT_CATEGORY_ACCESS: GucSetting<DefaultCategoryAccess> =
+    GucSetting::<DefaultCategoryAccess>::new(DefaultCategoryAccess::Silo);
+
+#[derive(Clone, Copy, PostgresGucEnum)]
+enum DefaultCategoryAccess {
+    #[name = c"silo"]
+    Silo,
+    #[name = c"open"]
+    Open,
+}
+
+pub fn register() {
+    // SAFETY: the hook is guarded, and reads no catalog.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            AGENT_ID_NAME,
+            c"The agent that this session acts for, if its login role is trusted.",
+            c"The id of a row of deskguard.agent; empty for nobody. Ignored, with a warning, unless the login role is in deskguard.trusted_role or a superuser.",
+            &AGENT_ID,
+            GucContext::Userset,
+            GucFlags::default(),
+            Some(check_agent_id),
+            None,
+            None,
+        );
+    }
+    GucRegistry::define_enum_guc(
+        c"deskguard.default_category_access",
+        c"Category access of agents that have none of their own and are in no group: silo or open.",
+        c"Siloed agents see only tickets of the categories granted to them; open ones see every ticket.",
+        &DEFAULT_CATEGORY_ACCESS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    // A misspelt deskguard.* setting is an error from now on.
+    // SAFETY: takes a C string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"deskguard".as_ptr()) };
+}
+
+fn parse_agent_id(text: &CStr) -> Result<Option<i64>, ()> {
+    match text.to_str().map_err(|_| ())?.trim() {
+        "" => Ok(None),
+        digits => digits.parse().map(Some).map_err(|_| ()),
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn check_agent_id(
+    new_value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL hands in a pointer to the new value, which is NULL or a C string; the
+    // detail and hint are only read, before the next check.
+    unsafe {
+        if (*new_value).is_null() || parse_agent_id(CStr::from_ptr(*new_value)).is_ok() {
+            return true;
+        }
+        pg_sys::GUC_check_errcode(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE as std::ffi::c_int,
+        );
+        pg_sys::GUC_check_errdetail_string =
+            c"It is the id of an agent, an integer.".as_ptr().cast_mut();
+        pg_sys::GUC_check_errhint_string =
+            c"Use an id of deskguard.agent, or an empty string for nobody."
+                .as_ptr()
+                .cast_mut();
+        false
+    }
+}
+
+/// The agent that deskguard.agent_id names, whether the session is trusted or not.
+pub fn agent_id() -> Option<i64> {
+    AGENT_ID.get().and_then(|text| parse_agent_id(&text).ok()?)
+}
+
+/// Sets deskguard.agent_id for the transaction or the session.
+pub fn set_agent_id(agent: Option<i64>, is_local: bool) {
+    let value = agent.map(|id| id.to_string()).unwrap_or_default();
+    let Ok(value) = CString::new(value) else {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "invalid agent id",
+            "Use an id of deskguard.agent.",
+        )
+    };
+    // SAFETY: as SQL's set_config() does it.
+    unsafe {
+        pg_sys::set_config_option(
+            AGENT_ID_NAME.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            if is_local {
+                pg_sys::GucAction::GUC_ACTION_LOCAL
+            } else {
+                pg_sys::GucAction::GUC_ACTION_SET
+            },
+            true,
+            0,
+            false,
+        );
+    }
+}
+
+pub fn default_category_access() -> CategoryAccess {
+    match DEFAULT_CATEGORY_ACCESS.get() {
+        DefaultCategoryAccess::Silo => CategoryAccess::Silo,
+        DefaultCategoryAccess::Open => CategoryAccess::Open,
+    }
+}

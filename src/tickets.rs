@@ -1,0 +1,179 @@
+//! Reads tickets and their followers from the help desk's own tables.
+
+use std::collections::BTreeSet;
+
+use deskguard_rules::{Column, Ticket};
+use pgrx::prelude::*;
+use pgrx::spi::{SpiError, quote_identifier};
+
+use crate::owner_sql::{RunAsOwner, Snapshot, for_each_row};
+use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
+
+/// The columns of a ticket that the rules ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TicketColumns {
+    pub department: Option<i64>,
+    pub category: Option<i64>,
+    pub assignee: Option<i64>,
+    pub team: Option<i64>,
+}
+
+impl TicketTable {
+    /// A row of this table as the rules see it.
+    pub fn ticket(&self, columns: TicketColumns, followed: bool) -> Ticket {
+        let column = |name: &Option<String>, value| match name {
+            Some(_) => Column::Value(value),
+            None => Column::Absent,
+        };
+        Ticket {
+            category: column(&self.category, columns.category),
+            department: column(&self.department, columns.department),
+            assignee: column(
+                &self.assignee,
+                columns
+                    .assignee
+                    .filter(|assignee| Some(*assignee) != self.unassigned_value),
+            ),
+            team: column(&self.team, columns.team),
+            followed,
+        }
+    }
+
+    /// A ticket, as the rules see it for an agent; none if there is no such ticket.
+    pub fn find_ticket(&self, id: i64, agent: i64) -> Option<Ticket> {
+        let columns = self.find_columns(id)?;
+        Some(self.ticket(columns, self.follows(agent, id)))
+    }
+
+    /// The columns of one ticket; none if there is no such ticket.
+    pub fn find_columns(&self, id: i64) -> Option<TicketColumns> {
+        self.columns_where_id(id, "", Snapshot::OfStatement)
+    }
+
+    /// As [`find_columns`](Self::find_columns), and keeps others from changing the ticket until the
+    /// transaction ends.
+    pub fn lock_columns(&self, id: i64) -> Option<TicketColumns> {
+        self.columns_where_id(id, "FOR UPDATE", Snapshot::New)
+    }
+
+    fn columns_where_id(&self, id: i64, lock: &str, snapshot: Snapshot) -> Option<TicketColumns> {
+        let query = format!(
+            "{} WHERE {} OPERATOR(pg_catalog.=) $1 {lock}",
+            self.select(),
+            quote_identifier(&self.id)
+        );
+        let mut found = None;
+        for_each_row(self.oid, &query, &[id], snapshot, |row| {
+            found = Some(ticket_columns(row));
+        });
+        found
+    }
+
+    /// Calls `each` with all tickets.
+    pub fn for_each_ticket(&self, mut each: impl FnMut(i64, TicketColumns)) {
+        for_each_row(
+            self.oid,
+            &self.select(),
+            &[],
+            Snapshot::OfStatement,
+            |row| {
+                if let Some(id) = row[0] {
+                    each(id, ticket_columns(row));
+                }
+            },
+        );
+    }
+
+    /// "SELECT" of a ticket's id and columns from the table.
+    fn select(&self) -> String {
+        format!(
+            "SELECT {}, {}, {}, {}, {} FROM {}",
+            bigint_expression(Some(&self.id)),
+            bigint_expression(self.department.as_deref()),
+            bigint_expression(self.category.as_deref()),
+            bigint_expression(self.assignee.as_deref()),
+            bigint_expression(self.team.as_deref()),
+            self.name(),
+        )
+    }
+
+    /// Moves a ticket to a department.
+    pub fn set_department(
+        &self,
+        column: &str,
+        id: i64,
+        department: Option<i64>,
+    ) -> Result<(), SpiError> {
+        let query = format!(
+            "UPDATE {} SET {} = $2 WHERE {} OPERATOR(pg_catalog.=) $1",
+            self.name(),
+            quote_identifier(column),
+            quote_identifier(&self.id)
+        );
+        let _owner = RunAsOwner::of(self.oid);
+        Spi::run_with_args(&query, &[id.into(), department.into()])
+    }
+
+    /// The tickets that an agent follows.
+    pub fn followed_by(&self, agent: i64) -> BTreeSet<i64> {
+        self.followers
+            .as_ref()
+            .map_or_else(BTreeSet::new, |f| f.select(&f.ticket, &[(&f.agent, agent)]))
+    }
+
+    /// The agents that follow a ticket.
+    pub fn followers_of(&self, ticket: i64) -> BTreeSet<i64> {
+        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+            f.select(&f.agent, &[(&f.ticket, ticket)])
+        })
+    }
+
+    /// Does the agent follow the ticket?
+    pub fn follows(&self, agent: i64, ticket: i64) -> bool {
+        self.followers.as_ref().is_some_and(|f| {
+            !f.select(&f.ticket, &[(&f.ticket, ticket), (&f.agent, agent)])
+                .is_empty()
+        })
+    }
+}
+
+impl FollowerTable {
+    /// The values of one column where others have the given ones.
+    fn select(&self, wanted: &str, given: &[(&str, i64)]) -> BTreeSet<i64> {
+        let mut found = BTreeSet::new();
+        if let Some(name) = table_name(self.oid) {
+            let conditions: Vec<String> = given
+                .iter()
+                .zip(1..)
+                .map(|((column, _), n)| {
+                    format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
+                })
+                .collect();
+            let query = format!(
+                "SELECT {} FROM {name} WHERE {}",
+                bigint_expression(Some(wanted)),
+                conditions.join(" AND "),
+            );
+            let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
+            for_each_row(
+                self.oid,
+                &query,
+                &values,
+                Snapshot::OfStatement,
+                |[value]| {
+                    found.extend(value);
+                },
+            );
+        }
+        found
+    }
+}
+
+fn ticket_columns([_, department, category, assignee, team]: [Option<i64>; 5]) -> TicketColumns {
+    TicketColumns {
+        department,
+        category,
+        assignee,
+        team,
+    }
+}
