@@ -38,7 +38,22 @@ BEGIN
     FOR command IN
         SELECT c.object_type, c.objid, c.objsubid FROM pg_event_trigger_ddl_commands() AS c
     LOOP
-        IF command.object_type = 'policy' THEN
+        IF tg_tag = 'ALTER POLICY' THEN
+            IF EXISTS (
+                SELECT FROM pg_policy AS pol
+                JOIN deskguard.protected_table AS p ON p.table_id = pol.polrelid
+                WHERE pol.oid = command.objid
+                    AND (pol.polname LIKE 'deskguard\_%' OR 5 > (
+                        SELECT count(*) FROM pg_policy AS own
+                        WHERE own.polrelid = pol.polrelid AND own.polname IN (
+                            'deskguard_base', 'deskguard_view', 'deskguard_create', 'deskguard_modify',
+                            'deskguard_delete')))
+            ) THEN
+                RAISE EXCEPTION 'policies of deskguard cannot be altered'
+                    USING ERRCODE = 'object_not_in_prerequisite_state',
+                        HINT = 'Call deskguard.protect_tickets() with other columns, or add policies of your own.';
+            END IF;
+        ELSIF command.object_type = 'policy' THEN
             -- A dump that is restored creates the policies one by one.
             PERFORM deskguard.tie_policies(pol.polrelid)
             FROM pg_policy AS pol
@@ -100,7 +115,7 @@ COMMENT ON FUNCTION deskguard.after_drop() IS
 CREATE EVENT TRIGGER deskguard_after_ddl ON ddl_command_end
     WHEN TAG IN (
         'CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
-        'CREATE POLICY'
+        'CREATE POLICY', 'ALTER POLICY'
     )
     EXECUTE FUNCTION deskguard.after_ddl();
 ALTER EVENT TRIGGER deskguard_after_ddl ENABLE ALWAYS;

@@ -68,6 +68,13 @@ LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_access_w
 COMMENT ON FUNCTION deskguard.explain_access(bigint, bigint, text, regclass) IS
     'Why the agent may or may not do this with the ticket, with the rules looked at and who granted what';
 
+CREATE FUNCTION deskguard.cache_stats(
+    OUT agents bigint, OUT bytes bigint, OUT hits bigint, OUT loads bigint, OUT evictions bigint, OUT invalidations bigint
+) RETURNS SETOF record
+LANGUAGE c AS 'MODULE_PATHNAME', 'cache_stats_wrapper';
+COMMENT ON FUNCTION deskguard.cache_stats() IS
+    'What this backend remembers of agents'' rights, and how often it was used, loaded, dropped for space, and dropped for a change of rights';
+
 -- Work
 
 CREATE FUNCTION deskguard.assign_ticket(ticket_id bigint, department_id bigint, ticket_table regclass DEFAULT NULL) RETURNS void
@@ -77,30 +84,40 @@ COMMENT ON FUNCTION deskguard.assign_ticket(bigint, bigint, regclass) IS
 
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 
+CREATE FUNCTION deskguard.rule_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rule_support_wrapper';
+COMMENT ON FUNCTION deskguard.rule_support(internal) IS
+    'For the planner: makes the rules part of plans, as literals for the current agent';
+
 CREATE FUNCTION deskguard.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
     'For policies: does the silo rule let the current agent have tickets of the category?';
 
 CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'view_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'view_ok_wrapper';
 COMMENT ON FUNCTION deskguard.view_ok(regclass, bigint, bigint, bigint, bigint) IS
     'For policies: may the current agent view such a ticket, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.modify_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'modify_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'modify_ok_wrapper';
 COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint) IS
     'For policies: may the current agent modify such a ticket, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
 COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint) IS
     'For policies: may the current agent delete such a ticket, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
     'For policies: may the current agent create tickets in the department, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.followed(ticket_table regclass, id bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_wrapper';
+COMMENT ON FUNCTION deskguard.followed(regclass, bigint) IS
+    'For plans: does the current agent follow the ticket?';
 
 CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
@@ -112,7 +129,12 @@ LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_ok_wrap
 COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
     'For policies: may the current agent make the agent follow the ticket, or stop it?';
 
-CREATE FUNCTION deskguard.check_move() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'check_move_wrapper';
-COMMENT ON FUNCTION deskguard.check_move() IS
-    'Trigger: a ticket goes to another department only by agents that may assign tickets there (42501)';
+CREATE FUNCTION deskguard.move_ok(ticket_table regclass, id bigint, department bigint) RETURNS boolean
+LANGUAGE c STABLE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'move_ok_wrapper';
+COMMENT ON FUNCTION deskguard.move_ok(regclass, bigint, bigint) IS
+    'For policies: was the updated ticket in the department before, or may the current agent assign tickets there (42501 if neither)?';
+
+CREATE FUNCTION deskguard.note_department() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'note_department_wrapper';
+COMMENT ON FUNCTION deskguard.note_department() IS
+    'Trigger: notes the department that a ticket had, for deskguard.move_ok()';

@@ -81,3 +81,29 @@ COMMENT ON FUNCTION deskguard.guard_department_tree() IS
 
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
     FOR EACH ROW EXECUTE FUNCTION deskguard.guard_department_tree();
+
+-- Whoever changes rights says so: see src/cache.rs. By row, so that logical replication does it, too.
+
+CREATE FUNCTION deskguard.rights_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed_wrapper';
+COMMENT ON FUNCTION deskguard.rights_changed() IS 'Trigger: tells all backends that rights have changed';
+
+DO $$
+DECLARE
+    table_name name;
+BEGIN
+    FOREACH table_name IN ARRAY ARRAY[
+        'agent', 'team_member', 'trusted_role', 'department', 'permission', 'permission_group', 'group_member',
+        'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
+        'agent_category', 'protected_table'
+    ] LOOP
+        EXECUTE format('
+            CREATE TRIGGER rights_changed AFTER INSERT OR UPDATE OR DELETE ON deskguard.%1$I
+                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed();
+            CREATE TRIGGER rights_changed_truncate AFTER TRUNCATE ON deskguard.%1$I
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed();
+            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed;
+            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed_truncate;
+        ', table_name);
+    END LOOP;
+END $$;

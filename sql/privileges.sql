@@ -2,6 +2,12 @@
 -- sees or changes the tables.
 GRANT USAGE ON SCHEMA deskguard TO PUBLIC;
 
+-- Triggers need no privilege when they fire; these are for deskguard's own tables only.
+REVOKE ALL ON FUNCTION
+    deskguard.guard_builtin(), deskguard.guard_builtin_grants(), deskguard.guard_role(),
+    deskguard.guard_department_tree(), deskguard.rights_changed()
+FROM PUBLIC;
+
 -- What pg_dump takes along; what CREATE EXTENSION makes is left out.
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.team', '');

@@ -26,3 +26,8 @@ COMMENT ON COLUMN deskguard.protected_table.had_row_security IS
     'Was row-level security enabled before? unprotect() puts it back';
 COMMENT ON COLUMN deskguard.protected_table.had_force_row_security IS
     'Was row-level security forced before? unprotect() puts it back';
+
+-- How backends and their plans hear that rights have changed: see src/cache.rs.
+CREATE TABLE deskguard.rights_signal ();
+COMMENT ON TABLE deskguard.rights_signal IS
+    'Always empty; whoever changes rights invalidates its relcache entry, of which all backends hear at commit';

@@ -14,13 +14,13 @@ const AUDIT: &str = "permission.audit";
 
 #[pg_extern(sql = false, name = "current_agent")]
 fn current_agent_id() -> Option<i64> {
-    current_agent(Loader::now().catalog())
+    current_agent()
 }
 
 #[pg_extern(sql = false)]
 fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
     settings::set_agent_id(agent_id, is_local.unwrap_or(true));
-    identity::warn_if_ignored(Loader::now().catalog());
+    identity::warn_if_ignored();
 }
 
 #[pg_extern(sql = false)]
@@ -50,7 +50,7 @@ fn may(
 ) -> bool {
     let loader = Loader::now();
     let table = TicketTable::resolve(loader.catalog(), table);
-    check_may_ask(&loader, agent, &[&table]);
+    check_may_ask(&loader, agent, std::slice::from_ref(&table));
     let (Some(agent), Some(id)) = (agent, ticket) else {
         return false;
     };
@@ -92,7 +92,7 @@ fn visible_tickets(
 ) -> SetOfIterator<'static, i64> {
     let loader = Loader::now();
     let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, agent_id, &[&table]);
+    check_may_ask(&loader, agent_id, std::slice::from_ref(&table));
     let mut visible = Vec::new();
     if let Some(access) = agent_id.and_then(|agent| loader.access(agent)) {
         let followed = table.followed_by(access.agent);
@@ -115,7 +115,7 @@ fn agents_who_can(
     let action = parse_action(action);
     let loader = Loader::now();
     let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, None, &[&table]);
+    check_may_ask(&loader, None, std::slice::from_ref(&table));
     let mut agents = Vec::new();
     if let Some(id) = ticket_id
         && let Some(columns) = table.find_columns(id)
@@ -174,7 +174,7 @@ fn explain_access(
     let action = parse_action(action);
     let loader = Loader::now();
     let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, agent_id, &[&table]);
+    check_may_ask(&loader, agent_id, std::slice::from_ref(&table));
     let grants = agent_id.map(|agent| loader.grants(agent));
     let ticket = ticket_id.and_then(|id| {
         let columns = table.find_columns(id)?;
@@ -209,21 +209,21 @@ fn parse_action(action: Option<&str>) -> Action {
 
 fn check_may_ask_about_permissions(loader: &Loader, about: Option<i64>) {
     let tables = TicketTable::all(loader.catalog());
-    check_may_ask(loader, about, &tables.iter().collect::<Vec<_>>());
+    check_may_ask(loader, about, &tables);
 }
 
-/// About oneself one may ask. About others, or about all with None: superusers, owners of a ticket
-/// table that the question is about, and agents with permission.audit.
-fn check_may_ask(loader: &Loader, about: Option<i64>, tables: &[&TicketTable]) {
+/// About oneself one may ask. About others, or about all with None: superusers, the owner of the
+/// ticket tables that the question is about (all, lest anyone make himself one), and agents with
+/// permission.audit.
+fn check_may_ask(loader: &Loader, about: Option<i64>, tables: &[TicketTable]) {
     // SAFETY: look-ups in the system cache.
-    let privileged = unsafe { pg_sys::superuser() }
-        || tables
-            .iter()
-            .any(|table| compat::owns_table(table.oid, unsafe { pg_sys::GetUserId() }));
-    if privileged {
+    let is_superuser = unsafe { pg_sys::superuser() };
+    let user = unsafe { pg_sys::GetUserId() };
+    let owns_all = tables.iter().all(|t| compat::owns_table(t.oid, user));
+    if is_superuser || owns_all && !tables.is_empty() {
         return;
     }
-    let asker = current_agent(loader.catalog());
+    let asker = current_agent();
     if asker.is_some_and(|asker| about == Some(asker) || holds(loader, asker, AUDIT)) {
         return;
     }

@@ -199,6 +199,25 @@ pub fn own_table(name: &CStr) -> pg_sys::Oid {
     }
 }
 
+/// The OID of a function of the extension.
+pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oid> {
+    // SAFETY: look-ups in the system cache.
+    let oid = unsafe {
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
+            pg_sys::Anum_pg_proc_oid as i16,
+            pg_sys::Datum::from(name.as_ptr()),
+            pg_sys::Datum::from(pg_sys::buildoidvector(
+                arguments.as_ptr(),
+                arguments.len() as i32,
+            )),
+            pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false).into(),
+            pg_sys::Datum::from(0),
+        )
+    };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
 unsafe fn relation_oid(namespace: pg_sys::Oid, name: &CStr) -> pg_sys::Oid {
     let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), namespace) };
     if oid == pg_sys::InvalidOid {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pgrx::pg_sys;
 
 use crate::catalog::{Catalog, Key};
-use crate::{error, settings};
+use crate::{cache, error, settings};
 
 mod trusted_role {
     use crate::catalog::Attribute;
@@ -17,50 +17,63 @@ thread_local! {
     static WARNED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What the tables say about a role.
+#[derive(Clone, Copy)]
+pub struct Role {
+    /// May its sessions name their agent?
+    trusted: bool,
+    /// The agent that it is.
+    agent: Option<i64>,
+}
+
+impl Role {
+    pub fn load(catalog: &Catalog, role: pg_sys::Oid) -> Role {
+        let trusted = Key::role_name(trusted_role::ROLE_NAME, role).is_some_and(|key| {
+            catalog
+                .find(c"trusted_role", c"trusted_role_pkey", &[key], |_| ())
+                .is_some()
+        });
+        let agent = Key::role_name(crate::load::agent::DB_ROLE, role).and_then(|key| {
+            catalog.find(c"agent", c"agent_db_role_key", &[key], |row| {
+                row.required(crate::load::agent::ID)
+            })
+        });
+        Role { trusted, agent }
+    }
+}
+
 /// The agent of the current statement: the one that a trusted session names, else the one mapped to
 /// the current role, else nobody.
-pub fn current_agent(catalog: &Catalog) -> Option<i64> {
+pub fn current_agent() -> Option<i64> {
     if let Some(agent) = settings::agent_id() {
-        if is_trusted(catalog) {
+        if is_trusted() {
             return Some(agent);
         }
         warn_once();
     }
-    agent_of_current_role(catalog)
+    // SAFETY: reads the backend's state.
+    cache::role(unsafe { pg_sys::GetUserId() }).agent
 }
 
-fn is_trusted(catalog: &Catalog) -> bool {
-    // SAFETY: reads the backend's state.
-    let session_user = unsafe { pg_sys::GetSessionUserId() };
-    // SAFETY: a look-up in the system cache.
-    if unsafe { pg_sys::superuser_arg(session_user) } {
-        return true;
+fn is_trusted() -> bool {
+    // SAFETY: reads the backend's state, and the system cache.
+    unsafe {
+        let session_user = pg_sys::GetSessionUserId();
+        pg_sys::superuser_arg(session_user) || cache::role(session_user).trusted
     }
-    Key::role_name(trusted_role::ROLE_NAME, session_user).is_some_and(|key| {
-        catalog
-            .find(c"trusted_role", c"trusted_role_pkey", &[key], |_| ())
-            .is_some()
-    })
-}
-
-fn agent_of_current_role(catalog: &Catalog) -> Option<i64> {
-    // SAFETY: reads the backend's state.
-    let current_user = unsafe { pg_sys::GetUserId() };
-    let key = Key::role_name(crate::load::agent::DB_ROLE, current_user)?;
-    catalog.find(c"agent", c"agent_db_role_key", &[key], |row| {
-        row.required(crate::load::agent::ID)
-    })
 }
 
 /// Warns a session that is not trusted and names an agent.
-pub fn warn_if_ignored(catalog: &Catalog) {
-    if settings::agent_id().is_some() && !is_trusted(catalog) {
+pub fn warn_if_ignored() {
+    if settings::agent_id().is_some() && !is_trusted() {
         warn_once();
     }
 }
 
 fn warn_once() {
-    if !WARNED.replace(true) {
+    // SAFETY: reads the backend's state. The session itself warns, not its parallel workers.
+    let is_worker = unsafe { pg_sys::ParallelWorkerNumber } >= 0;
+    if !is_worker && !WARNED.replace(true) {
         error::warn(
             "deskguard.agent_id is ignored: the login role of this session is not trusted to name its agent",
             "A superuser may trust it: INSERT INTO deskguard.trusted_role VALUES (session_user).",

@@ -5,11 +5,13 @@
 //! rules of the crate `deskguard_rules`. [`ask`] and [`explain`] answer questions with the same rules.
 
 mod ask;
+mod cache;
 mod catalog;
 mod compat;
 mod departments;
 mod error;
 mod explain;
+mod fold;
 mod identity;
 mod load;
 mod owner_sql;
@@ -74,4 +76,6 @@ extension_sql_file!(
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
+    cache::register_callbacks();
+    fold::register_hook();
 }

@@ -43,15 +43,6 @@ impl Drop for RunAsOwner {
     }
 }
 
-/// With which snapshot a query runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Snapshot {
-    /// That of the statement that asks, which policies must not go beyond.
-    OfStatement,
-    /// A new one, as a query of its own would have; needed for row locks.
-    New,
-}
-
 /// How many rows are held in memory at a time.
 const BATCH: std::ffi::c_long = 1000;
 
@@ -72,7 +63,6 @@ pub fn for_each_row<const COLUMNS: usize>(
     table: pg_sys::Oid,
     query: &str,
     args: &[i64],
-    snapshot: Snapshot,
     mut each: impl FnMut([Option<i64>; COLUMNS]),
 ) {
     let _owner = RunAsOwner::of(table);
@@ -87,7 +77,7 @@ pub fn for_each_row<const COLUMNS: usize>(
             plan,
             datums.as_mut_ptr(),
             std::ptr::null(),
-            snapshot == Snapshot::OfStatement,
+            true, // with the snapshot of the statement that asks
         );
         loop {
             pg_sys::SPI_cursor_fetch(portal, true, BATCH);

@@ -1,39 +1,35 @@
 //! The functions that the policies and triggers of protected tables call.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use deskguard_rules::{Access, Action, Change, Column, Unobserved};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::error;
 use crate::identity::current_agent;
 use crate::load::Loader;
 use crate::protected::TicketTable;
 use crate::tickets::TicketColumns;
+use crate::{cache, error};
 
 /// What a policy needs to know, found out once for each statement.
 struct Call {
-    table: pg_sys::Oid,
+    table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Access, TicketTable)>,
+    who: Option<(Rc<Access>, Rc<TicketTable>)>,
     followed: OnceCell<BTreeSet<i64>>,
     /// Of a follower table: what was decided so far, by ticket and whether it was to be viewed.
     decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
 
+type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
+
 impl Call {
-    fn new(
-        table: pg_sys::Oid,
-        find: fn(&crate::catalog::Catalog, pg_sys::Oid) -> Option<TicketTable>,
-    ) -> Call {
-        let loader = Loader::now();
-        let who = || {
-            let agent = current_agent(loader.catalog())?;
-            Some((loader.access(agent)?, find(loader.catalog(), table)?))
-        };
+    fn new(table: Option<pg_sys::Oid>, find: FindTable) -> Call {
+        let who = || Some((cache::access(current_agent()?)?, find(table?)?));
         Call {
             table,
             who: who(),
@@ -45,8 +41,8 @@ impl Call {
     /// The state of this call site. The executor makes a new one for each statement.
     fn of(
         fcinfo: pg_sys::FunctionCallInfo,
-        table: pg_sys::Oid,
-        find: fn(&crate::catalog::Catalog, pg_sys::Oid) -> Option<TicketTable>,
+        table: Option<pg_sys::Oid>,
+        find: FindTable,
     ) -> &'static Call {
         // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo,
         // whose context drops it. Nothing keeps the reference longer than one call.
@@ -70,12 +66,17 @@ impl Call {
         let Some((access, table)) = &self.who else {
             return false;
         };
-        let followed = || {
-            self.followed
-                .get_or_init(|| table.followed_by(access.agent))
+        let ticket = table.ticket(columns, self.follows(id));
+        deskguard_rules::past_silo(access, &ticket, action)
+    }
+
+    fn follows(&self, id: Option<i64>) -> bool {
+        let (Some((access, table)), Some(id)) = (&self.who, id) else {
+            return false;
         };
-        let followed = id.is_some_and(|id| followed().contains(&id));
-        deskguard_rules::past_silo(access, &table.ticket(columns, followed), action)
+        self.followed
+            .get_or_init(|| table.followed_by(access.agent))
+            .contains(&id)
     }
 
     /// May the agent do this with a ticket that is named by a row of the follower table?
@@ -99,11 +100,11 @@ const DELETE: Action = Action::Change(Change::Delete);
 
 #[pg_extern(sql = false)]
 fn silo_ok(
-    ticket_table: pg_sys::Oid,
+    ticket_table: Option<pg_sys::Oid>,
     category: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table, TicketTable::find);
+    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
     call.who.as_ref().is_some_and(|(access, table)| {
         let columns = TicketColumns {
             category,
@@ -115,7 +116,7 @@ fn silo_ok(
 
 #[pg_extern(sql = false)]
 fn view_ok(
-    ticket_table: pg_sys::Oid,
+    ticket_table: Option<pg_sys::Oid>,
     id: Option<i64>,
     department: Option<i64>,
     assignee: Option<i64>,
@@ -128,12 +129,12 @@ fn view_ok(
         team,
         ..TicketColumns::default()
     };
-    Call::of(fcinfo, ticket_table, TicketTable::find).past_silo(id, columns, Action::View)
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, Action::View)
 }
 
 #[pg_extern(sql = false)]
 fn modify_ok(
-    ticket_table: pg_sys::Oid,
+    ticket_table: Option<pg_sys::Oid>,
     id: Option<i64>,
     department: Option<i64>,
     assignee: Option<i64>,
@@ -146,12 +147,12 @@ fn modify_ok(
         team,
         ..TicketColumns::default()
     };
-    Call::of(fcinfo, ticket_table, TicketTable::find).past_silo(id, columns, MODIFY)
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, MODIFY)
 }
 
 #[pg_extern(sql = false)]
 fn delete_ok(
-    ticket_table: pg_sys::Oid,
+    ticket_table: Option<pg_sys::Oid>,
     id: Option<i64>,
     department: Option<i64>,
     assignee: Option<i64>,
@@ -164,16 +165,16 @@ fn delete_ok(
         team,
         ..TicketColumns::default()
     };
-    Call::of(fcinfo, ticket_table, TicketTable::find).past_silo(id, columns, DELETE)
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, DELETE)
 }
 
 #[pg_extern(sql = false)]
 fn create_ok(
-    ticket_table: pg_sys::Oid,
+    ticket_table: Option<pg_sys::Oid>,
     department: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table, TicketTable::find);
+    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
     call.who.as_ref().is_some_and(|(access, table)| {
         let columns = TicketColumns {
             department,
@@ -183,14 +184,24 @@ fn create_ok(
     })
 }
 
+/// Does the agent follow the ticket? What is left of a folded rule at run time.
+#[pg_extern(sql = false)]
+fn followed(
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    Call::of(fcinfo, ticket_table, cache::ticket_table).follows(id)
+}
+
 /// Is a row of the follower table seen? With its ticket.
 #[pg_extern(sql = false)]
 fn follower_seen(
-    follower_table: pg_sys::Oid,
+    follower_table: Option<pg_sys::Oid>,
     ticket: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    Call::of(fcinfo, follower_table, TicketTable::find_by_followers)
+    Call::of(fcinfo, follower_table, cache::ticket_table_of_followers)
         .decide_by_id(ticket, Action::View)
 }
 
@@ -198,12 +209,12 @@ fn follower_seen(
 /// modify it.
 #[pg_extern(sql = false)]
 fn follower_ok(
-    follower_table: pg_sys::Oid,
+    follower_table: Option<pg_sys::Oid>,
     ticket: Option<i64>,
     agent: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, follower_table, TicketTable::find_by_followers);
+    let call = Call::of(fcinfo, follower_table, cache::ticket_table_of_followers);
     let oneself = call
         .who
         .as_ref()
@@ -211,32 +222,59 @@ fn follower_ok(
     call.decide_by_id(ticket, if oneself { Action::View } else { MODIFY })
 }
 
-/// Trigger: a ticket goes to another department only by agents that may assign tickets there. A
-/// policy cannot ask this, since it does not see the row before and after at once.
+thread_local! {
+    /// The departments that tickets had before the UPDATE that is under way, by table and ticket.
+    static MOVING: RefCell<HashMap<(pg_sys::Oid, i64), Option<i64>>> = RefCell::default();
+}
+
+/// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
+/// desk's own updates others in between.
+const MOST_MOVING: usize = 1000;
+
+/// Trigger: notes the department that a ticket had, for move_ok, since a policy sees the new row only.
 #[pg_trigger(sql = false)]
-fn check_move<'a>(
+fn note_department<'a>(
     trigger: &'a pgrx::PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
-    let new = trigger.new();
-    let relation = trigger.relation()?;
-    if !policies_apply(relation.oid()) {
-        return Ok(new);
+    let relation = trigger.relation()?.oid();
+    if policies_apply(relation)
+        && let Some(table) = cache::ticket_table(relation)
+        && let Some(column) = &table.department
+        && let (Some(old), Some(new)) = (trigger.old(), trigger.new())
+        && let Some(id) = integer(&new, &table.id)?
+    {
+        let department = integer(&old, column)?;
+        MOVING.with_borrow_mut(|moving| {
+            if moving.len() >= MOST_MOVING {
+                moving.clear();
+            }
+            moving.insert((table.oid, id), department);
+        });
     }
-    let loader = Loader::now();
-    let catalog = loader.catalog();
-    let Some(table) = TicketTable::find_by_part(catalog, relation.oid()) else {
-        return Ok(new);
+    Ok(trigger.new())
+}
+
+/// May the updated ticket be in this department? Where it was before, or where the agent may assign
+/// tickets.
+#[pg_extern(sql = false)]
+fn move_ok(
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+    department: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
+    let Some((access, table)) = &call.who else {
+        return false;
     };
-    let to = match (&table.department, &new) {
-        (Some(column), Some(row)) => Column::Value(integer(row, column)?),
-        _ => return Ok(new),
-    };
-    let agent = current_agent(catalog);
-    let access = agent.and_then(|agent| loader.access(agent));
-    if !access.is_some_and(|access| deskguard_rules::move_to(&access, to)) {
-        refuse_move(&table, agent, to.value());
+    let before = id.and_then(|id| MOVING.with_borrow_mut(|moving| moving.remove(&(table.oid, id))));
+    let allowed = table.department.is_none()
+        || before == Some(department)
+        || deskguard_rules::move_to(access, Column::Value(department));
+    if !allowed {
+        refuse_move(table, Some(access.agent), department);
     }
-    Ok(new)
+    true
 }
 
 fn refuse_move(table: &TicketTable, agent: Option<i64>, department: Option<i64>) -> ! {
@@ -259,8 +297,7 @@ fn assign_ticket(
     department_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
 ) -> Result<(), SpiError> {
-    let loader = Loader::now();
-    let table = TicketTable::resolve(loader.catalog(), ticket_table);
+    let table = TicketTable::resolve(Loader::now().catalog(), ticket_table);
     let Some(column) = &table.department else {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -268,8 +305,13 @@ fn assign_ticket(
             "Name it: SELECT deskguard.protect_tickets(..., department_column => ...).",
         )
     };
-    let agent = current_agent(loader.catalog());
-    let refuse = || -> ! {
+    // As the caller, whose privileges and policies decide which rows it may modify.
+    let rows = match ticket_id {
+        Some(id) => table.lock_for_update(column, id)?,
+        None => vec![],
+    };
+    let agent = current_agent();
+    if rows.is_empty() {
         error::raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!(
@@ -280,24 +322,20 @@ fn assign_ticket(
             ),
             "deskguard.explain_access(agent, ticket, 'modify') tells why.",
         )
-    };
-    let (Some(id), Some(access)) = (ticket_id, agent.and_then(|agent| loader.access(agent))) else {
-        refuse()
-    };
-    let Some(columns) = table.lock_columns(id) else {
-        refuse()
-    };
-    let ticket = table.ticket(columns, table.follows(access.agent, id));
-    if !deskguard_rules::decide(&access, &ticket, MODIFY, &mut Unobserved) {
-        refuse();
     }
-    if columns.department == department_id {
-        return Ok(());
+    let access = agent.and_then(cache::access);
+    for row in rows.iter().filter(|row| row.department != department_id) {
+        let to = Column::Value(department_id);
+        let allowed = !policies_apply(table.oid)
+            || access
+                .as_ref()
+                .is_some_and(|a| deskguard_rules::move_to(a, to));
+        if !allowed {
+            refuse_move(&table, agent, department_id);
+        }
+        table.set_department(column, row, department_id)?;
     }
-    if !deskguard_rules::move_to(&access, Column::Value(department_id)) {
-        refuse_move(&table, agent, department_id);
-    }
-    table.set_department(column, id, department_id)
+    Ok(())
 }
 
 /// Do the policies of a table apply to the current user? Not to those who bypass row-level

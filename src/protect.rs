@@ -8,7 +8,7 @@ use pgrx::spi::{SpiError, quote_identifier, quote_literal};
 use crate::catalog::{Catalog, own_table};
 use crate::owner_sql::RunAsOwner;
 use crate::protected::{
-    FOLLOWERS, FollowerTable, TICKETS, TicketTable, bigint_expression, table_name,
+    FOLLOWERS, FollowerTable, TICKETS, TicketTable, bigint_expression, root_of, table_name,
 };
 use crate::{compat, error};
 
@@ -21,10 +21,8 @@ const RULES: [&str; 5] = [
     "deskguard_modify",
     "deskguard_delete",
 ];
-/// The triggers that check moves. The one before sees moves to another partition, too; the one after
-/// sees what other triggers made of the row.
-const MOVE_TRIGGERS: [(&str, &str); 2] =
-    [("deskguard_move", "BEFORE"), ("deskguard_moved", "AFTER")];
+/// The trigger that notes the department that a ticket had.
+const TRIGGER: &str = "deskguard_move";
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -75,6 +73,10 @@ fn protect_tickets(
     if let Some(followers) = &table.followers {
         check_follower_table(&table, followers)?;
     }
+    if let Some(former) = TicketTable::find(&Catalog::now(), oid).and_then(|t| t.followers) {
+        check_owner(former.oid);
+        remove(former.oid)?;
+    }
     remove(oid)?;
     add(Protection::Tickets(&table), oid)?;
     if let Some(followers) = &table.followers {
@@ -109,10 +111,15 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
             "Unprotect the ticket table, or call deskguard.protect_tickets() for it without the follower table.",
         );
     }
-    let registered = registry(oid)?;
-    if registered.is_empty() {
+    match root_of(&catalog, oid) {
         // Names the protected tables.
-        TicketTable::resolve(&catalog, Some(oid));
+        None => drop(TicketTable::resolve(&catalog, Some(oid))),
+        Some(root) if root != oid && is_child_of_protected(oid)? => error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("{} is protected with {}", name(oid), name(root)),
+            "Unprotect that table, or detach this one from it first.",
+        ),
+        Some(_) => {}
     }
     if let Some(followers) = TicketTable::find(&catalog, oid).and_then(|t| t.followers) {
         check_owner(followers.oid);
@@ -147,9 +154,11 @@ fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
             "Give the table by its name.",
         );
     }
-    let (kind, persistence, is_partition) = Spi::get_three_with_args::<String, String, bool>(
-        "SELECT relkind::pg_catalog.text, relpersistence::pg_catalog.text, relispartition
-         FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1",
+    let (kind, persistence, is_child) = Spi::get_three_with_args::<String, String, bool>(
+        "SELECT c.relkind::pg_catalog.text, c.relpersistence::pg_catalog.text,
+                EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
+                        WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid)
+         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[table.into()],
     )?;
     let (kind, persistence) = (kind.unwrap_or_default(), persistence.unwrap_or_default());
@@ -174,10 +183,10 @@ fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
     if persistence == "t" {
         wrong("is temporary", "Protect a permanent table.");
     }
-    if is_partition == Some(true) {
+    if is_child == Some(true) {
         wrong(
-            "is a partition",
-            "Protect the partitioned table; its partitions are protected with it.",
+            "is a partition or child of another table, through which its rows would be seen",
+            "Protect the table above; its partitions and children are protected with it.",
         );
     }
     // SAFETY: look-ups in the system cache.
@@ -321,9 +330,9 @@ impl Protection<'_> {
         }
     }
 
-    /// The policies that close the table: name, command and expressions.
-    fn policies(&self) -> Vec<(&'static str, &'static str, String)> {
-        let root = format!("{}::pg_catalog.regclass", quote_literal(name(self.root())));
+    /// The policies that close a table: name, command and expressions.
+    fn policies(&self, table: pg_sys::Oid) -> Vec<(&'static str, &'static str, String)> {
+        let this = format!("{}::pg_catalog.regclass", quote_literal(name(table)));
         match self {
             Protection::Tickets(table) => {
                 let [department, category, assignee, team] = [
@@ -334,7 +343,11 @@ impl Protection<'_> {
                 ]
                 .map(|column| bigint_expression(column.as_deref()));
                 let id = bigint_expression(Some(&table.id));
-                let row = format!("({root}, {id}, {department}, {assignee}, {team})");
+                let row = format!("({this}, {id}, {department}, {assignee}, {team})");
+                let moved = match table.department {
+                    Some(_) => format!("deskguard.move_ok({this}, {id}, {department})"),
+                    None => "true".into(),
+                };
                 let mut policies = vec![
                     (
                         "deskguard_view",
@@ -344,14 +357,13 @@ impl Protection<'_> {
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK (deskguard.create_ok({root}, {department}))"),
+                        format!("WITH CHECK (deskguard.create_ok({this}, {department}))"),
                     ),
-                    // The new row may be what the agent cannot modify any more; moves are checked
-                    // by a trigger, which sees the old row, too.
+                    // The new row may be one that the agent cannot modify any more.
                     (
                         "deskguard_modify",
                         "UPDATE",
-                        format!("USING (deskguard.modify_ok{row}) WITH CHECK (true)"),
+                        format!("USING (deskguard.modify_ok{row}) WITH CHECK ({moved})"),
                     ),
                     (
                         "deskguard_delete",
@@ -363,7 +375,7 @@ impl Protection<'_> {
                     policies.push((
                         "deskguard_silo",
                         "ALL",
-                        format!("USING (deskguard.silo_ok({root}, {category}))"),
+                        format!("USING (deskguard.silo_ok({this}, {category}))"),
                     ));
                 }
                 policies
@@ -371,12 +383,12 @@ impl Protection<'_> {
             Protection::Followers(table) => {
                 let ticket = bigint_expression(Some(&table.ticket));
                 let agent = bigint_expression(Some(&table.agent));
-                let row = format!("({root}, {ticket}, {agent})");
+                let row = format!("({this}, {ticket}, {agent})");
                 vec![
                     (
                         "deskguard_view",
                         "SELECT",
-                        format!("USING (deskguard.follower_seen({root}, {ticket}))"),
+                        format!("USING (deskguard.follower_seen({this}, {ticket}))"),
                     ),
                     (
                         "deskguard_create",
@@ -400,10 +412,13 @@ fn add(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     register(&protection, table)?;
     let table_name = name(table);
     let run = |ddl: String| Spi::run(&ddl);
+    // Those of a protection that is not in the registry: of a dump without data, or what an
+    // extension that was dropped left behind.
+    drop_policies(table)?;
     run(format!(
         "ALTER TABLE {table_name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
     ))?;
-    for (policy, command, expressions) in protection.policies() {
+    for (policy, command, expressions) in protection.policies(table) {
         run(format!(
             "CREATE POLICY {policy} ON {table_name} AS RESTRICTIVE FOR {command} {expressions}"
         ))?;
@@ -414,26 +429,42 @@ fn add(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     ))?;
     tie_policies(table)?;
     if let Protection::Tickets(tickets) = protection {
-        add_move_triggers(tickets, table)?;
+        add_trigger(tickets, table)?;
     }
     Ok(())
 }
 
-fn add_move_triggers(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiError> {
+fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiError> {
     // SAFETY: a look-up in the system cache.
     let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
     // PostgreSQL gives a partition the triggers of its partitioned table.
-    let Some(column) = tickets.department.as_deref().filter(|_| !is_partition) else {
+    if tickets.department.is_none() || is_partition {
         return Ok(());
-    };
-    let column = quote_identifier(column);
-    for (trigger, time) in MOVE_TRIGGERS {
-        Spi::run(&format!(
-            "CREATE TRIGGER {trigger} {time} UPDATE ON {} FOR EACH ROW
-             WHEN (OLD.{column} IS DISTINCT FROM NEW.{column})
-             EXECUTE FUNCTION deskguard.check_move()",
-            name(table)
-        ))?;
+    }
+    Spi::run(&format!(
+        "CREATE TRIGGER {TRIGGER} BEFORE UPDATE ON {}
+         FOR EACH ROW EXECUTE FUNCTION deskguard.note_department()",
+        name(table)
+    ))
+}
+
+/// Drops the policies and the trigger that deskguard puts on tables, those that are there.
+fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
+    let name = name(table);
+    for policy in std::iter::once(BASE).chain(RULES) {
+        if policy_oid(table, policy)?.is_some() {
+            Spi::run(&format!("DROP POLICY {policy} ON {name}"))?;
+        }
+    }
+    let has_own_trigger = Spi::get_one_with_args::<bool>(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
+                        WHERE tgrelid OPERATOR(pg_catalog.=) $1
+                          AND tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name
+                          AND tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
+        &[table.into(), TRIGGER.into()],
+    )?;
+    if has_own_trigger == Some(true) {
+        Spi::run(&format!("DROP TRIGGER {TRIGGER} ON {name}"))?;
     }
     Ok(())
 }
@@ -488,16 +519,18 @@ fn policy_oid(table: pg_sys::Oid, name: &str) -> Result<Option<pg_sys::Oid>, Spi
     })
 }
 
-/// Protects the partitions and child tables that are not protected yet, and gives back the triggers
-/// that a partition loses when it is detached.
+/// Protects the partitions and child tables that are not protected yet.
 #[pg_extern(sql = false)]
 fn protect_children() -> Result<(), SpiError> {
-    while let Some((child, root)) = next_child(
+    refuse_unprotected_parents()?;
+    while let Some((child, root)) = two_tables(
         "SELECT i.inhrelid, p.root::pg_catalog.oid
          FROM pg_catalog.pg_inherits AS i
          JOIN deskguard.protected_table AS p ON p.table_id::pg_catalog.oid OPERATOR(pg_catalog.=) i.inhparent
+         JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid
          WHERE NOT EXISTS (SELECT FROM deskguard.protected_table AS c
                            WHERE c.table_id::pg_catalog.oid OPERATOR(pg_catalog.=) i.inhrelid)
+           AND c.relpersistence OPERATOR(pg_catalog.<>) 't'
          ORDER BY i.inhrelid LIMIT 1",
     )? {
         // SAFETY: a look-up in the system cache.
@@ -521,30 +554,50 @@ fn protect_children() -> Result<(), SpiError> {
             return Ok(());
         }
     }
-    while let Some((table, root)) = next_child(
-        "SELECT p.table_id::pg_catalog.oid, p.root::pg_catalog.oid
-         FROM deskguard.protected_table AS p
-         JOIN deskguard.protected_table AS r ON r.table_id OPERATOR(pg_catalog.=) p.root
-         JOIN pg_catalog.pg_policy AS pol ON pol.polrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
-           AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
-         WHERE p.kind OPERATOR(pg_catalog.=) 'tickets' AND r.department_column IS NOT NULL
-           AND p.table_id OPERATOR(pg_catalog.<>) p.root
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-                           WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
-                             AND t.tgname OPERATOR(pg_catalog.=) 'deskguard_move')
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
-                           WHERE i.inhrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid)
-         LIMIT 1",
-    )? {
-        let Some(tickets) = TicketTable::find(&Catalog::now(), root) else {
-            return Ok(());
-        };
-        add_move_triggers(&tickets, table)?;
+    Ok(())
+}
+
+/// Through a table above that is not protected all rows would be seen.
+fn refuse_unprotected_parents() -> Result<(), SpiError> {
+    let exposed = two_tables(
+        "SELECT i.inhrelid, i.inhparent
+         FROM pg_catalog.pg_inherits AS i
+         JOIN deskguard.protected_table AS p ON p.table_id::pg_catalog.oid OPERATOR(pg_catalog.=) i.inhrelid
+         WHERE NOT EXISTS (SELECT FROM deskguard.protected_table AS c
+                           WHERE c.table_id::pg_catalog.oid OPERATOR(pg_catalog.=) i.inhparent)
+         ORDER BY i.inhrelid LIMIT 1",
+    )?;
+    if let Some((child, parent)) = exposed {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "{} is protected and {} is not, through which its rows would be seen",
+                name(child),
+                name(parent)
+            ),
+            format!(
+                "SELECT deskguard.unprotect({}), make it a partition or child, and protect the table above.",
+                quote_literal(name(child))
+            ),
+        );
     }
     Ok(())
 }
 
-fn next_child(query: &str) -> Result<Option<(pg_sys::Oid, pg_sys::Oid)>, SpiError> {
+/// Is a table attached to a protected one?
+fn is_child_of_protected(table: pg_sys::Oid) -> Result<bool, SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    Ok(Spi::get_one_with_args(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_inherits AS i
+             JOIN deskguard.protected_table AS p ON p.table_id::pg_catalog.oid OPERATOR(pg_catalog.=) i.inhparent
+             WHERE i.inhrelid OPERATOR(pg_catalog.=) $1)",
+        &[table.into()],
+    )?
+    .unwrap_or_default())
+}
+
+fn two_tables(query: &str) -> Result<Option<(pg_sys::Oid, pg_sys::Oid)>, SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::connect(|client| {
         let rows = client.select(query, Some(1), &[])?;
@@ -577,15 +630,7 @@ fn remove(root: pg_sys::Oid) -> Result<(), SpiError> {
         let Some(name) = table_name(table) else {
             continue;
         };
-        for policy in std::iter::once(&BASE).chain(&RULES) {
-            Spi::run(&format!("DROP POLICY IF EXISTS {policy} ON {name}"))?;
-        }
-        // SAFETY: a look-up in the system cache.
-        if !unsafe { pg_sys::get_rel_relispartition(table) } {
-            for (trigger, _) in MOVE_TRIGGERS {
-                Spi::run(&format!("DROP TRIGGER IF EXISTS {trigger} ON {name}"))?;
-            }
-        }
+        drop_policies(table)?;
         Spi::run(&format!(
             "ALTER TABLE {name} {} ROW LEVEL SECURITY, {} ROW LEVEL SECURITY",
             if had_row_security {

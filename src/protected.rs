@@ -1,5 +1,6 @@
 //! The registry of protected tables: how their columns map to the words of the rules.
 
+use deskguard_rules::Shape;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
@@ -108,13 +109,12 @@ impl TicketTable {
 
     /// The protected ticket table that this table is, or is a partition or child of.
     pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
-        let root = catalog.find(
-            c"protected_table",
-            c"protected_table_pkey",
-            &[Key::oid(protected_table::TABLE_ID, oid)],
-            |row| row.required(protected_table::ROOT),
-        )?;
-        TicketTable::find(catalog, root)
+        TicketTable::find(catalog, root_of(catalog, oid)?)
+    }
+
+    /// The ticket table that this follower table, or partition or child of one, belongs to.
+    pub fn find_by_followers_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
+        TicketTable::find_by_followers(catalog, root_of(catalog, oid)?)
     }
 
     /// The ticket table that this follower table belongs to.
@@ -178,10 +178,31 @@ impl TicketTable {
             })
     }
 
+    /// Which columns the rules can ask for.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            category: self.category.is_some(),
+            department: self.department.is_some(),
+            assignee: self.assignee.is_some(),
+            team: self.team.is_some(),
+            followers: self.followers.is_some(),
+        }
+    }
+
     /// The name as users write it.
     pub fn name(&self) -> String {
         table_name(self.oid).unwrap_or_else(|| format!("table {}", self.oid.to_u32()))
     }
+}
+
+/// The table that was given to protect_tickets(), for a table that is protected with it.
+pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    catalog.find(
+        c"protected_table",
+        c"protected_table_pkey",
+        &[Key::oid(protected_table::TABLE_ID, oid)],
+        |row| row.required(protected_table::ROOT),
+    )
 }
 
 fn names(tables: &[TicketTable]) -> String {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::prelude::*;
 
-use crate::error;
+use crate::{cache, error};
 use deskguard_rules::CategoryAccess;
 
 /// The agent that a trusted session acts for: an integer, or empty for nobody.
@@ -16,6 +16,15 @@ const AGENT_ID_NAME: &CStr = c"deskguard.agent_id";
 /// superusers only: an agent must not open its own silo.
 static DEFAULT_CATEGORY_ACCESS: GucSetting<DefaultCategoryAccess> =
     GucSetting::<DefaultCategoryAccess>::new(DefaultCategoryAccess::Silo);
+
+/// How many kilobytes of agents' rights a backend keeps.
+static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(4096);
+
+/// Make the rules part of plans? Only for comparison; the rows are the same.
+static FOLD: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// The longest list of ids that becomes literals in a plan.
+static FOLD_LIMIT: GucSetting<i32> = GucSetting::<i32>::new(1000);
 
 #[derive(Clone, Copy, PostgresGucEnum)]
 enum DefaultCategoryAccess {
@@ -36,16 +45,50 @@ pub fn register() {
             GucContext::Userset,
             GucFlags::default(),
             Some(check_agent_id),
-            None,
+            Some(agent_id_changed),
             None,
         );
     }
-    GucRegistry::define_enum_guc(
+    // SAFETY: the hook is guarded, and reads no catalog.
+    unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
         c"deskguard.default_category_access",
         c"Category access of agents that have none of their own and are in no group: silo or open.",
         c"Siloed agents see only tickets of the categories granted to them; open ones see every ticket.",
         &DEFAULT_CATEGORY_ACCESS,
         GucContext::Suset,
+        GucFlags::default(),
+        None,
+        Some(default_category_access_changed),
+        None,
+    );
+    }
+    GucRegistry::define_int_guc(
+        c"deskguard.cache_size",
+        c"Memory for the rights of agents that a backend keeps.",
+        c"Those not used for longest are dropped first.",
+        &CACHE_SIZE,
+        64,
+        i32::MAX / 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_bool_guc(
+        c"deskguard.fold",
+        c"Makes the rules part of query plans, as literals.",
+        c"If off, they are asked by a function call for each row. The rows are the same.",
+        &FOLD,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"deskguard.fold_limit",
+        c"The longest list of categories, departments or teams that becomes literals in a plan.",
+        c"Longer ones are asked by a function call for each row.",
+        &FOLD_LIMIT,
+        0,
+        i32::MAX,
+        GucContext::Userset,
         GucFlags::default(),
     );
     // A misspelt deskguard.* setting is an error from now on.
@@ -83,6 +126,38 @@ unsafe extern "C-unwind" fn check_agent_id(
                 .cast_mut();
         false
     }
+}
+
+/// Plans made for the former agent are not for the new one.
+#[pg_guard]
+unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: NULL or a C string.
+    let new = (!new_value.is_null())
+        .then(|| unsafe { CStr::from_ptr(new_value) })
+        .and_then(|text| parse_agent_id(text).ok()?);
+    if new != agent_id() {
+        cache::invalidate_plans();
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn default_category_access_changed(
+    _new: std::ffi::c_int,
+    _extra: *mut c_void,
+) {
+    cache::invalidate();
+}
+
+pub fn cache_bytes() -> usize {
+    usize::try_from(CACHE_SIZE.get()).unwrap_or(0) * 1024
+}
+
+pub fn folding() -> bool {
+    FOLD.get()
+}
+
+pub fn fold_limit() -> usize {
+    usize::try_from(FOLD_LIMIT.get()).unwrap_or(0)
 }
 
 /// The agent that deskguard.agent_id names, whether the session is trusted or not.

@@ -6,7 +6,8 @@ use deskguard_rules::{Column, Ticket};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
-use crate::owner_sql::{RunAsOwner, Snapshot, for_each_row};
+use crate::error;
+use crate::owner_sql::{RunAsOwner, for_each_row};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -16,6 +17,14 @@ pub struct TicketColumns {
     pub category: Option<i64>,
     pub assignee: Option<i64>,
     pub team: Option<i64>,
+}
+
+/// A row that is locked and may be updated.
+pub struct LockedTicket {
+    /// The table or partition that it is in, and where.
+    part: pg_sys::Oid,
+    place: String,
+    pub department: Option<i64>,
 }
 
 impl TicketTable {
@@ -47,23 +56,13 @@ impl TicketTable {
 
     /// The columns of one ticket; none if there is no such ticket.
     pub fn find_columns(&self, id: i64) -> Option<TicketColumns> {
-        self.columns_where_id(id, "", Snapshot::OfStatement)
-    }
-
-    /// As [`find_columns`](Self::find_columns), and keeps others from changing the ticket until the
-    /// transaction ends.
-    pub fn lock_columns(&self, id: i64) -> Option<TicketColumns> {
-        self.columns_where_id(id, "FOR UPDATE", Snapshot::New)
-    }
-
-    fn columns_where_id(&self, id: i64, lock: &str, snapshot: Snapshot) -> Option<TicketColumns> {
         let query = format!(
-            "{} WHERE {} OPERATOR(pg_catalog.=) $1 {lock}",
+            "{} WHERE {} OPERATOR(pg_catalog.=) $1",
             self.select(),
             quote_identifier(&self.id)
         );
         let mut found = None;
-        for_each_row(self.oid, &query, &[id], snapshot, |row| {
+        for_each_row(self.oid, &query, &[id], |row| {
             found = Some(ticket_columns(row));
         });
         found
@@ -71,17 +70,11 @@ impl TicketTable {
 
     /// Calls `each` with all tickets.
     pub fn for_each_ticket(&self, mut each: impl FnMut(i64, TicketColumns)) {
-        for_each_row(
-            self.oid,
-            &self.select(),
-            &[],
-            Snapshot::OfStatement,
-            |row| {
-                if let Some(id) = row[0] {
-                    each(id, ticket_columns(row));
-                }
-            },
-        );
+        for_each_row(self.oid, &self.select(), &[], |row| {
+            if let Some(id) = row[0] {
+                each(id, ticket_columns(row));
+            }
+        });
     }
 
     /// "SELECT" of a ticket's id and columns from the table.
@@ -97,21 +90,66 @@ impl TicketTable {
         )
     }
 
-    /// Moves a ticket to a department.
+    /// The rows of a ticket that the current user may update, locked; its privileges and policies
+    /// decide. An id may stand for several rows where no index forbids it.
+    pub fn lock_for_update(&self, column: &str, id: i64) -> Result<Vec<LockedTicket>, SpiError> {
+        let query = format!(
+            "SELECT tableoid, ctid::pg_catalog.text, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+            bigint_expression(Some(column)),
+            self.name(),
+            quote_identifier(&self.id)
+        );
+        let may_update = Spi::get_one_with_args::<bool>(
+            "SELECT pg_catalog.has_column_privilege($1, $2, 'UPDATE')",
+            &[self.oid.into(), column.into()],
+        )?;
+        if may_update != Some(true) {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!(
+                    "permission denied to update column \"{column}\" of {}",
+                    self.name()
+                ),
+                "GRANT UPDATE on the table or its department column.",
+            );
+        }
+        Spi::connect_mut(|client| {
+            let mut rows = vec![];
+            for row in client.update(&query, None, &[id.into()])? {
+                if let (Some(part), Some(place)) = (row.get(1)?, row.get(2)?) {
+                    rows.push(LockedTicket {
+                        part,
+                        place,
+                        department: row.get(3)?,
+                    });
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Moves a ticket to a department, as the owner of the table.
     pub fn set_department(
         &self,
         column: &str,
-        id: i64,
+        row: &LockedTicket,
         department: Option<i64>,
     ) -> Result<(), SpiError> {
         let query = format!(
-            "UPDATE {} SET {} = $2 WHERE {} OPERATOR(pg_catalog.=) $1",
+            "UPDATE {} SET {} = $3 WHERE tableoid OPERATOR(pg_catalog.=) $1
+             AND ctid OPERATOR(pg_catalog.=) $2::pg_catalog.tid",
             self.name(),
             quote_identifier(column),
-            quote_identifier(&self.id)
         );
         let _owner = RunAsOwner::of(self.oid);
-        Spi::run_with_args(&query, &[id.into(), department.into()])
+        Spi::run_with_args(
+            &query,
+            &[
+                row.part.into(),
+                row.place.as_str().into(),
+                department.into(),
+            ],
+        )
     }
 
     /// The tickets that an agent follows.
@@ -155,15 +193,9 @@ impl FollowerTable {
                 conditions.join(" AND "),
             );
             let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-            for_each_row(
-                self.oid,
-                &query,
-                &values,
-                Snapshot::OfStatement,
-                |[value]| {
-                    found.extend(value);
-                },
-            );
+            for_each_row(self.oid, &query, &values, |[value]| {
+                found.extend(value);
+            });
         }
         found
     }

@@ -79,6 +79,42 @@ impl Access {
         self.permissions.contains(permission)
     }
 
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let ids = self.categories().len()
+            + self.departments_at(Level::Full).len()
+            + self.departments_at(Level::Assign).len()
+            + self.teams.len();
+        std::mem::size_of::<Access>() + ids * std::mem::size_of::<i64>()
+    }
+
+    /// The categories granted to a siloed agent, sorted.
+    pub fn categories(&self) -> &[i64] {
+        match &self.categories {
+            Categories::Open => &[],
+            Categories::Only(granted) => granted,
+        }
+    }
+
+    /// The departments granted at a level or a higher one, with their descendants, sorted; none are
+    /// listed for an agent that has all.
+    pub fn departments_at(&self, level: Level) -> &[i64] {
+        match (&self.departments, level) {
+            (Departments::All, _) => &[],
+            (Departments::Only { full, .. }, Level::Full) => full,
+            (Departments::Only { assign, .. }, Level::Assign) => assign,
+        }
+    }
+
+    pub(crate) fn departments(&self) -> &Departments {
+        &self.departments
+    }
+
+    /// The teams of the agent, sorted.
+    pub fn teams(&self) -> &[i64] {
+        &self.teams
+    }
+
     pub(crate) fn category(&self, category: Option<i64>) -> bool {
         match (&self.categories, category) {
             (Categories::Open, _) => true,

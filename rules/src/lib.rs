@@ -6,12 +6,14 @@
 //! a yes or no and its explanation cannot differ.
 
 mod access;
+mod condition;
 mod decision;
 mod grants;
 mod permission;
 mod ticket;
 
 pub use access::{Access, Categories, Departments};
+pub use condition::{Condition, Shape, create_condition, past_silo_condition, silo_condition};
 pub use decision::{Check, Unobserved, create, decide, move_to, past_silo, silo};
 pub use grants::{
     CategoryAccess, DepartmentSource, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,

@@ -1,0 +1,421 @@
+//! What the rules ask of a ticket's columns for one agent, as a condition for a query.
+//!
+//! The rules are not written again here: they are asked about a ticket of each kind, and the
+//! simplest condition that says the same is put together.
+
+use crate::access::{Access, Departments};
+use crate::decision::{Unobserved, create, past_silo, silo};
+use crate::grants::Level;
+use crate::permission::Action;
+use crate::ticket::{Column, Ticket};
+
+/// Which columns a ticket table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub category: bool,
+    pub department: bool,
+    pub assignee: bool,
+    pub team: bool,
+    pub followers: bool,
+}
+
+/// A condition on the columns of a ticket, for one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Constant(bool),
+    /// The category is one of the agent's.
+    Category,
+    /// The department is one of the agent's at this level.
+    Department(Level),
+    Own,
+    NotOwn,
+    Unassigned,
+    NotUnassigned,
+    Followed,
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+}
+
+/// The silo rule as a condition.
+pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
+    let ticket = Ticket {
+        category: present(shape.category),
+        ..blank(shape)
+    };
+    // Only an open agent has uncategorized tickets.
+    if silo(access, &ticket, &mut Unobserved) {
+        Condition::Constant(true)
+    } else if access.categories().is_empty() {
+        Condition::Constant(false)
+    } else {
+        Condition::Category
+    }
+}
+
+/// May the agent create a ticket, apart from the silo?
+pub fn create_condition(access: &Access, shape: Shape) -> Condition {
+    let allows = |inside| {
+        create(
+            access,
+            &Ticket {
+                department: department(access, shape, Level::Assign, inside),
+                ..blank(shape)
+            },
+        )
+    };
+    match department_matters(access, shape, Level::Assign) {
+        None if allows(true) && !allows(false) => Condition::Department(Level::Assign),
+        matters => Condition::Constant(allows(matters.unwrap_or(false))),
+    }
+}
+
+/// What [`past_silo`] asks, as a condition.
+pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
+    let kinds = possible_kinds(access, shape);
+    let department_is = department_matters(access, shape, Level::Full);
+    // The kinds of tickets for which these two are enough.
+    let enough_for = |followed: bool, inside: bool| -> u8 {
+        [OWN, UNASSIGNED, ASSIGNED]
+            .into_iter()
+            .filter(|kind| kinds & kind != 0)
+            .filter(|kind| {
+                let ticket = Ticket {
+                    department: department(
+                        access,
+                        shape,
+                        Level::Full,
+                        department_is.unwrap_or(inside),
+                    ),
+                    followed,
+                    ..ticket_of_kind(access, shape, *kind)
+                };
+                past_silo(access, &ticket, action)
+            })
+            .fold(0, |all, kind| all | kind)
+    };
+    let neither = enough_for(false, false);
+    let followed = if shape.followers {
+        enough_for(true, false)
+    } else {
+        neither
+    };
+    let inside = enough_for(false, true);
+    let both = if shape.followers {
+        enough_for(true, true)
+    } else {
+        inside
+    };
+    // More rights never hide a ticket, so what is enough alone is enough with more.
+    let terms = [
+        (neither, 0, vec![]),
+        (inside, neither, vec![Condition::Department(Level::Full)]),
+        (followed, neither, vec![Condition::Followed]),
+        (
+            both,
+            inside | followed,
+            vec![Condition::Department(Level::Full), Condition::Followed],
+        ),
+    ];
+    any(terms
+        .into_iter()
+        .filter(|(enough, covered, _)| enough & !covered != 0)
+        .map(|(enough, covered, mut parts)| {
+            parts.push(kind_condition(kinds, enough & !covered, enough));
+            all(parts)
+        })
+        .collect())
+}
+
+// Kinds of tickets: each ticket is of exactly one.
+const OWN: u8 = 1;
+const UNASSIGNED: u8 = 2;
+/// Assigned to others.
+const ASSIGNED: u8 = 4;
+
+fn possible_kinds(access: &Access, shape: Shape) -> u8 {
+    let own = shape.assignee || shape.team && !access.teams().is_empty();
+    let assigned = shape.assignee || shape.team;
+    UNASSIGNED | if own { OWN } else { 0 } | if assigned { ASSIGNED } else { 0 }
+}
+
+/// The simplest condition that holds for the needed kinds and for no others than the allowed ones.
+fn kind_condition(possible: u8, needed: u8, allowed: u8) -> Condition {
+    use Condition::*;
+    let conditions = [
+        (OWN | UNASSIGNED | ASSIGNED, Constant(true)),
+        (OWN, Own),
+        (UNASSIGNED, Unassigned),
+        (OWN | ASSIGNED, NotUnassigned),
+        (UNASSIGNED | ASSIGNED, NotOwn),
+        (OWN | UNASSIGNED, Any(vec![Own, Unassigned])),
+        (ASSIGNED, All(vec![NotUnassigned, NotOwn])),
+    ];
+    conditions
+        .into_iter()
+        .find(|(kinds, _)| kinds & needed == needed && kinds & possible & !allowed == 0)
+        .map_or(Constant(false), |(_, condition)| condition)
+}
+
+/// Always or never in the department, whichever column value; or none if the value matters.
+fn department_matters(access: &Access, shape: Shape, level: Level) -> Option<bool> {
+    match access.departments() {
+        _ if !shape.department => Some(true),
+        Departments::All => Some(true),
+        Departments::Only { .. } if access.departments_at(level).is_empty() => Some(false),
+        Departments::Only { .. } => None,
+    }
+}
+
+fn department(access: &Access, shape: Shape, level: Level, inside: bool) -> Column {
+    if !shape.department {
+        return Column::Absent;
+    }
+    Column::Value(if inside {
+        access.departments_at(level).first().copied()
+    } else {
+        None
+    })
+}
+
+fn present(has_column: bool) -> Column {
+    if has_column {
+        Column::Value(None)
+    } else {
+        Column::Absent
+    }
+}
+
+/// A ticket with NULL in all columns that the table has.
+fn blank(shape: Shape) -> Ticket {
+    Ticket {
+        category: present(shape.category),
+        department: present(shape.department),
+        assignee: present(shape.assignee),
+        team: present(shape.team),
+        followed: false,
+    }
+}
+
+fn ticket_of_kind(access: &Access, shape: Shape, kind: u8) -> Ticket {
+    let mut ticket = blank(shape);
+    let other_team = || (0..).find(|id| !access.team(*id));
+    match kind {
+        OWN if shape.assignee => ticket.assignee = Column::Value(Some(access.agent)),
+        OWN => ticket.team = Column::Value(access.teams().first().copied()),
+        ASSIGNED if shape.assignee => {
+            ticket.assignee = Column::Value(Some(access.agent.wrapping_add(1)));
+        }
+        ASSIGNED => ticket.team = Column::Value(other_team()),
+        _ => {}
+    }
+    ticket
+}
+
+fn all(parts: Vec<Condition>) -> Condition {
+    let mut kept: Vec<_> = parts
+        .into_iter()
+        .filter(|part| *part != Condition::Constant(true))
+        .collect();
+    match kept.len() {
+        0 => Condition::Constant(true),
+        1 => kept.remove(0),
+        _ => Condition::All(kept),
+    }
+}
+
+fn any(mut parts: Vec<Condition>) -> Condition {
+    match parts.len() {
+        0 => Condition::Constant(false),
+        1 => parts.remove(0),
+        _ if parts.contains(&Condition::Constant(true)) => Condition::Constant(true),
+        _ => Condition::Any(parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::tests::{grants, group};
+    use crate::grants::{CategoryAccess, Grants};
+    use crate::permission::{Change, Permission, Relation};
+    use crate::ticket::Relations;
+
+    fn holds(condition: &Condition, access: &Access, ticket: &Ticket) -> bool {
+        let relations = Relations::between(access, ticket);
+        match condition {
+            Condition::Constant(value) => *value,
+            Condition::Category => access.category(ticket.category.value()),
+            Condition::Department(level) => access.department(ticket.department.value(), *level),
+            Condition::Own => relations.own,
+            Condition::NotOwn => !relations.own,
+            Condition::Unassigned => relations.unassigned,
+            Condition::NotUnassigned => !relations.unassigned,
+            Condition::Followed => ticket.followed,
+            Condition::All(parts) => parts.iter().all(|part| holds(part, access, ticket)),
+            Condition::Any(parts) => parts.iter().any(|part| holds(part, access, ticket)),
+        }
+    }
+
+    fn shapes() -> Vec<Shape> {
+        (0..32)
+            .map(|bits| Shape {
+                category: bits & 1 != 0,
+                department: bits & 2 != 0,
+                assignee: bits & 4 != 0,
+                team: bits & 8 != 0,
+                followers: bits & 16 != 0,
+            })
+            .collect()
+    }
+
+    /// All tickets that differ in what the rules look at.
+    fn tickets(shape: Shape) -> Vec<Ticket> {
+        let column = |has: bool, ids: &[i64]| {
+            let mut values = vec![present(has)];
+            if has {
+                values.extend(ids.iter().map(|id| Column::Value(Some(*id))));
+            }
+            values
+        };
+        let mut all = vec![];
+        for category in column(shape.category, &[1, 2]) {
+            for department in column(shape.department, &[1, 3, 9]) {
+                for assignee in column(shape.assignee, &[7, 8]) {
+                    for team in column(shape.team, &[70, 71]) {
+                        for followed in [false, shape.followers] {
+                            all.push(Ticket {
+                                category,
+                                department,
+                                assignee,
+                                team,
+                                followed,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Agents with every mixture of the rights that the rules ask for.
+    fn agents() -> Vec<Grants> {
+        let change = |relation| Permission::On(Change::Modify, relation);
+        let permissions = [
+            Permission::Use,
+            Permission::Create,
+            Permission::ViewUnassigned,
+            Permission::ViewAssigned,
+            change(Relation::Own),
+            change(Relation::Followed),
+            change(Relation::Unassigned),
+            change(Relation::Assigned),
+        ];
+        let mut all = vec![];
+        for bits in 0..256 {
+            for departments in 0..4 {
+                for categories in 0..3 {
+                    let mut staff = group("Staff");
+                    staff.held.permissions.extend(
+                        permissions
+                            .iter()
+                            .enumerate()
+                            .filter(|(n, _)| bits & (1 << n) != 0)
+                            .map(|(_, p)| p.name()),
+                    );
+                    match departments {
+                        0 => {}
+                        1 => staff.all_departments = true,
+                        2 => drop(staff.held.departments.insert(2, Level::Full)),
+                        _ => drop(staff.held.departments.insert(1, Level::Assign)),
+                    }
+                    match categories {
+                        0 => {}
+                        1 => staff.category_access = CategoryAccess::Open,
+                        _ => drop(staff.held.categories.insert(1)),
+                    }
+                    let mut held = grants(vec![staff]);
+                    if bits & 1 == 0 || departments != 1 {
+                        held.teams.insert(70);
+                    }
+                    all.push(held);
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn conditions_say_what_the_rules_say() {
+        let modify = Action::Change(Change::Modify);
+        for held in agents() {
+            let access = Access::compile(&held);
+            for shape in shapes() {
+                let conditions = [
+                    past_silo_condition(&access, shape, Action::View),
+                    past_silo_condition(&access, shape, modify),
+                    silo_condition(&access, shape),
+                    create_condition(&access, shape),
+                ];
+                for ticket in tickets(shape) {
+                    let rules = [
+                        past_silo(&access, &ticket, Action::View),
+                        past_silo(&access, &ticket, modify),
+                        silo(&access, &ticket, &mut Unobserved),
+                        create(&access, &ticket),
+                    ];
+                    for (condition, rule) in conditions.iter().zip(rules) {
+                        assert_eq!(
+                            holds(condition, &access, &ticket),
+                            rule,
+                            "{condition:?} for {ticket:?} and {held:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn conditions_are_as_simple_as_an_expert_would_write_them() {
+        let shape = Shape {
+            category: true,
+            department: true,
+            assignee: true,
+            team: true,
+            followers: true,
+        };
+        let view = |permissions: &[&str], all_departments: bool| {
+            let mut staff = group("Staff");
+            staff.all_departments = all_departments;
+            staff.held.departments.insert(1, Level::Full);
+            staff
+                .held
+                .permissions
+                .extend(permissions.iter().map(|name| name.to_string()));
+            let access = Access::compile(&grants(vec![staff]));
+            past_silo_condition(&access, shape, Action::View)
+        };
+        let all = [
+            "ticket.use",
+            "ticket.view.unassigned",
+            "ticket.view.assigned",
+        ];
+        use Condition::*;
+        assert_eq!(view(&all, true), Constant(true));
+        assert_eq!(view(&all[1..], true), Constant(false));
+        assert_eq!(view(&all[..1], true), Any(vec![Own, Followed]));
+        assert_eq!(
+            view(&all, false),
+            Any(vec![Own, Department(Level::Full), Followed])
+        );
+        assert_eq!(
+            view(&all[..2], false),
+            Any(vec![
+                Own,
+                All(vec![Department(Level::Full), Unassigned]),
+                Followed
+            ])
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! What a backend remembers of the permission tables.
+//!
+//! Loading an agent takes some twenty index scans; a plan or a check needs it each time, so it is kept
+//! until rights change. Whoever changes them invalidates the relcache entry of the empty table
+//! deskguard.rights_signal, a message that PostgreSQL sends to all backends at commit, drops at
+//! rollback, and replays on standbys. Here it only counts up the generation: what was loaded
+//! before is not used any more, and plans made before are dropped.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use deskguard_rules::Access;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::catalog::own_table;
+use crate::load::Loader;
+use crate::protected::TicketTable;
+use crate::{identity, settings};
+
+thread_local! {
+    /// Counts changes of rights, as far as this backend has heard of them.
+    static GENERATION: Cell<u32> = const { Cell::new(1) };
+    /// The OID of deskguard.rights_signal, once something was loaded.
+    static SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Cache {
+    generation: u32,
+    agents: HashMap<i64, Entry>,
+    bytes: usize,
+    clock: u64,
+    tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
+    tables_of_followers: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
+    roles: HashMap<pg_sys::Oid, identity::Role>,
+    statistics: Statistics,
+}
+
+struct Entry {
+    /// None for an agent that is unknown or inactive.
+    access: Option<Rc<Access>>,
+    bytes: usize,
+    last_used: u64,
+}
+
+/// Since the backend started.
+#[derive(Clone, Copy, Default)]
+pub struct Statistics {
+    pub hits: i64,
+    pub loads: i64,
+    pub evictions: i64,
+    pub invalidations: i64,
+}
+
+// Hearing of changes
+
+pub fn register_callbacks() {
+    // SAFETY: the callbacks only set thread-locals and flags of the plan cache.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), 0.into());
+        // A role was renamed or dropped: agents are mapped to roles by name.
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::AUTHOID as i32,
+            Some(role_changed),
+            0.into(),
+        );
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || relation == SIGNAL.get() {
+        invalidate();
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: std::ffi::c_int, _hash: u32) {
+    invalidate();
+}
+
+/// Forgets what was loaded, and makes the plans made from it be made anew.
+pub fn invalidate() {
+    GENERATION.set(GENERATION.get().wrapping_add(1));
+    invalidate_plans();
+}
+
+/// The plans that depend on deskguard have an item with this mark, among those for functions. It is
+/// no function's hash: should one have the same, plans are made anew once too often.
+pub const PLAN_MARK: (std::ffi::c_int, u32) = (
+    pg_sys::SysCacheIdentifier::PROCOID as std::ffi::c_int,
+    0xDE5C_6A2D,
+);
+
+/// Makes the plans of this backend that depend on deskguard be made anew.
+pub fn invalidate_plans() {
+    // SAFETY: the callbacks of the plan cache only set flags.
+    unsafe { pg_sys::CallSyscacheCallbacks(PLAN_MARK.0, PLAN_MARK.1) }
+}
+
+/// Hears of the changes committed until now, and tells which generation of rights this is.
+pub fn refresh() -> u32 {
+    // SAFETY: in a transaction, as every caller is.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+    GENERATION.get()
+}
+
+/// Trigger: rights are changed by this transaction.
+#[pg_trigger(sql = false)]
+fn rights_changed<'a>(
+    trigger: &'a pgrx::PgTrigger<'a>,
+) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
+    // SAFETY: registers a message that is sent at commit.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"rights_signal")) };
+    Ok(trigger.new().or(trigger.old()))
+}
+
+// Looking up
+
+/// Something of the cache, loaded if need be.
+fn remembered<T: Clone>(
+    find: impl Fn(&mut Cache) -> Option<T>,
+    load: impl Fn(&Loader) -> T,
+    store: impl Fn(&mut Cache, T),
+) -> T {
+    let generation = refresh();
+    let found = CACHE.with_borrow_mut(|cache| {
+        if cache.generation != generation {
+            cache.forget(generation);
+        }
+        find(cache)
+    });
+    if let Some(found) = found {
+        return found;
+    }
+    SIGNAL.set(own_table(c"rights_signal"));
+    let generation = refresh();
+    let loaded = load(&Loader::now());
+    CACHE.with_borrow_mut(|cache| {
+        cache.statistics.loads += 1;
+        // What changed while it was loaded may be half in it: good for now, but not for later.
+        if refresh() == generation {
+            if cache.generation != generation {
+                cache.forget(generation);
+            }
+            store(cache, loaded.clone());
+        }
+    });
+    loaded
+}
+
+/// What an agent may do; none for an unknown or inactive one.
+pub fn access(agent: i64) -> Option<Rc<Access>> {
+    remembered(
+        |cache| cache.agent(agent),
+        |loader| loader.access(agent).map(Rc::new),
+        |cache, access| cache.add(agent, access),
+    )
+}
+
+/// The protected ticket table that this table is or is part of.
+pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
+    remembered(
+        |cache| cache.tables.get(&oid).cloned(),
+        |loader| TicketTable::find_by_part(loader.catalog(), oid).map(Rc::new),
+        |cache, table| {
+            cache.tables.insert(oid, table);
+        },
+    )
+}
+
+/// The ticket table that a follower table, or part of one, belongs to.
+pub fn ticket_table_of_followers(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
+    remembered(
+        |cache| cache.tables_of_followers.get(&oid).cloned(),
+        |loader| TicketTable::find_by_followers_part(loader.catalog(), oid).map(Rc::new),
+        |cache, table| {
+            cache.tables_of_followers.insert(oid, table);
+        },
+    )
+}
+
+/// What the tables say about a role.
+pub fn role(oid: pg_sys::Oid) -> identity::Role {
+    remembered(
+        |cache| cache.roles.get(&oid).copied(),
+        |loader| identity::Role::load(loader.catalog(), oid),
+        |cache, role| {
+            cache.roles.insert(oid, role);
+        },
+    )
+}
+
+impl Cache {
+    fn forget(&mut self, generation: u32) {
+        *self = Cache {
+            generation,
+            clock: self.clock,
+            statistics: Statistics {
+                invalidations: self.statistics.invalidations + 1,
+                ..self.statistics
+            },
+            ..Cache::default()
+        };
+    }
+
+    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Access>>> {
+        self.clock += 1;
+        let entry = self.agents.get_mut(&agent)?;
+        entry.last_used = self.clock;
+        self.statistics.hits += 1;
+        Some(entry.access.clone())
+    }
+
+    fn add(&mut self, agent: i64, access: Option<Rc<Access>>) {
+        self.clock += 1;
+        let bytes = std::mem::size_of::<(i64, Entry)>()
+            + access.as_ref().map_or(0, |access| access.bytes());
+        let entry = Entry {
+            access,
+            bytes,
+            last_used: self.clock,
+        };
+        self.bytes += bytes;
+        if let Some(former) = self.agents.insert(agent, entry) {
+            self.bytes -= former.bytes;
+        }
+        self.shrink();
+    }
+
+    /// Drops those least recently used, until the rest is within three quarters of the limit.
+    fn shrink(&mut self) {
+        let most = settings::cache_bytes();
+        if self.bytes <= most {
+            return;
+        }
+        let mut by_age: Vec<(u64, i64)> = self
+            .agents
+            .iter()
+            .map(|(agent, entry)| (entry.last_used, *agent))
+            .collect();
+        by_age.sort_unstable();
+        for (_, agent) in by_age {
+            if self.bytes <= most / 4 * 3 {
+                break;
+            }
+            if let Some(entry) = self.agents.remove(&agent) {
+                self.bytes -= entry.bytes;
+                self.statistics.evictions += 1;
+            }
+        }
+    }
+}
+
+// For DBAs
+
+#[pg_extern(sql = false)]
+fn cache_stats() -> TableIterator<
+    'static,
+    (
+        name!(agents, i64),
+        name!(bytes, i64),
+        name!(hits, i64),
+        name!(loads, i64),
+        name!(evictions, i64),
+        name!(invalidations, i64),
+    ),
+> {
+    TableIterator::once(CACHE.with_borrow(|cache| {
+        let s = cache.statistics;
+        (
+            cache.agents.len() as i64,
+            cache.bytes as i64,
+            s.hits,
+            s.loads,
+            s.evictions,
+            s.invalidations,
+        )
+    }))
+}
