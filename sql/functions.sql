@@ -92,7 +92,7 @@ COMMENT ON FUNCTION deskguard.rule_support(internal) IS
 CREATE FUNCTION deskguard.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
-    'For policies: does the silo rule let the current agent have tickets of the category?';
+    'For policies, all of which hold together: does the silo rule let the current agent have tickets of the category?';
 
 CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'view_ok_wrapper';
@@ -113,11 +113,6 @@ CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint) RE
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
     'For policies: may the current agent create tickets in the department, apart from the silo rule?';
-
-CREATE FUNCTION deskguard.followed(ticket_table regclass, id bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_wrapper';
-COMMENT ON FUNCTION deskguard.followed(regclass, bigint) IS
-    'For plans: does the current agent follow the ticket?';
 
 CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_seen_wrapper';

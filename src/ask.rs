@@ -1,5 +1,7 @@
 //! The functions that answer questions about agents and tickets.
 
+use std::rc::Rc;
+
 use deskguard_rules::{Access, Action, Grants, Source, Unobserved};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -7,7 +9,7 @@ use pgrx::prelude::*;
 use crate::identity::current_agent;
 use crate::load::Loader;
 use crate::protected::TicketTable;
-use crate::{compat, error, explain, identity, settings};
+use crate::{cache, compat, error, explain, identity, settings};
 
 /// The permission to ask about other agents.
 const AUDIT: &str = "permission.audit";
@@ -48,13 +50,12 @@ fn may(
     ticket: Option<i64>,
     table: Option<pg_sys::Oid>,
 ) -> bool {
-    let loader = Loader::now();
-    let table = TicketTable::resolve(loader.catalog(), table);
-    check_may_ask(&loader, agent, std::slice::from_ref(&table));
+    let table = TicketTable::resolve(table);
+    check_may_ask(agent, std::slice::from_ref(&table));
     let (Some(agent), Some(id)) = (agent, ticket) else {
         return false;
     };
-    let Some(access) = loader.access(agent) else {
+    let Some(access) = cache::access(agent) else {
         return false;
     };
     table
@@ -65,7 +66,7 @@ fn may(
 #[pg_extern(sql = false)]
 fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool {
     let loader = Loader::now();
-    check_may_ask_about_permissions(&loader, agent_id);
+    check_may_ask_about_permissions(agent_id);
     let permission = permission.unwrap_or("NULL");
     let all = loader.permissions();
     if !all.contains_key(permission) {
@@ -90,20 +91,9 @@ fn visible_tickets(
     agent_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
 ) -> SetOfIterator<'static, i64> {
-    let loader = Loader::now();
-    let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, agent_id, std::slice::from_ref(&table));
-    let mut visible = Vec::new();
-    if let Some(access) = agent_id.and_then(|agent| loader.access(agent)) {
-        let followed = table.followed_by(access.agent);
-        table.for_each_ticket(|id, columns| {
-            let ticket = table.ticket(columns, followed.contains(&id));
-            if deskguard_rules::decide(&access, &ticket, Action::View, &mut Unobserved) {
-                visible.push(id);
-            }
-        });
-    }
-    SetOfIterator::new(visible)
+    let table = TicketTable::resolve(ticket_table);
+    check_may_ask(agent_id, std::slice::from_ref(&table));
+    SetOfIterator::new(agent_id.map_or(vec![], |agent| table.visible_to(agent)))
 }
 
 #[pg_extern(sql = false)]
@@ -113,19 +103,17 @@ fn agents_who_can(
     ticket_table: Option<pg_sys::Oid>,
 ) -> SetOfIterator<'static, i64> {
     let action = parse_action(action);
-    let loader = Loader::now();
-    let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, None, std::slice::from_ref(&table));
+    let table = TicketTable::resolve(ticket_table);
+    check_may_ask(None, std::slice::from_ref(&table));
     let mut agents = Vec::new();
     if let Some(id) = ticket_id
         && let Some(columns) = table.find_columns(id)
     {
         let followers = table.followers_of(id);
-        agents.extend(loader.active_agents().into_iter().filter(|agent| {
-            let ticket = table.ticket(columns, followers.contains(agent));
-            loader.access(*agent).is_some_and(|access| {
-                deskguard_rules::decide(&access, &ticket, action, &mut Unobserved)
-            })
+        let all = cache::access_of_all(Loader::now().active_agents());
+        agents.extend(all.into_iter().filter_map(|(agent, access)| {
+            let ticket = table.ticket(columns, followers.contains(&agent));
+            deskguard_rules::decide(&*access?, &ticket, action, &mut Unobserved).then_some(agent)
         }));
     }
     SetOfIterator::new(agents)
@@ -143,7 +131,7 @@ fn effective_permissions(
     ),
 > {
     let loader = Loader::now();
-    check_may_ask_about_permissions(&loader, agent_id);
+    check_may_ask_about_permissions(agent_id);
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
     TableIterator::new(grants.map(|grants| held(&grants)).unwrap_or_default())
 }
@@ -173,8 +161,8 @@ fn explain_access(
 ) -> JsonB {
     let action = parse_action(action);
     let loader = Loader::now();
-    let table = TicketTable::resolve(loader.catalog(), ticket_table);
-    check_may_ask(&loader, agent_id, std::slice::from_ref(&table));
+    let table = TicketTable::resolve(ticket_table);
+    check_may_ask(agent_id, std::slice::from_ref(&table));
     let grants = agent_id.map(|agent| loader.grants(agent));
     let ticket = ticket_id.and_then(|id| {
         let columns = table.find_columns(id)?;
@@ -207,15 +195,14 @@ fn parse_action(action: Option<&str>) -> Action {
     })
 }
 
-fn check_may_ask_about_permissions(loader: &Loader, about: Option<i64>) {
-    let tables = TicketTable::all(loader.catalog());
-    check_may_ask(loader, about, &tables);
+fn check_may_ask_about_permissions(about: Option<i64>) {
+    check_may_ask(about, &cache::ticket_tables());
 }
 
 /// About oneself one may ask. About others, or about all with None: superusers, the owner of the
 /// ticket tables that the question is about (all, lest anyone make himself one), and agents with
 /// permission.audit.
-fn check_may_ask(loader: &Loader, about: Option<i64>, tables: &[TicketTable]) {
+fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
     // SAFETY: look-ups in the system cache.
     let is_superuser = unsafe { pg_sys::superuser() };
     let user = unsafe { pg_sys::GetUserId() };
@@ -224,7 +211,7 @@ fn check_may_ask(loader: &Loader, about: Option<i64>, tables: &[TicketTable]) {
         return;
     }
     let asker = current_agent();
-    if asker.is_some_and(|asker| about == Some(asker) || holds(loader, asker, AUDIT)) {
+    if asker.is_some_and(|asker| about == Some(asker) || holds(&Loader::now(), asker, AUDIT)) {
         return;
     }
     error::raise(

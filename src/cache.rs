@@ -33,6 +33,7 @@ struct Cache {
     agents: HashMap<i64, Entry>,
     bytes: usize,
     clock: u64,
+    all_tables: Option<Rc<[Rc<TicketTable>]>>,
     tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     tables_of_followers: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
@@ -158,6 +159,46 @@ pub fn access(agent: i64) -> Option<Rc<Access>> {
         |cache| cache.agent(agent),
         |loader| loader.access(agent).map(Rc::new),
         |cache, access| cache.add(agent, access),
+    )
+}
+
+/// What each of these agents may do.
+pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Access>>)> {
+    let generation = refresh();
+    let mut all: Vec<(i64, Option<Option<Rc<Access>>>)> = CACHE.with_borrow_mut(|cache| {
+        if cache.generation != generation {
+            cache.forget(generation);
+        }
+        agents.into_iter().map(|id| (id, cache.agent(id))).collect()
+    });
+    // Those that are missing are loaded together: what they have in common is read once.
+    if all.iter().any(|(_, found)| found.is_none()) {
+        let loader = Loader::of_all_agents();
+        for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
+            let access = loader.access(*agent).map(Rc::new);
+            CACHE.with_borrow_mut(|cache| {
+                cache.statistics.loads += 1;
+                if cache.generation == refresh() {
+                    cache.add(*agent, access.clone());
+                }
+            });
+            *found = Some(access);
+        }
+    }
+    all.into_iter()
+        .map(|(agent, found)| (agent, found.flatten()))
+        .collect()
+}
+
+/// All protected ticket tables.
+pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
+    remembered(
+        |cache| cache.all_tables.clone(),
+        |loader| {
+            let all = TicketTable::all(loader.catalog());
+            all.into_iter().map(Rc::new).collect()
+        },
+        |cache, tables| cache.all_tables = Some(tables),
     )
 }
 

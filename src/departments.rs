@@ -1,11 +1,10 @@
 //! Keeps the departments a tree.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use deskguard_rules::DepartmentTree;
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, own_table};
+use crate::catalog::{Catalog, Key, own_table};
 use crate::error;
 use crate::load::department::{ID, PARENT_ID};
 
@@ -32,12 +31,19 @@ fn guard_department_tree<'a>(
             pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
         );
     }
-    let mut parents = BTreeMap::new();
-    Catalog::now().scan(c"department", None, &[], |row| {
-        parents.insert(row.required::<i64>(ID), row.get::<i64>(PARENT_ID));
-    });
-    let tree = DepartmentTree(parents);
-    if tree.is_cyclic(id) {
+    let catalog = Catalog::now();
+    let parent_of = |id| {
+        catalog
+            .find(
+                c"department",
+                c"department_pkey",
+                &[Key::bigint(ID, id)],
+                |row| row.get::<i64>(PARENT_ID),
+            )
+            .flatten()
+    };
+    let mut seen = BTreeSet::from([id]);
+    if std::iter::successors(parent_of(id), |id| parent_of(*id)).any(|above| !seen.insert(above)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             format!("department {id} would be its own ancestor"),

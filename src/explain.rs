@@ -28,11 +28,14 @@ pub fn explain(
     let mut allowed = false;
     let who = match question.agent {
         Some(id) => format!("Agent {id}"),
-        None => "Nobody".into(),
+        None => "An agent that is NULL".into(),
     };
     let what = format!(
         "{} ticket {} of {}",
-        question.action.name(),
+        match question.action {
+            Action::View => "view",
+            Action::Change(change) => verb(change),
+        },
         question.ticket.map_or("NULL".into(), |id| id.to_string()),
         question.table
     );
@@ -192,7 +195,7 @@ fn refusal(failed: Check) -> String {
             department: Some(id),
             level,
         } => format!(
-            "it has not the level \"{}\" on department {id} or an ancestor of it, and the ticket is neither its own nor followed by it",
+            "it lacks the level \"{}\" on department {id} or an ancestor of it, and the ticket is neither its own nor followed by it",
             level.name()
         ),
         Check::Department {

@@ -16,7 +16,8 @@ use deskguard_rules::{
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::identity::current_agent;
+use crate::catalog::own_function;
+use crate::identity::{PlanAgent, current_agent};
 use crate::protected::TicketTable;
 use crate::{cache, error, settings};
 
@@ -39,13 +40,17 @@ fn rule_support(request: Internal) -> Internal {
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
     unsafe {
         // Without a plan to mark, the call must stay.
-        if request.root.is_null() || (*request.root).glob.is_null() || !settings::folding() {
+        if request.root.is_null() || (*request.root).glob.is_null() {
             return None;
         }
         let call = &*request.fcall;
         let arguments = Arguments::of(call)?;
         let generation = cache::refresh();
         let agent = current_agent();
+        mark(&mut *(*request.root).glob, Mark { generation, agent });
+        if !settings::folding() {
+            return None;
+        }
         let rule = Rule::of(call.funcid)?;
         let who = agent
             .and_then(cache::access)
@@ -63,7 +68,6 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             }
             None => boolean(matches!(rule, Rule::Silo)),
         };
-        mark(&mut *(*request.root).glob, Mark { generation, agent });
         Some(expression)
     }
 }
@@ -317,14 +321,7 @@ impl Operand {
                 false,
                 false,
             );
-            let clause =
-                new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
-            (*clause).opno = operator.into();
-            (*clause).opfuncid = pg_sys::get_opcode(operator.into());
-            (*clause).useOr = !negated;
-            (*clause).args = nodes(&[self.copy(), list.cast()]);
-            (*clause).location = -1;
-            clause.cast()
+            any_of_list(self.copy(), operator.into(), list.cast(), negated)
         }
     }
 
@@ -352,16 +349,22 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// None if the call should stay: a list is so long that literals cost more than they gain.
     unsafe fn expression(&self, condition: &Condition) -> Option<*mut pg_sys::Node> {
         unsafe {
             Some(match condition {
                 Condition::Constant(value) => boolean(*value),
-                Condition::Category => self
-                    .arguments
-                    .category?
-                    .any_of(short(self.access.categories())?, false),
-                Condition::Department(level) => self.department(*level)?,
+                Condition::Category => {
+                    let column = self.arguments.category?;
+                    one_of(column, self.access.categories(), c"has_category")?
+                }
+                Condition::Department(level) => {
+                    let column = self.arguments.department?;
+                    let function = match level {
+                        Level::Full => c"has_department",
+                        Level::Assign => c"may_assign_to",
+                    };
+                    one_of(column, self.access.departments_at(*level), function)?
+                }
                 Condition::Own => any(self.own()?),
                 Condition::NotOwn => all(self.not_own()?),
                 Condition::Unassigned => all(self.unassigned()),
@@ -378,11 +381,6 @@ impl Builder<'_> {
             .iter()
             .map(|part| unsafe { self.expression(part) })
             .collect()
-    }
-
-    unsafe fn department(&self, level: Level) -> Option<*mut pg_sys::Node> {
-        let departments = short(self.access.departments_at(level))?;
-        Some(unsafe { self.arguments.department?.any_of(departments, false) })
     }
 
     /// The column, if the table has it: an absent one is NULL in the call.
@@ -408,7 +406,7 @@ impl Builder<'_> {
                 parts.push(assignee.equals(self.access.agent));
             }
             if let Some(team) = self.team() {
-                parts.push(team.any_of(short(self.access.teams())?, false));
+                parts.push(one_of(team, self.access.teams(), c"in_team")?);
             }
             Some(parts)
         }
@@ -426,7 +424,10 @@ impl Builder<'_> {
             if let Some(team) = self.team() {
                 parts.push(any(vec![
                     team.is_null(false),
-                    team.any_of(short(self.access.teams())?, true),
+                    match short(self.access.teams()) {
+                        Some(teams) => team.any_of(teams, true),
+                        None => not(one_of(team, self.access.teams(), c"in_team")?),
+                    },
                 ]));
             }
             Some(parts)
@@ -470,21 +471,10 @@ impl Builder<'_> {
     /// `deskguard.followed(table, id)`: followers are data, not rights, and read when the query runs.
     unsafe fn followed(&self) -> Option<*mut pg_sys::Node> {
         unsafe {
-            let function =
-                crate::catalog::own_function(c"followed", &[pg_sys::REGCLASSOID, pg_sys::INT8OID])?;
-            let mut id = self.arguments.id?.copy();
-            let widen = match pg_sys::exprType(id) {
-                pg_sys::INT2OID => Some(pg_sys::F_INT8_INT2),
-                pg_sys::INT4OID => Some(pg_sys::F_INT8_INT4),
-                _ => None,
-            };
-            if let Some(cast) = widen {
-                let form = pg_sys::CoercionForm::COERCE_IMPLICIT_CAST;
-                id = function_call(cast.into(), pg_sys::INT8OID, &[id], form);
-            }
+            let id = self.arguments.id?;
+            let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.integer.oid])?;
             let table = pg_sys::copyObjectImpl(self.arguments.table_argument.cast()).cast();
-            let form = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
-            Some(function_call(function, pg_sys::BOOLOID, &[table, id], form))
+            Some(function_call(function, &[table, id.copy()]))
         }
     }
 }
@@ -494,23 +484,64 @@ fn short(ids: &[i64]) -> Option<&[i64]> {
     (ids.len() <= settings::fold_limit()).then_some(ids)
 }
 
+/// The column is one of the agent's ids: as literals, or by a function that looks them up if they
+/// are too many.
+unsafe fn one_of(
+    column: Operand,
+    ids: &[i64],
+    function: &std::ffi::CStr,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        match short(ids) {
+            Some(ids) => Some(column.any_of(ids, false)),
+            None => {
+                let function = own_function(function, &[column.integer.oid])?;
+                Some(function_call(function, &[column.copy()]))
+            }
+        }
+    }
+}
+
+/// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
+///
+/// # Safety
+/// The operand and the list are expressions that the operator takes.
+pub unsafe fn any_of_list(
+    operand: *mut pg_sys::Node,
+    operator: pg_sys::Oid,
+    list: *mut pg_sys::Node,
+    negated: bool,
+) -> *mut pg_sys::Node {
+    unsafe {
+        let clause = new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
+        (*clause).opno = operator;
+        (*clause).opfuncid = pg_sys::get_opcode(operator);
+        (*clause).useOr = !negated;
+        (*clause).args = nodes(&[operand, list]);
+        (*clause).location = -1;
+        clause.cast()
+    }
+}
+
 unsafe fn function_call(
     function: pg_sys::Oid,
-    returns: pg_sys::Oid,
     arguments: &[*mut pg_sys::Node],
-    form: pg_sys::CoercionForm::Type,
 ) -> *mut pg_sys::Node {
     unsafe {
         pg_sys::makeFuncExpr(
             function,
-            returns,
+            pg_sys::BOOLOID,
             nodes(arguments),
             pg_sys::InvalidOid,
             pg_sys::InvalidOid,
-            form,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         )
         .cast()
     }
+}
+
+unsafe fn not(part: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    unsafe { pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, nodes(&[part]), -1).cast() }
 }
 
 unsafe fn boolean(value: bool) -> *mut pg_sys::Node {
@@ -654,14 +685,17 @@ unsafe fn marks(items: *mut pg_sys::List) -> Vec<Mark> {
 }
 
 thread_local! {
-    static NEXT_HOOK: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+    static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
 }
 
-pub fn register_hook() {
+pub fn register_hooks() {
     // SAFETY: while the library is loaded.
     unsafe {
-        NEXT_HOOK.set(pg_sys::ExecutorStart_hook);
+        NEXT_START.set(pg_sys::ExecutorStart_hook);
         pg_sys::ExecutorStart_hook = Some(executor_start);
+        NEXT_RUN.set(pg_sys::ExecutorRun_hook);
+        pg_sys::ExecutorRun_hook = Some(executor_run);
     }
 }
 
@@ -673,9 +707,54 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
         if !plan.is_null() && flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0 {
             check_plan(&*plan);
         }
-        match NEXT_HOOK.get() {
+        match NEXT_START.get() {
             Some(next) => next(query, flags),
             None => pg_sys::standard_ExecutorStart(query, flags),
+        }
+    }
+}
+
+/// What is left of the rules is asked for the agent of the plan, also where a cursor is read after
+/// the session went on to another agent.
+unsafe fn pin_agent(query: *mut pg_sys::QueryDesc) -> Option<PlanAgent> {
+    unsafe {
+        let plan = (*query).plannedstmt.as_ref()?;
+        let mark = marks(plan.invalItems).first().copied()?;
+        Some(PlanAgent::of(mark.agent))
+    }
+}
+
+#[cfg(not(feature = "pg18"))]
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    once: bool,
+) {
+    // SAFETY: called by the executor.
+    unsafe {
+        let _agent = pin_agent(query);
+        match NEXT_RUN.get() {
+            Some(next) => next(query, direction, count, once),
+            None => pg_sys::standard_ExecutorRun(query, direction, count, once),
+        }
+    }
+}
+
+#[cfg(feature = "pg18")]
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    // SAFETY: called by the executor.
+    unsafe {
+        let _agent = pin_agent(query);
+        match NEXT_RUN.get() {
+            Some(next) => next(query, direction, count),
+            None => pg_sys::standard_ExecutorRun(query, direction, count),
         }
     }
 }

@@ -15,6 +15,10 @@ mod trusted_role {
 thread_local! {
     /// A session that is not trusted is told so once.
     static WARNED: Cell<bool> = const { Cell::new(false) };
+    /// The agent that a query of deskguard's own asks for, in place of the session's.
+    static ASKED_FOR: Cell<Option<i64>> = const { Cell::new(None) };
+    /// The agent, or nobody, that the plan being run was made for.
+    static OF_PLAN: Cell<Option<Option<i64>>> = const { Cell::new(None) };
 }
 
 /// What the tables say about a role.
@@ -45,6 +49,9 @@ impl Role {
 /// The agent of the current statement: the one that a trusted session names, else the one mapped to
 /// the current role, else nobody.
 pub fn current_agent() -> Option<i64> {
+    if let Some(agent) = ASKED_FOR.get() {
+        return Some(agent);
+    }
     if let Some(agent) = settings::agent_id() {
         if is_trusted() {
             return Some(agent);
@@ -53,6 +60,49 @@ pub fn current_agent() -> Option<i64> {
     }
     // SAFETY: reads the backend's state.
     cache::role(unsafe { pg_sys::GetUserId() }).agent
+}
+
+/// The agent that a rule is asked for while a query runs: the one that it was planned for.
+pub fn agent_of_plan() -> Option<i64> {
+    OF_PLAN.get().unwrap_or_else(current_agent)
+}
+
+/// While it lives, a plan made for this agent, or for nobody, is run.
+pub struct PlanAgent {
+    before: Option<Option<i64>>,
+}
+
+impl PlanAgent {
+    pub fn of(agent: Option<i64>) -> PlanAgent {
+        PlanAgent {
+            before: OF_PLAN.replace(Some(agent)),
+        }
+    }
+}
+
+impl Drop for PlanAgent {
+    fn drop(&mut self) {
+        OF_PLAN.set(self.before);
+    }
+}
+
+/// While it lives, the rules are asked for this agent.
+pub struct AskFor {
+    before: Option<i64>,
+}
+
+impl AskFor {
+    pub fn agent(agent: i64) -> AskFor {
+        AskFor {
+            before: ASKED_FOR.replace(Some(agent)),
+        }
+    }
+}
+
+impl Drop for AskFor {
+    fn drop(&mut self) {
+        ASKED_FOR.set(self.before);
+    }
 }
 
 fn is_trusted() -> bool {

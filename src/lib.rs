@@ -5,6 +5,7 @@
 //! rules of the crate `deskguard_rules`. [`ask`] and [`explain`] answer questions with the same rules.
 
 mod ask;
+mod atoms;
 mod cache;
 mod catalog;
 mod compat;
@@ -56,10 +57,11 @@ extension_sql_file!(
     name = "functions",
     requires = ["guards"]
 );
+extension_sql_file!("../sql/atoms.sql", name = "atoms", requires = ["functions"]);
 extension_sql_file!(
     "../sql/help_desk.sql",
     name = "help_desk",
-    requires = ["functions"]
+    requires = ["atoms"]
 );
 extension_sql_file!(
     "../sql/ddl_watch.sql",
@@ -77,5 +79,5 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     cache::register_callbacks();
-    fold::register_hook();
+    fold::register_hooks();
 }

@@ -1,7 +1,8 @@
 //! Loads what the permission tables say about an agent.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use deskguard_rules::{
@@ -67,6 +68,22 @@ pub struct Loader {
     catalog: Catalog,
     tree: OnceCell<Rc<DepartmentTree>>,
     permissions: OnceCell<Rc<BTreeMap<String, bool>>>,
+    groups: RefCell<HashMap<i64, Option<Rc<Group>>>>,
+    all: Option<AllAgents>,
+}
+
+/// The tables of agents, read as a whole.
+struct AllAgents {
+    agents: HashMap<i64, AgentRow>,
+    held: HashMap<i64, Held>,
+    groups: HashMap<i64, BTreeSet<i64>>,
+    teams: HashMap<i64, BTreeSet<i64>>,
+}
+
+#[derive(Clone, Copy)]
+struct AgentRow {
+    active: bool,
+    category_access: Option<CategoryAccess>,
 }
 
 impl Loader {
@@ -75,7 +92,41 @@ impl Loader {
             catalog: Catalog::now(),
             tree: OnceCell::new(),
             permissions: OnceCell::new(),
+            groups: RefCell::default(),
+            all: None,
         }
+    }
+
+    /// For many agents: reads each table once, instead of by index for each agent.
+    pub fn of_all_agents() -> Loader {
+        let mut loader = Loader::now();
+        let members = |table| {
+            let mut of: HashMap<i64, BTreeSet<i64>> = HashMap::new();
+            loader.catalog.scan(table, None, &[], |row| {
+                let agent = row.required(member::AGENT_ID);
+                of.entry(agent)
+                    .or_default()
+                    .insert(row.required(member::OF));
+            });
+            of
+        };
+        let mut agents = HashMap::new();
+        loader.catalog.scan(c"agent", None, &[], |row| {
+            agents.insert(row.required(agent::ID), AgentRow::read(row));
+        });
+        let mut held: HashMap<i64, Held> = HashMap::new();
+        for (what, (table, _)) in AGENT_GRANTS {
+            loader.catalog.scan(table, None, &[], |row| {
+                what.read(row, held.entry(row.required(grant::HOLDER)).or_default());
+            });
+        }
+        loader.all = Some(AllAgents {
+            agents,
+            held,
+            groups: members(c"group_member"),
+            teams: members(c"team_member"),
+        });
+        loader
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -91,37 +142,44 @@ impl Loader {
 
     /// All facts about an agent.
     pub fn grants(&self, agent: i64) -> Result<Grants, NoAgent> {
-        let (active, access) = self
-            .catalog
-            .find(
-                c"agent",
-                c"agent_pkey",
-                &[Key::bigint(agent::ID, agent)],
-                |row| {
-                    (
-                        row.required::<bool>(agent::ACTIVE),
-                        row.get::<String>(agent::CATEGORY_ACCESS),
-                    )
-                },
-            )
-            .ok_or(NoAgent::Unknown)?;
-        if !active {
+        let row = self.agent(agent).ok_or(NoAgent::Unknown)?;
+        if !row.active {
             return Err(NoAgent::Inactive);
         }
+        let (held, groups, teams) = match &self.all {
+            Some(all) => (
+                all.held.get(&agent).cloned().unwrap_or_default(),
+                all.groups.get(&agent).cloned().unwrap_or_default(),
+                all.teams.get(&agent).cloned().unwrap_or_default(),
+            ),
+            None => (
+                self.held(&AGENT_GRANTS, agent),
+                self.memberships(c"group_member", c"group_member_agent_id_idx", agent),
+                self.memberships(c"team_member", c"team_member_agent_id_idx", agent),
+            ),
+        };
         Ok(Grants {
             agent,
-            category_access: access.as_deref().map(category_access),
+            category_access: row.category_access,
             default_category_access: settings::default_category_access(),
-            held: self.held(&AGENT_GRANTS, agent),
-            groups: self
-                .memberships(c"group_member", c"group_member_agent_id_idx", agent)
-                .into_iter()
-                .filter_map(|id| self.group(id))
-                .collect(),
-            teams: self.memberships(c"team_member", c"team_member_agent_id_idx", agent),
+            held,
+            groups: groups.into_iter().filter_map(|id| self.group(id)).collect(),
+            teams,
             tree: self.tree.get_or_init(|| self.load_tree()).clone(),
             catalog: self.permissions().clone(),
         })
+    }
+
+    fn agent(&self, id: i64) -> Option<AgentRow> {
+        match &self.all {
+            Some(all) => all.agents.get(&id).copied(),
+            None => self.catalog.find(
+                c"agent",
+                c"agent_pkey",
+                &[Key::bigint(agent::ID, id)],
+                AgentRow::read,
+            ),
+        }
     }
 
     /// The active agents, by id.
@@ -157,12 +215,7 @@ impl Loader {
         Rc::new(DepartmentTree(parents))
     }
 
-    fn memberships(
-        &self,
-        table: &std::ffi::CStr,
-        index: &std::ffi::CStr,
-        agent: i64,
-    ) -> BTreeSet<i64> {
+    fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> BTreeSet<i64> {
         let mut of = BTreeSet::new();
         self.catalog.scan(
             table,
@@ -175,18 +228,24 @@ impl Loader {
         of
     }
 
-    fn group(&self, id: i64) -> Option<Group> {
+    fn group(&self, id: i64) -> Option<Rc<Group>> {
+        if let Some(known) = self.groups.borrow().get(&id) {
+            return known.clone();
+        }
+        let group = self.load_group(id).map(Rc::new);
+        self.groups.borrow_mut().insert(id, group.clone());
+        group
+    }
+
+    fn load_group(&self, id: i64) -> Option<Group> {
         let mut group = self.catalog.find(
             c"permission_group",
             c"permission_group_pkey",
             &[Key::bigint(permission_group::ID, id)],
             |row| Group {
                 name: row.required(permission_group::NAME),
-                category_access: category_access(
-                    &row.required::<String>(permission_group::CATEGORY_ACCESS),
-                ),
-                all_departments: row.required::<String>(permission_group::DEPARTMENT_ACCESS)
-                    == "all",
+                category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
+                all_departments: row.required::<&str>(permission_group::DEPARTMENT_ACCESS) == "all",
                 permission_access: match id {
                     permission_group::ALL_PERMISSIONS => PermissionAccess::All,
                     permission_group::ALL_NON_DESTRUCTIVE_PERMISSIONS => {
@@ -203,48 +262,85 @@ impl Loader {
 
     fn held(&self, tables: &GrantTables, holder: i64) -> Held {
         let mut held = Held::default();
-        let scan = |(table, index), each: &mut dyn FnMut(&Row)| {
+        for (what, (table, index)) in tables {
             let key = Key::bigint(grant::HOLDER, holder);
-            self.catalog.scan(table, Some(index), &[key], each);
-        };
-        scan(tables.permission, &mut |row| {
-            held.permissions.insert(row.required(grant::OBJECT));
-        });
-        scan(tables.department, &mut |row| {
-            let level = match row.required::<&str>(grant::LEVEL) {
-                "full" => Level::Full,
-                "assign" => Level::Assign,
-                other => unknown_word(other),
-            };
-            held.departments.insert(row.required(grant::OBJECT), level);
-        });
-        scan(tables.category, &mut |row| {
-            held.categories.insert(row.required(grant::OBJECT));
-        });
+            self.catalog
+                .scan(table, Some(index), &[key], |row| what.read(row, &mut held));
+        }
         held
     }
 }
 
-/// A table and its primary key, which begins with the holder.
-type Keyed = (&'static std::ffi::CStr, &'static std::ffi::CStr);
-
-struct GrantTables {
-    permission: Keyed,
-    department: Keyed,
-    category: Keyed,
+impl AgentRow {
+    fn read(row: &Row) -> AgentRow {
+        AgentRow {
+            active: row.required(agent::ACTIVE),
+            category_access: row.get(agent::CATEGORY_ACCESS).map(category_access),
+        }
+    }
 }
 
-const AGENT_GRANTS: GrantTables = GrantTables {
-    permission: (c"agent_permission", c"agent_permission_pkey"),
-    department: (c"agent_department", c"agent_department_pkey"),
-    category: (c"agent_category", c"agent_category_pkey"),
-};
+/// What the rows of a grant table give.
+#[derive(Clone, Copy)]
+enum Granted {
+    Permission,
+    Department,
+    Category,
+}
 
-const GROUP_GRANTS: GrantTables = GrantTables {
-    permission: (c"group_permission", c"group_permission_pkey"),
-    department: (c"group_department", c"group_department_pkey"),
-    category: (c"group_category", c"group_category_pkey"),
-};
+impl Granted {
+    fn read(self, row: &Row, held: &mut Held) {
+        match self {
+            Granted::Permission => {
+                held.permissions.insert(row.required(grant::OBJECT));
+            }
+            Granted::Department => {
+                let level = match row.required(grant::LEVEL) {
+                    "full" => Level::Full,
+                    "assign" => Level::Assign,
+                    other => unknown_word(other),
+                };
+                held.departments.insert(row.required(grant::OBJECT), level);
+            }
+            Granted::Category => {
+                held.categories.insert(row.required(grant::OBJECT));
+            }
+        }
+    }
+}
+
+/// The tables of grants, each with its primary key, which begins with the holder.
+type GrantTables = [(Granted, (&'static CStr, &'static CStr)); 3];
+
+const AGENT_GRANTS: GrantTables = [
+    (
+        Granted::Permission,
+        (c"agent_permission", c"agent_permission_pkey"),
+    ),
+    (
+        Granted::Department,
+        (c"agent_department", c"agent_department_pkey"),
+    ),
+    (
+        Granted::Category,
+        (c"agent_category", c"agent_category_pkey"),
+    ),
+];
+
+const GROUP_GRANTS: GrantTables = [
+    (
+        Granted::Permission,
+        (c"group_permission", c"group_permission_pkey"),
+    ),
+    (
+        Granted::Department,
+        (c"group_department", c"group_department_pkey"),
+    ),
+    (
+        Granted::Category,
+        (c"group_category", c"group_category_pkey"),
+    ),
+];
 
 fn category_access(word: &str) -> CategoryAccess {
     match word {

@@ -46,6 +46,15 @@ impl Drop for RunAsOwner {
 /// How many rows are held in memory at a time.
 const BATCH: std::ffi::c_long = 1000;
 
+/// Is the plan of a query kept for the next time?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// For look-ups by key.
+    Keep,
+    /// Where the plan depends on more than the query.
+    Once,
+}
+
 /// How many plans a backend keeps: some for each protected table, and not those of former names for ever.
 const MOST_PLANS: usize = 64;
 
@@ -63,6 +72,7 @@ pub fn for_each_row<const COLUMNS: usize>(
     table: pg_sys::Oid,
     query: &str,
     args: &[i64],
+    plan: Plan,
     mut each: impl FnMut([Option<i64>; COLUMNS]),
 ) {
     let _owner = RunAsOwner::of(table);
@@ -70,7 +80,7 @@ pub fn for_each_row<const COLUMNS: usize>(
     // After an error PostgreSQL cleans up itself.
     unsafe {
         pg_sys::SPI_connect();
-        let plan = plan(query, args.len());
+        let plan = prepared(query, args.len(), plan);
         let mut datums: Vec<pg_sys::Datum> = args.iter().map(|arg| (*arg).into()).collect();
         let portal = pg_sys::SPI_cursor_open(
             std::ptr::null(),
@@ -108,7 +118,7 @@ pub fn for_each_row<const COLUMNS: usize>(
 
 /// # Safety
 /// SPI is connected.
-unsafe fn plan(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
+unsafe fn prepared(query: &str, args: usize, plan: Plan) -> pg_sys::SPIPlanPtr {
     let Ok(query) = CString::new(query) else {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_NAME,
@@ -121,22 +131,24 @@ unsafe fn plan(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
     }
     let mut types = vec![pg_sys::INT8OID; args];
     unsafe {
-        let plan = pg_sys::SPI_prepare(query.as_ptr(), args as i32, types.as_mut_ptr());
-        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+        let prepared = pg_sys::SPI_prepare(query.as_ptr(), args as i32, types.as_mut_ptr());
+        if prepared.is_null() || plan == Plan::Keep && pg_sys::SPI_keepplan(prepared) != 0 {
             error::raise(
                 PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
                 format!("could not prepare: {}", query.to_string_lossy()),
                 "Please report this.",
             );
         }
-        PLANS.with_borrow_mut(|plans| {
-            if plans.len() >= MOST_PLANS {
-                for (_, plan) in plans.drain() {
-                    pg_sys::SPI_freeplan(plan);
+        if plan == Plan::Keep {
+            PLANS.with_borrow_mut(|plans| {
+                if plans.len() >= MOST_PLANS {
+                    for (_, plan) in plans.drain() {
+                        pg_sys::SPI_freeplan(plan);
+                    }
                 }
-            }
-            plans.insert(query, plan);
-        });
-        plan
+                plans.insert(query, prepared);
+            });
+        }
+        prepared
     }
 }

@@ -9,11 +9,36 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::identity::current_agent;
-use crate::load::Loader;
+use crate::identity::{agent_of_plan, current_agent};
 use crate::protected::TicketTable;
 use crate::tickets::TicketColumns;
 use crate::{cache, error};
+
+/// What a function finds out at its first call in a statement and keeps for the others. A call site
+/// always asks for the same type.
+pub fn call_state<T>(fcinfo: pg_sys::FunctionCallInfo, find_out: impl FnOnce() -> T) -> &'static T {
+    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo, whose
+    // context drops it. Nothing keeps the reference longer than one call.
+    unsafe {
+        let info = &mut *(*fcinfo).flinfo;
+        if info.fn_extra.is_null() {
+            let state = find_out();
+            info.fn_extra = PgMemoryContexts::For(info.fn_mcxt)
+                .leak_and_drop_on_delete(state)
+                .cast();
+        }
+        &*info.fn_extra.cast::<T>()
+    }
+}
+
+/// The tickets that the current agent follows.
+pub fn followed_now(ticket_table: Option<pg_sys::Oid>) -> BTreeSet<i64> {
+    let table = ticket_table.and_then(cache::ticket_table);
+    match (agent_of_plan(), table) {
+        (Some(agent), Some(table)) => table.followed_by(agent),
+        _ => BTreeSet::new(),
+    }
+}
 
 /// What a policy needs to know, found out once for each statement.
 struct Call {
@@ -29,7 +54,7 @@ type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
 
 impl Call {
     fn new(table: Option<pg_sys::Oid>, find: FindTable) -> Call {
-        let who = || Some((cache::access(current_agent()?)?, find(table?)?));
+        let who = || Some((cache::access(agent_of_plan()?)?, find(table?)?));
         Call {
             table,
             who: who(),
@@ -44,21 +69,14 @@ impl Call {
         table: Option<pg_sys::Oid>,
         find: FindTable,
     ) -> &'static Call {
-        // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo,
-        // whose context drops it. Nothing keeps the reference longer than one call.
-        unsafe {
-            let info = &mut *(*fcinfo).flinfo;
-            if !info.fn_extra.is_null() {
-                let call = &*info.fn_extra.cast::<Call>();
-                if call.table == table {
-                    return call;
-                }
-            }
-            let call =
-                PgMemoryContexts::For(info.fn_mcxt).leak_and_drop_on_delete(Call::new(table, find));
-            info.fn_extra = call.cast();
-            &*call
+        let call = call_state(fcinfo, || Call::new(table, find));
+        if call.table == table {
+            return call;
         }
+        // A policy names its table; this is somebody's own query.
+        // SAFETY: what was there before is dropped with its memory context.
+        unsafe { (*(*fcinfo).flinfo).fn_extra = std::ptr::null_mut() };
+        call_state(fcinfo, || Call::new(table, find))
     }
 
     /// What the policies besides deskguard_silo ask of a row.
@@ -66,17 +84,13 @@ impl Call {
         let Some((access, table)) = &self.who else {
             return false;
         };
-        let ticket = table.ticket(columns, self.follows(id));
+        let followed = id.is_some_and(|id| {
+            self.followed
+                .get_or_init(|| table.followed_by(access.agent))
+                .contains(&id)
+        });
+        let ticket = table.ticket(columns, followed);
         deskguard_rules::past_silo(access, &ticket, action)
-    }
-
-    fn follows(&self, id: Option<i64>) -> bool {
-        let (Some((access, table)), Some(id)) = (&self.who, id) else {
-            return false;
-        };
-        self.followed
-            .get_or_init(|| table.followed_by(access.agent))
-            .contains(&id)
     }
 
     /// May the agent do this with a ticket that is named by a row of the follower table?
@@ -184,16 +198,6 @@ fn create_ok(
     })
 }
 
-/// Does the agent follow the ticket? What is left of a folded rule at run time.
-#[pg_extern(sql = false)]
-fn followed(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    Call::of(fcinfo, ticket_table, cache::ticket_table).follows(id)
-}
-
 /// Is a row of the follower table seen? With its ticket.
 #[pg_extern(sql = false)]
 fn follower_seen(
@@ -297,7 +301,7 @@ fn assign_ticket(
     department_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
 ) -> Result<(), SpiError> {
-    let table = TicketTable::resolve(Loader::now().catalog(), ticket_table);
+    let table = TicketTable::resolve(ticket_table);
     let Some(column) = &table.department else {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -8,7 +8,8 @@ use pgrx::spi::{SpiError, quote_identifier, quote_literal};
 use crate::catalog::{Catalog, own_table};
 use crate::owner_sql::RunAsOwner;
 use crate::protected::{
-    FOLLOWERS, FollowerTable, TICKETS, TicketTable, bigint_expression, root_of, table_name,
+    FOLLOWERS, FollowerTable, TICKETS, TicketTable, bigint_expression, regclass, root_of,
+    table_name,
 };
 use crate::{compat, error};
 
@@ -23,6 +24,9 @@ const RULES: [&str; 5] = [
 ];
 /// The trigger that notes the department that a ticket had.
 const TRIGGER: &str = "deskguard_move";
+/// The same on a partition that was detached and has lost the former; another name, since the
+/// partition could not be attached again otherwise.
+const DETACHED_TRIGGER: &str = "deskguard_move_detached";
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -113,7 +117,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     }
     match root_of(&catalog, oid) {
         // Names the protected tables.
-        None => drop(TicketTable::resolve(&catalog, Some(oid))),
+        None => drop(TicketTable::resolve(Some(oid))),
         Some(root) if root != oid && is_child_of_protected(oid)? => error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("{} is protected with {}", name(oid), name(root)),
@@ -332,58 +336,42 @@ impl Protection<'_> {
 
     /// The policies that close a table: name, command and expressions.
     fn policies(&self, table: pg_sys::Oid) -> Vec<(&'static str, &'static str, String)> {
-        let this = format!("{}::pg_catalog.regclass", quote_literal(name(table)));
+        let this = regclass(table);
         match self {
-            Protection::Tickets(table) => {
-                let [department, category, assignee, team] = [
-                    &table.department,
-                    &table.category,
-                    &table.assignee,
-                    &table.team,
-                ]
-                .map(|column| bigint_expression(column.as_deref()));
-                let id = bigint_expression(Some(&table.id));
-                let row = format!("({this}, {id}, {department}, {assignee}, {team})");
-                let moved = match table.department {
+            Protection::Tickets(tickets) => {
+                let view = tickets.action_call("view_ok", table);
+                let modify = tickets.action_call("modify_ok", table);
+                let delete = tickets.action_call("delete_ok", table);
+                let id = bigint_expression(Some(&tickets.id));
+                let department = bigint_expression(tickets.department.as_deref());
+                // The new row may be one that the agent cannot modify any more.
+                let moved = match tickets.department {
                     Some(_) => format!("deskguard.move_ok({this}, {id}, {department})"),
                     None => "true".into(),
                 };
                 let mut policies = vec![
-                    (
-                        "deskguard_view",
-                        "SELECT",
-                        format!("USING (deskguard.view_ok{row})"),
-                    ),
+                    ("deskguard_view", "SELECT", format!("USING ({view})")),
                     (
                         "deskguard_create",
                         "INSERT",
                         format!("WITH CHECK (deskguard.create_ok({this}, {department}))"),
                     ),
-                    // The new row may be one that the agent cannot modify any more.
                     (
                         "deskguard_modify",
                         "UPDATE",
-                        format!("USING (deskguard.modify_ok{row}) WITH CHECK ({moved})"),
+                        format!("USING ({modify}) WITH CHECK ({moved})"),
                     ),
-                    (
-                        "deskguard_delete",
-                        "DELETE",
-                        format!("USING (deskguard.delete_ok{row})"),
-                    ),
+                    ("deskguard_delete", "DELETE", format!("USING ({delete})")),
                 ];
-                if table.category.is_some() {
-                    policies.push((
-                        "deskguard_silo",
-                        "ALL",
-                        format!("USING (deskguard.silo_ok({this}, {category}))"),
-                    ));
+                if let Some(silo) = tickets.silo_call(table) {
+                    policies.push(("deskguard_silo", "ALL", format!("USING ({silo})")));
                 }
                 policies
             }
-            Protection::Followers(table) => {
-                let ticket = bigint_expression(Some(&table.ticket));
-                let agent = bigint_expression(Some(&table.agent));
-                let row = format!("({this}, {ticket}, {agent})");
+            Protection::Followers(followers) => {
+                let ticket = bigint_expression(Some(&followers.ticket));
+                let agent = bigint_expression(Some(&followers.agent));
+                let change = format!("deskguard.follower_ok({this}, {ticket}, {agent})");
                 vec![
                     (
                         "deskguard_view",
@@ -393,14 +381,10 @@ impl Protection<'_> {
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK (deskguard.follower_ok{row})"),
+                        format!("WITH CHECK ({change})"),
                     ),
                     ("deskguard_modify", "UPDATE", "USING (false)".into()),
-                    (
-                        "deskguard_delete",
-                        "DELETE",
-                        format!("USING (deskguard.follower_ok{row})"),
-                    ),
+                    ("deskguard_delete", "DELETE", format!("USING ({change})")),
                 ]
             }
         }
@@ -409,12 +393,13 @@ impl Protection<'_> {
 
 /// Protects one table and notes it in the registry.
 fn add(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+    // Those of a protection that is not in the registry: of a dump without data, or what an
+    // extension that was dropped left behind. First, since nothing may be dropped from tables in
+    // the registry.
+    drop_policies(table)?;
     register(&protection, table)?;
     let table_name = name(table);
     let run = |ddl: String| Spi::run(&ddl);
-    // Those of a protection that is not in the registry: of a dump without data, or what an
-    // extension that was dropped left behind.
-    drop_policies(table)?;
     run(format!(
         "ALTER TABLE {table_name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
     ))?;
@@ -441,30 +426,36 @@ fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiError
     if tickets.department.is_none() || is_partition {
         return Ok(());
     }
+    create_trigger(TRIGGER, table)
+}
+
+fn create_trigger(trigger: &str, table: pg_sys::Oid) -> Result<(), SpiError> {
     Spi::run(&format!(
-        "CREATE TRIGGER {TRIGGER} BEFORE UPDATE ON {}
+        "CREATE TRIGGER {trigger} BEFORE UPDATE ON {}
          FOR EACH ROW EXECUTE FUNCTION deskguard.note_department()",
         name(table)
     ))
 }
 
-/// Drops the policies and the trigger that deskguard puts on tables, those that are there.
+/// Drops the policies and triggers that deskguard puts on tables, those that are there.
 fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
     let name = name(table);
     for policy in std::iter::once(BASE).chain(RULES) {
-        if policy_oid(table, policy)?.is_some() {
+        if policy_oid(table, policy, Whose::Deskguards)?.is_some() {
             Spi::run(&format!("DROP POLICY {policy} ON {name}"))?;
         }
     }
-    let has_own_trigger = Spi::get_one_with_args::<bool>(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
-                        WHERE tgrelid OPERATOR(pg_catalog.=) $1
-                          AND tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name
-                          AND tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
-        &[table.into(), TRIGGER.into()],
-    )?;
-    if has_own_trigger == Some(true) {
-        Spi::run(&format!("DROP TRIGGER {TRIGGER} ON {name}"))?;
+    for trigger in [TRIGGER, DETACHED_TRIGGER] {
+        let is_there = Spi::get_one_with_args::<bool>(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
+                            WHERE tgrelid OPERATOR(pg_catalog.=) $1
+                              AND tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name
+                              AND tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
+            &[table.into(), trigger.into()],
+        )?;
+        if is_there == Some(true) {
+            Spi::run(&format!("DROP TRIGGER {trigger} ON {name}"))?;
+        }
     }
     Ok(())
 }
@@ -479,11 +470,11 @@ fn tie_policies(protected_table: pg_sys::Oid) -> Result<(), SpiError> {
         objectId: oid,
         objectSubId: 0,
     };
-    let Some(base) = policy_oid(protected_table, BASE)?.map(address) else {
+    let Some(base) = policy_oid(protected_table, BASE, Whose::Any)?.map(address) else {
         return Ok(());
     };
     for name in RULES {
-        let Some(rule) = policy_oid(protected_table, name)?.map(address) else {
+        let Some(rule) = policy_oid(protected_table, name, Whose::Any)?.map(address) else {
             continue;
         };
         let auto = pg_sys::DependencyType::DEPENDENCY_AUTO;
@@ -502,15 +493,30 @@ fn tie_policies(protected_table: pg_sys::Oid) -> Result<(), SpiError> {
     Ok(())
 }
 
-fn policy_oid(table: pg_sys::Oid, name: &str) -> Result<Option<pg_sys::Oid>, SpiError> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Any,
+    /// Not one of the user's own that has the name of one of ours.
+    Deskguards,
+}
+
+fn policy_oid(
+    table: pg_sys::Oid,
+    name: &str,
+    whose: Whose,
+) -> Result<Option<pg_sys::Oid>, SpiError> {
     Spi::connect(|client| {
         client
             .select(
-                "SELECT oid FROM pg_catalog.pg_policy
-                 WHERE polrelid OPERATOR(pg_catalog.=) $1
-                   AND polname OPERATOR(pg_catalog.=) $2::pg_catalog.name",
+                "SELECT p.oid
+                 FROM pg_catalog.pg_policy AS p,
+                     LATERAL pg_catalog.pg_get_expr(
+                         COALESCE(p.polqual, p.polwithcheck), p.polrelid) AS e (condition)
+                 WHERE p.polrelid OPERATOR(pg_catalog.=) $1
+                   AND p.polname OPERATOR(pg_catalog.=) $2::pg_catalog.name
+                   AND (NOT $3 OR e.condition OPERATOR(pg_catalog.~) '^(deskguard\\.|true$|false$)')",
                 Some(1),
-                &[table.into(), name.into()],
+                &[table.into(), name.into(), (whose == Whose::Deskguards).into()],
             )?
             .next()
             .map(|row| row.get(1))
@@ -519,7 +525,8 @@ fn policy_oid(table: pg_sys::Oid, name: &str) -> Result<Option<pg_sys::Oid>, Spi
     })
 }
 
-/// Protects the partitions and child tables that are not protected yet.
+/// Protects the partitions and child tables that are not protected yet, and gives back the trigger
+/// that a partition loses when it is detached.
 #[pg_extern(sql = false)]
 fn protect_children() -> Result<(), SpiError> {
     refuse_unprotected_parents()?;
@@ -553,6 +560,22 @@ fn protect_children() -> Result<(), SpiError> {
             // The ticket table is gone: nobody sees the followers any more.
             return Ok(());
         }
+    }
+    // A restored dump has its triggers before its policies.
+    while let Some((table, _)) = two_tables(
+        "SELECT p.table_id::pg_catalog.oid, p.root::pg_catalog.oid
+         FROM deskguard.protected_table AS p
+         JOIN deskguard.protected_table AS r ON r.table_id OPERATOR(pg_catalog.=) p.root
+         JOIN pg_catalog.pg_policy AS pol ON pol.polrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
+           AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
+         WHERE p.kind OPERATOR(pg_catalog.=) 'tickets' AND p.table_id OPERATOR(pg_catalog.<>) p.root
+           AND r.department_column IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+                           WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
+                             AND t.tgfoid OPERATOR(pg_catalog.=) 'deskguard.note_department'::pg_catalog.regproc::pg_catalog.oid)
+         ORDER BY p.table_id LIMIT 1",
+    )? {
+        create_trigger(DETACHED_TRIGGER, table)?;
     }
     Ok(())
 }

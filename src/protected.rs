@@ -1,12 +1,14 @@
 //! The registry of protected tables: how their columns map to the words of the rules.
 
+use std::rc::Rc;
+
 use deskguard_rules::Shape;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
 use crate::catalog::{Catalog, Key, Row};
-use crate::error;
+use crate::{cache, error};
 
 mod protected_table {
     use crate::catalog::Attribute;
@@ -139,43 +141,36 @@ impl TicketTable {
     }
 
     /// The table that a caller names, or the only one there is.
-    pub fn resolve(catalog: &Catalog, named: Option<pg_sys::Oid>) -> TicketTable {
-        let Some(oid) = named else {
-            let mut all = TicketTable::all(catalog);
-            return match (all.pop(), all.len()) {
-                (Some(only), 0) => only,
-                (None, _) => error::raise(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "no ticket table is protected",
-                    "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).",
-                ),
-                (Some(last), _) => {
-                    all.push(last);
-                    error::raise(
-                        PgSqlErrorCode::ERRCODE_AMBIGUOUS_PARAMETER,
-                        "several ticket tables are protected",
-                        format!("Give ticket_table: {}.", names(&all)),
-                    )
-                }
-            };
+    pub fn resolve(named: Option<pg_sys::Oid>) -> Rc<TicketTable> {
+        let all = cache::ticket_tables();
+        let found = match (named, &*all) {
+            (Some(oid), _) => all.iter().find(|table| table.oid == oid),
+            (None, [only]) => Some(only),
+            (None, []) => None,
+            (None, _) => error::raise(
+                PgSqlErrorCode::ERRCODE_AMBIGUOUS_PARAMETER,
+                "several ticket tables are protected",
+                format!("Give ticket_table: {}.", names(&all)),
+            ),
         };
-        TicketTable::find(catalog, oid)
-            .filter(|table| table_name(table.oid).is_some())
-            .unwrap_or_else(|| {
-                let all = TicketTable::all(catalog);
-                error::raise(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!(
-                        "{} is not a protected ticket table",
-                        table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
-                    ),
-                    if all.is_empty() {
-                        "Protect it: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
-                    } else {
-                        format!("Protected ticket tables: {}.", names(&all))
-                    },
-                )
-            })
+        if let Some(table) = found {
+            return table.clone();
+        }
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            match named {
+                Some(oid) => format!(
+                    "{} is not a protected ticket table",
+                    table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
+                ),
+                None => "no ticket table is protected".into(),
+            },
+            if all.is_empty() {
+                "Protect it: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+            } else {
+                format!("Protected ticket tables: {}.", names(&all))
+            },
+        )
     }
 
     /// Which columns the rules can ask for.
@@ -187,6 +182,29 @@ impl TicketTable {
             team: self.team.is_some(),
             followers: self.followers.is_some(),
         }
+    }
+
+    /// What the policy deskguard_silo of a table asks; none without a category column.
+    pub fn silo_call(&self, table: pg_sys::Oid) -> Option<String> {
+        let column = self.category.as_deref()?;
+        Some(format!(
+            "deskguard.silo_ok({}, {})",
+            regclass(table),
+            bigint_expression(Some(column))
+        ))
+    }
+
+    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok or
+    /// delete_ok.
+    pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
+        format!(
+            "deskguard.{function}({}, {}, {}, {}, {})",
+            regclass(table),
+            bigint_expression(Some(&self.id)),
+            bigint_expression(self.department.as_deref()),
+            bigint_expression(self.assignee.as_deref()),
+            bigint_expression(self.team.as_deref()),
+        )
     }
 
     /// The name as users write it.
@@ -205,14 +223,20 @@ pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     )
 }
 
-fn names(tables: &[TicketTable]) -> String {
-    let mut names: Vec<_> = tables.iter().map(TicketTable::name).collect();
+fn names(tables: &[Rc<TicketTable>]) -> String {
+    let mut names: Vec<_> = tables.iter().map(|table| table.name()).collect();
     names.sort();
     names.join(", ")
 }
 
 fn owned(name: &std::ffi::CStr) -> String {
     name.to_string_lossy().into_owned()
+}
+
+/// A table as a literal of SQL.
+pub fn regclass(table: pg_sys::Oid) -> String {
+    let name = table_name(table).unwrap_or_else(|| table.to_u32().to_string());
+    format!("{}::pg_catalog.regclass", quote_literal(name))
 }
 
 /// A column as a bigint expression of SQL; NULL if the table has none.

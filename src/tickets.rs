@@ -7,7 +7,8 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
 use crate::error;
-use crate::owner_sql::{RunAsOwner, for_each_row};
+use crate::identity::AskFor;
+use crate::owner_sql::{Plan, RunAsOwner, for_each_row};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -62,19 +63,26 @@ impl TicketTable {
             quote_identifier(&self.id)
         );
         let mut found = None;
-        for_each_row(self.oid, &query, &[id], |row| {
+        for_each_row(self.oid, &query, &[id], Plan::Keep, |row| {
             found = Some(ticket_columns(row));
         });
         found
     }
 
-    /// Calls `each` with all tickets.
-    pub fn for_each_ticket(&self, mut each: impl FnMut(i64, TicketColumns)) {
-        for_each_row(self.oid, &self.select(), &[], |row| {
-            if let Some(id) = row[0] {
-                each(id, ticket_columns(row));
-            }
-        });
+    /// The tickets that an agent may view, by the conditions of the policies.
+    pub fn visible_to(&self, agent: i64) -> Vec<i64> {
+        let _asked = AskFor::agent(agent);
+        let mut conditions = vec![self.action_call("view_ok", self.oid)];
+        conditions.extend(self.silo_call(self.oid));
+        let query = format!(
+            "SELECT {} FROM {} WHERE {}",
+            bigint_expression(Some(&self.id)),
+            self.name(),
+            conditions.join(" AND ")
+        );
+        let mut visible = vec![];
+        for_each_row(self.oid, &query, &[], Plan::Once, |[id]| visible.extend(id));
+        visible
     }
 
     /// "SELECT" of a ticket's id and columns from the table.
@@ -193,7 +201,7 @@ impl FollowerTable {
                 conditions.join(" AND "),
             );
             let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-            for_each_row(self.oid, &query, &values, |[value]| {
+            for_each_row(self.oid, &query, &values, Plan::Keep, |[value]| {
                 found.extend(value);
             });
         }

@@ -50,13 +50,12 @@ impl Access {
         let departments = if grants.all_departments_sources().next().is_some() {
             Departments::All
         } else {
+            let levels = grants.department_levels();
             let at = |level| {
-                grants
-                    .tree
-                    .0
-                    .keys()
-                    .copied()
-                    .filter(|id| grants.department_sources(*id, level).next().is_some())
+                levels
+                    .iter()
+                    .filter(|(_, granted)| **granted >= level)
+                    .map(|(id, _)| *id)
                     .collect()
             };
             Departments::Only {

@@ -67,15 +67,6 @@ impl DepartmentTree {
         std::iter::successors(Some(department), |id| self.0.get(id).copied().flatten())
             .take(self.0.len().max(1))
     }
-
-    /// Is a department its own ancestor?
-    pub fn is_cyclic(&self, department: i64) -> bool {
-        self.0
-            .get(&department)
-            .copied()
-            .flatten()
-            .is_some_and(|parent| self.path(parent).any(|id| id == department))
-    }
 }
 
 /// All facts about one active agent.
@@ -87,7 +78,7 @@ pub struct Grants {
     /// What holds for an agent in no group: the setting deskguard.default_category_access.
     pub default_category_access: CategoryAccess,
     pub held: Held,
-    pub groups: Vec<Group>,
+    pub groups: Vec<Rc<Group>>,
     pub teams: BTreeSet<i64>,
     pub tree: Rc<DepartmentTree>,
     /// All permissions, and whether they are destructive.
@@ -176,6 +167,33 @@ impl Grants {
             })
     }
 
+    /// The highest level at which each department of the tree is granted, itself or by an ancestor:
+    /// what [`department_sources`](Self::department_sources) says of all of them, without walking up
+    /// from each.
+    pub fn department_levels(&self) -> BTreeMap<i64, Level> {
+        let mut levels: BTreeMap<i64, Option<Level>> = BTreeMap::new();
+        for id in self.tree.0.keys() {
+            let above: Vec<i64> = self
+                .tree
+                .path(*id)
+                .take_while(|id| !levels.contains_key(id))
+                .collect();
+            for id in above.into_iter().rev() {
+                let parent = self.tree.0.get(&id).copied().flatten();
+                let inherited = parent.and_then(|parent| levels.get(&parent).copied().flatten());
+                let granted = self
+                    .held_by()
+                    .filter_map(|(_, held)| held.departments.get(&id).copied())
+                    .max();
+                levels.insert(id, granted.max(inherited));
+            }
+        }
+        levels
+            .into_iter()
+            .filter_map(|(id, level)| Some((id, level?)))
+            .collect()
+    }
+
     /// Those who grant a department or an ancestor of it at this level or a higher one.
     pub fn department_sources(
         &self,
@@ -214,7 +232,7 @@ pub(crate) mod tests {
             category_access: None,
             default_category_access: CategoryAccess::Silo,
             held: Held::default(),
-            groups,
+            groups: groups.into_iter().map(Rc::new).collect(),
             teams: BTreeSet::new(),
             // 1 > 2 > 3, and 9 apart
             tree: Rc::new(DepartmentTree(
@@ -275,7 +293,7 @@ pub(crate) mod tests {
         assert_eq!(held.open_sources(), []);
         held.default_category_access = CategoryAccess::Open;
         assert_eq!(held.open_sources(), [Source::DefaultSetting]);
-        held.groups.push(group("Silo"));
+        held.groups.push(Rc::new(group("Silo")));
         assert_eq!(held.open_sources(), []);
     }
 
@@ -304,11 +322,29 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_levels_of_departments_are_those_of_their_sources() {
+        let mut parent = group("Parent");
+        parent.held.departments.insert(1, Level::Assign);
+        parent.held.departments.insert(9, Level::Full);
+        let mut held = grants(vec![parent]);
+        held.held.departments.insert(2, Level::Full);
+        let levels = held.department_levels();
+        for id in held.tree.0.keys() {
+            for level in [Level::Assign, Level::Full] {
+                assert_eq!(
+                    levels.get(id).is_some_and(|l| *l >= level),
+                    held.department_sources(*id, level).next().is_some(),
+                    "{id} {level:?}"
+                );
+            }
+        }
+        assert_eq!(levels.len(), 4);
+    }
+
+    #[test]
     fn a_cycle_of_departments_ends() {
         let tree = DepartmentTree([(1, Some(2)), (2, Some(1))].into());
         assert_eq!(tree.path(1).collect::<Vec<_>>(), [1, 2]);
-        assert!(tree.is_cyclic(1));
-        assert!(!grants(vec![]).tree.is_cyclic(3));
         assert_eq!(DepartmentTree::default().path(5).collect::<Vec<_>>(), [5]);
     }
 }

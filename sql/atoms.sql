@@ -1,0 +1,62 @@
+-- What is left of a folded rule at run time: src/atoms.rs. A function for each width of integer, so that
+-- the planner finds the index of the column.
+
+CREATE FUNCTION deskguard.atom_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'atom_support_wrapper';
+COMMENT ON FUNCTION deskguard.atom_support(internal) IS
+    'For the planner: how many rows these functions leave, and how an index helps';
+
+DO $do$
+DECLARE
+    atom record;
+    width record;
+BEGIN
+    FOR width IN
+        SELECT * FROM (VALUES ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8')) AS w (type, suffix)
+    LOOP
+        FOR atom IN
+            SELECT * FROM (VALUES
+                ('has_category', 'has the category'),
+                ('has_department', 'has full access to the department'),
+                ('may_assign_to', 'may assign tickets to the department'),
+                ('in_team', 'is in the team')
+            ) AS a (name, description)
+        LOOP
+            EXECUTE format($$
+                CREATE FUNCTION deskguard.%1$s(id %2$s) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.atom_support
+                AS 'MODULE_PATHNAME', '%1$s_%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard.%1$s(%2$s) IS 'For plans: is the current agent one that %4$s?'
+            $$, atom.name, width.type, width.suffix, atom.description);
+        END LOOP;
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.followed(ticket_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.atom_support
+            AS 'MODULE_PATHNAME', 'followed_%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.followed(regclass, %1$s) IS
+                'For plans: does the current agent follow the ticket?'
+        $$, width.type, width.suffix);
+    END LOOP;
+END $do$;
+
+CREATE FUNCTION deskguard.categories() RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'categories_wrapper';
+COMMENT ON FUNCTION deskguard.categories() IS 'For plans: the categories of the current agent, if it is siloed';
+
+CREATE FUNCTION deskguard.departments() RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'departments_wrapper';
+COMMENT ON FUNCTION deskguard.departments() IS
+    'For plans: the departments, with their descendants, that the current agent has full access to, if it has not all';
+
+CREATE FUNCTION deskguard.assignable_departments() RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'assignable_departments_wrapper';
+COMMENT ON FUNCTION deskguard.assignable_departments() IS
+    'For plans: the departments, with their descendants, that the current agent may assign tickets to, if it has not all';
+
+CREATE FUNCTION deskguard.teams() RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'teams_wrapper';
+COMMENT ON FUNCTION deskguard.teams() IS 'For plans: the teams of the current agent';
+
+CREATE FUNCTION deskguard.followed_tickets(ticket_table regclass) RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets_wrapper';
+COMMENT ON FUNCTION deskguard.followed_tickets(regclass) IS 'For plans: the tickets that the current agent follows';

@@ -1,0 +1,326 @@
+//! What is left of a folded rule at run time: who follows a ticket, which is data and not a right, and
+//! lists of ids that are too long for literals.
+//!
+//! For the planner these functions have a support function, too: it tells how many rows they leave,
+//! from the statistics of the column, and how an index helps.
+
+use std::collections::BTreeSet;
+use std::ffi::c_int;
+use std::rc::Rc;
+
+use deskguard_rules::{Access, Level};
+use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
+
+use crate::cache;
+use crate::catalog::own_function;
+use crate::identity::{agent_of_plan, current_agent};
+use crate::policy::{call_state, followed_now};
+
+fn access(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Access> {
+    call_state(fcinfo, || agent_of_plan().and_then(cache::access))
+        .as_ref()
+        .map(Rc::as_ref)
+}
+
+fn granted(fcinfo: pg_sys::FunctionCallInfo, list: fn(&Access) -> &[i64], id: Option<i64>) -> bool {
+    let (Some(access), Some(id)) = (access(fcinfo), id) else {
+        return false;
+    };
+    list(access).binary_search(&id).is_ok()
+}
+
+/// The lists of an access that may be long.
+const CATEGORIES: fn(&Access) -> &[i64] = Access::categories;
+const FULL: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Full);
+const ASSIGN: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Assign);
+const TEAMS: fn(&Access) -> &[i64] = Access::teams;
+
+/// An SQL function for each width of integer, so that the column stands there without a cast and the
+/// planner finds its index.
+macro_rules! for_each_width {
+    ($list:expr => $int2:ident, $int4:ident, $int8:ident, $ids:ident) => {
+        #[pg_extern(sql = false)]
+        fn $int2(id: Option<i16>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+            granted(fcinfo, $list, id.map(i64::from))
+        }
+
+        #[pg_extern(sql = false)]
+        fn $int4(id: Option<i32>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+            granted(fcinfo, $list, id.map(i64::from))
+        }
+
+        #[pg_extern(sql = false)]
+        fn $int8(id: Option<i64>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+            granted(fcinfo, $list, id)
+        }
+
+        #[pg_extern(sql = false)]
+        fn $ids() -> Vec<i64> {
+            let access = agent_of_plan().and_then(cache::access);
+            access.map_or(vec![], |access| $list(&access).to_vec())
+        }
+    };
+}
+
+for_each_width!(CATEGORIES => has_category_int2, has_category_int4, has_category_int8, categories);
+for_each_width!(FULL => has_department_int2, has_department_int4, has_department_int8, departments);
+for_each_width!(ASSIGN => may_assign_to_int2, may_assign_to_int4, may_assign_to_int8, assignable_departments);
+for_each_width!(TEAMS => in_team_int2, in_team_int4, in_team_int8, teams);
+
+fn follows(
+    fcinfo: pg_sys::FunctionCallInfo,
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+) -> bool {
+    let followed: &BTreeSet<i64> = call_state(fcinfo, || followed_now(ticket_table));
+    id.is_some_and(|id| followed.contains(&id))
+}
+
+#[pg_extern(sql = false)]
+fn followed_int2(
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i16>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    follows(fcinfo, ticket_table, id.map(i64::from))
+}
+
+#[pg_extern(sql = false)]
+fn followed_int4(
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    follows(fcinfo, ticket_table, id.map(i64::from))
+}
+
+#[pg_extern(sql = false)]
+fn followed_int8(
+    ticket_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    follows(fcinfo, ticket_table, id)
+}
+
+#[pg_extern(sql = false)]
+fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
+    followed_now(ticket_table).into_iter().collect()
+}
+
+// For the planner
+
+/// An atom: its function, the function that gives the whole list, and which list that is.
+struct Atom {
+    name: &'static [u8],
+    list_function: &'static std::ffi::CStr,
+    /// None for followed tickets.
+    list: Option<fn(&Access) -> &[i64]>,
+}
+
+const ATOMS: [Atom; 5] = [
+    Atom {
+        name: b"has_category",
+        list_function: c"categories",
+        list: Some(CATEGORIES),
+    },
+    Atom {
+        name: b"has_department",
+        list_function: c"departments",
+        list: Some(FULL),
+    },
+    Atom {
+        name: b"may_assign_to",
+        list_function: c"assignable_departments",
+        list: Some(ASSIGN),
+    },
+    Atom {
+        name: b"in_team",
+        list_function: c"teams",
+        list: Some(TEAMS),
+    },
+    Atom {
+        name: b"followed",
+        list_function: c"followed_tickets",
+        list: None,
+    },
+];
+
+impl Atom {
+    unsafe fn of(function: pg_sys::Oid) -> Option<&'static Atom> {
+        // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
+        let name = unsafe {
+            let name = pg_sys::get_func_name(function);
+            if name.is_null() {
+                return None;
+            }
+            std::ffi::CStr::from_ptr(name)
+        };
+        ATOMS.iter().find(|atom| atom.name == name.to_bytes())
+    }
+
+    /// The column is the last argument.
+    unsafe fn column(arguments: *mut pg_sys::List) -> *mut pg_sys::Node {
+        unsafe { pg_sys::list_nth(arguments, pg_sys::list_length(arguments) - 1).cast() }
+    }
+}
+
+#[pg_extern(sql = false)]
+fn atom_support(request: Internal) -> Internal {
+    // SAFETY: the planner calls this with a node that tells its type.
+    let answer = request.unwrap().and_then(|datum| unsafe {
+        let node = datum.cast_mut_ptr::<pg_sys::Node>();
+        match (*node).type_ {
+            pg_sys::NodeTag::T_SupportRequestSelectivity => {
+                selectivity(&mut *node.cast()).then_some(datum)
+            }
+            pg_sys::NodeTag::T_SupportRequestIndexCondition => {
+                index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
+            }
+            _ => None,
+        }
+    });
+    // No answer is a null pointer, not NULL.
+    Internal::from(Some(answer.unwrap_or(0.into())))
+}
+
+/// How many tickets an agent is taken to follow.
+const FOLLOWED_ROWS: f64 = 50.0;
+
+/// # Safety
+/// As called by the planner.
+unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    unsafe {
+        let Some(atom) = Atom::of(request.funcid) else {
+            return false;
+        };
+        if request.is_join || request.root.is_null() {
+            return false;
+        }
+        let mut variable = pg_sys::VariableStatData::default();
+        let column = Atom::column(request.args);
+        pg_sys::examine_variable(request.root, column, request.varRelid, &mut variable);
+        request.selectivity = match atom.list {
+            Some(list) => match current_agent().and_then(cache::access) {
+                Some(access) => share_of(&mut variable, list(&access)),
+                None => 0.0,
+            },
+            None if !variable.rel.is_null() => {
+                (FOLLOWED_ROWS / (*variable.rel).tuples.max(FOLLOWED_ROWS)).min(1.0)
+            }
+            None => 0.01,
+        };
+        if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
+            free(variable.statsTuple);
+        }
+        true
+    }
+}
+
+/// The share of rows whose column is one of the sorted ids: the common values are counted by their
+/// frequencies, the rest is spread evenly.
+unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &[i64]) -> f64 {
+    const MOST_COMMON: c_int = pg_sys::STATISTIC_KIND_MCV as c_int;
+    unsafe {
+        let mut is_default = false;
+        let distinct = pg_sys::get_variable_numdistinct(variable, &mut is_default).max(1.0);
+        let (mut common, mut common_granted) = (0.0, 0.0);
+        let (mut values, mut values_granted) = (0usize, 0usize);
+        let mut nulls = 0.0;
+        if !variable.statsTuple.is_null() {
+            let statistics =
+                pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_statistic>(variable.statsTuple);
+            nulls = f64::from((*statistics).stanullfrac);
+            let mut slot = pg_sys::AttStatsSlot::default();
+            let wanted = pg_sys::ATTSTATSSLOT_VALUES | pg_sys::ATTSTATSSLOT_NUMBERS;
+            if pg_sys::get_attstatsslot(
+                &mut slot,
+                variable.statsTuple,
+                MOST_COMMON,
+                pg_sys::InvalidOid,
+                wanted as c_int,
+            ) {
+                values = slot.nvalues.min(slot.nnumbers) as usize;
+                for n in 0..values {
+                    let share = f64::from(*slot.numbers.add(n));
+                    let datum = *slot.values.add(n);
+                    let id = match slot.valuetype {
+                        pg_sys::INT2OID => i64::from(datum.value() as i16),
+                        pg_sys::INT4OID => i64::from(datum.value() as i32),
+                        _ => datum.value() as i64,
+                    };
+                    common += share;
+                    if ids.binary_search(&id).is_ok() {
+                        common_granted += share;
+                        values_granted += 1;
+                    }
+                }
+                pg_sys::free_attstatsslot(&mut slot);
+            }
+        }
+        let others = (distinct - values as f64).max(1.0);
+        let others_granted = (ids.len() - values_granted) as f64;
+        let rest = (1.0 - common - nulls).max(0.0) * (others_granted / others).min(1.0);
+        (common_granted + rest).clamp(0.0, 1.0)
+    }
+}
+
+/// `column = ANY (list())`, for an index on the column.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn index_condition(
+    request: &mut pg_sys::SupportRequestIndexCondition,
+) -> Option<*mut pg_sys::Node> {
+    /// Operators "integer of this width = bigint", and the operator family of indexes on integers.
+    const EQUALS_BIGINT: [(pg_sys::Oid, u32); 3] = [
+        (pg_sys::INT2OID, 1862),
+        (pg_sys::INT4OID, 15),
+        (pg_sys::INT8OID, 410),
+    ];
+    const INTEGER_BTREE: u32 = 1976;
+    unsafe {
+        let atom = Atom::of(request.funcid)?;
+        let call = &*request.node.cast::<pg_sys::FuncExpr>();
+        if call.xpr.type_ != pg_sys::NodeTag::T_FuncExpr
+            || request.opfamily != INTEGER_BTREE.into()
+            || request.indexarg != pg_sys::list_length(call.args) - 1
+        {
+            return None;
+        }
+        let column = Atom::column(call.args);
+        let column_type = pg_sys::exprType(column);
+        let (_, operator) = EQUALS_BIGINT.iter().find(|(t, _)| *t == column_type)?;
+        let (types, arguments): (&[pg_sys::Oid], _) = match atom.list {
+            Some(_) => (&[], std::ptr::null_mut()),
+            None => {
+                let table: *mut pg_sys::Node = pg_sys::list_nth(call.args, 0).cast();
+                if (*table).type_ != pg_sys::NodeTag::T_Const {
+                    return None;
+                }
+                let list = pg_sys::lappend(
+                    std::ptr::null_mut(),
+                    pg_sys::copyObjectImpl(table.cast()).cast(),
+                );
+                (&[pg_sys::REGCLASSOID], list)
+            }
+        };
+        let list = pg_sys::makeFuncExpr(
+            own_function(atom.list_function, types)?,
+            pg_sys::INT8ARRAYOID,
+            arguments,
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        );
+        let clause = crate::fold::any_of_list(
+            pg_sys::copyObjectImpl(column.cast()).cast(),
+            (*operator).into(),
+            list.cast(),
+            false,
+        );
+        request.lossy = false;
+        Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())
+    }
+}
