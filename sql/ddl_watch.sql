@@ -38,6 +38,11 @@ BEGIN
     FOR command IN
         SELECT c.object_type, c.objid, c.objsubid FROM pg_event_trigger_ddl_commands() AS c
     LOOP
+        -- Backends remember the names of protected tables.
+        UPDATE deskguard.protected_table AS p SET root = p.root
+        FROM pg_class AS c
+        WHERE c.oid = p.table_id AND command.objid IN (c.oid, c.relnamespace)
+            AND command.object_type IN ('table', 'table column', 'schema');
         IF tg_tag = 'ALTER POLICY' THEN
             IF EXISTS (
                 SELECT FROM pg_policy AS pol
@@ -114,7 +119,7 @@ COMMENT ON FUNCTION deskguard.after_drop() IS
 
 CREATE EVENT TRIGGER deskguard_after_ddl ON ddl_command_end
     WHEN TAG IN (
-        'CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+        'CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER SCHEMA',
         'CREATE POLICY', 'ALTER POLICY'
     )
     EXECUTE FUNCTION deskguard.after_ddl();

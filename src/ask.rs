@@ -60,7 +60,8 @@ fn may(
     };
     table
         .find_ticket(id, agent)
-        .is_some_and(|ticket| deskguard_rules::decide(&access, &ticket, action, &mut Unobserved))
+        .iter()
+        .any(|ticket| deskguard_rules::decide(&access, ticket, action, &mut Unobserved))
 }
 
 #[pg_extern(sql = false)]
@@ -106,14 +107,17 @@ fn agents_who_can(
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(None, std::slice::from_ref(&table));
     let mut agents = Vec::new();
-    if let Some(id) = ticket_id
-        && let Some(columns) = table.find_columns(id)
-    {
+    let rows = ticket_id.map_or(vec![], |id| table.find_columns(id));
+    if let (Some(id), false) = (ticket_id, rows.is_empty()) {
         let followers = table.followers_of(id);
         let all = cache::access_of_all(Loader::now().active_agents());
         agents.extend(all.into_iter().filter_map(|(agent, access)| {
-            let ticket = table.ticket(columns, followers.contains(&agent));
-            deskguard_rules::decide(&*access?, &ticket, action, &mut Unobserved).then_some(agent)
+            let access = access?;
+            let followed = followers.contains(&agent);
+            rows.iter()
+                .map(|columns| table.ticket(*columns, followed))
+                .any(|t| deskguard_rules::decide(&access, &t, action, &mut Unobserved))
+                .then_some(agent)
         }));
     }
     SetOfIterator::new(agents)
@@ -163,25 +167,34 @@ fn explain_access(
     let loader = Loader::now();
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
-    let grants = agent_id.map(|agent| loader.grants(agent));
-    let ticket = ticket_id.and_then(|id| {
-        let columns = table.find_columns(id)?;
-        let followed = agent_id.is_some_and(|agent| table.follows(agent, id));
-        Some(table.ticket(columns, followed))
+    let agent = agent_id.map(|agent| {
+        loader.grants(agent).map(|grants| {
+            let access = Access::compile(&grants);
+            (grants, access)
+        })
     });
+    let rows = match (ticket_id, agent_id) {
+        (Some(id), Some(agent)) => table.find_ticket(id, agent),
+        (Some(id), None) => table
+            .find_columns(id)
+            .into_iter()
+            .map(|columns| table.ticket(columns, false))
+            .collect(),
+        (None, _) => vec![],
+    };
+    // Of several rows with the id the one that is allowed, as for agent_can.
+    let allowed = rows.iter().find(|ticket| match &agent {
+        Some(Ok((_, access))) => deskguard_rules::decide(access, ticket, action, &mut Unobserved),
+        _ => false,
+    });
+    let ticket = allowed.or(rows.first()).copied();
     let question = explain::Question {
         agent: agent_id,
         ticket: ticket_id,
         table: &table.name(),
         action,
     };
-    let compiled = grants.map(|found| {
-        found.map(|grants| {
-            let access = Access::compile(&grants);
-            (grants, access)
-        })
-    });
-    JsonB(explain::explain(question, compiled, ticket))
+    JsonB(explain::explain(question, agent, ticket))
 }
 
 fn parse_action(action: Option<&str>) -> Action {

@@ -43,16 +43,16 @@ impl Drop for RunAsOwner {
     }
 }
 
-/// How many rows are held in memory at a time.
+/// How many rows are held in memory at a time, of many.
 const BATCH: std::ffi::c_long = 1000;
 
-/// Is the plan of a query kept for the next time?
+/// What a query reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
-    /// For look-ups by key.
-    Keep,
-    /// Where the plan depends on more than the query.
-    Once,
+pub enum Rows {
+    /// By key: the plan is kept for the next time.
+    Few,
+    /// Read in batches. The plan is not kept: it may depend on more than the query.
+    Many,
 }
 
 /// How many plans a backend keeps: some for each protected table, and not those of former names for ever.
@@ -72,7 +72,7 @@ pub fn for_each_row<const COLUMNS: usize>(
     table: pg_sys::Oid,
     query: &str,
     args: &[i64],
-    plan: Plan,
+    rows: Rows,
     mut each: impl FnMut([Option<i64>; COLUMNS]),
 ) {
     let _owner = RunAsOwner::of(table);
@@ -80,73 +80,81 @@ pub fn for_each_row<const COLUMNS: usize>(
     // After an error PostgreSQL cleans up itself.
     unsafe {
         pg_sys::SPI_connect();
-        let plan = prepared(query, args.len(), plan);
+        let plan = prepared(query, args.len(), rows);
         let mut datums: Vec<pg_sys::Datum> = args.iter().map(|arg| (*arg).into()).collect();
-        let portal = pg_sys::SPI_cursor_open(
-            std::ptr::null(),
-            plan,
-            datums.as_mut_ptr(),
-            std::ptr::null(),
-            true, // with the snapshot of the statement that asks
-        );
-        loop {
-            pg_sys::SPI_cursor_fetch(portal, true, BATCH);
-            let rows = pg_sys::SPI_processed as usize;
-            let batch = pg_sys::SPI_tuptable;
-            for row in 0..rows {
-                let tuple = *(*batch).vals.add(row);
-                each(std::array::from_fn(|column| {
-                    let mut is_null = false;
-                    let value = pg_sys::SPI_getbinval(
-                        tuple,
-                        (*batch).tupdesc,
-                        column as i32 + 1,
-                        &mut is_null,
-                    );
-                    (!is_null).then(|| value.value() as i64)
-                }));
+        // Read-only: with the snapshot of the statement that asks.
+        if rows == Rows::Few {
+            let nulls = std::ptr::null();
+            if pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls, true, 0) < 0 {
+                failed(query);
             }
-            pg_sys::SPI_freetuptable(batch);
-            if rows < BATCH as usize {
-                break;
+            read_batch(&mut each);
+        } else {
+            let nulls = std::ptr::null();
+            let portal = pg_sys::SPI_cursor_open(nulls, plan, datums.as_mut_ptr(), nulls, true);
+            loop {
+                pg_sys::SPI_cursor_fetch(portal, true, BATCH);
+                if read_batch(&mut each) < BATCH as usize {
+                    break;
+                }
             }
+            pg_sys::SPI_cursor_close(portal);
         }
-        pg_sys::SPI_cursor_close(portal);
         pg_sys::SPI_finish();
     }
 }
 
+/// Calls `each` with the rows that SPI has just read, and frees them.
+unsafe fn read_batch<const COLUMNS: usize>(each: &mut impl FnMut([Option<i64>; COLUMNS])) -> usize {
+    unsafe {
+        let rows = pg_sys::SPI_processed as usize;
+        let batch = pg_sys::SPI_tuptable;
+        for row in 0..rows {
+            let tuple = *(*batch).vals.add(row);
+            each(std::array::from_fn(|column| {
+                let mut is_null = false;
+                let number = column as i32 + 1;
+                let value = pg_sys::SPI_getbinval(tuple, (*batch).tupdesc, number, &mut is_null);
+                (!is_null).then(|| value.value() as i64)
+            }));
+        }
+        pg_sys::SPI_freetuptable(batch);
+        rows
+    }
+}
+
+fn failed(query: &str) -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        format!("could not run: {query}"),
+        "Please report this.",
+    )
+}
+
 /// # Safety
 /// SPI is connected.
-unsafe fn prepared(query: &str, args: usize, plan: Plan) -> pg_sys::SPIPlanPtr {
-    let Ok(query) = CString::new(query) else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_NAME,
-            "a name contains a NUL byte",
-            "Rename the table or column.",
-        )
+unsafe fn prepared(query: &str, args: usize, rows: Rows) -> pg_sys::SPIPlanPtr {
+    // PostgreSQL's names have no NUL in them.
+    let Ok(text) = CString::new(query) else {
+        failed(query)
     };
-    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&query).copied()) {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&text).copied()) {
         return plan;
     }
     let mut types = vec![pg_sys::INT8OID; args];
     unsafe {
-        let prepared = pg_sys::SPI_prepare(query.as_ptr(), args as i32, types.as_mut_ptr());
-        if prepared.is_null() || plan == Plan::Keep && pg_sys::SPI_keepplan(prepared) != 0 {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                format!("could not prepare: {}", query.to_string_lossy()),
-                "Please report this.",
-            );
+        let prepared = pg_sys::SPI_prepare(text.as_ptr(), args as i32, types.as_mut_ptr());
+        if prepared.is_null() || rows == Rows::Few && pg_sys::SPI_keepplan(prepared) != 0 {
+            failed(query);
         }
-        if plan == Plan::Keep {
+        if rows == Rows::Few {
             PLANS.with_borrow_mut(|plans| {
                 if plans.len() >= MOST_PLANS {
                     for (_, plan) in plans.drain() {
                         pg_sys::SPI_freeplan(plan);
                     }
                 }
-                plans.insert(query, prepared);
+                plans.insert(text, prepared);
             });
         }
         prepared

@@ -1,5 +1,6 @@
 //! Puts policies and triggers on a help desk's tables, and takes them off again.
 
+use std::cell::OnceCell;
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
@@ -67,11 +68,12 @@ fn protect_tickets(
         assignee: given(assignee_column),
         team: given(team_column),
         unassigned_value,
-        followers: follower_table.map(|oid| FollowerTable {
-            oid,
-            ticket: needed(follower_ticket_column, "follower_ticket_column"),
-            agent: needed(follower_agent_column, "follower_agent_column"),
+        followers: follower_table.map(|oid| {
+            let ticket = needed(follower_ticket_column, "follower_ticket_column");
+            let agent = needed(follower_agent_column, "follower_agent_column");
+            FollowerTable::new(oid, ticket, agent)
         }),
+        find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
     if let Some(followers) = &table.followers {
@@ -514,9 +516,18 @@ fn policy_oid(
                          COALESCE(p.polqual, p.polwithcheck), p.polrelid) AS e (condition)
                  WHERE p.polrelid OPERATOR(pg_catalog.=) $1
                    AND p.polname OPERATOR(pg_catalog.=) $2::pg_catalog.name
-                   AND (NOT $3 OR e.condition OPERATOR(pg_catalog.~) '^(deskguard\\.|true$|false$)')",
+                   AND (NOT $3 OR CASE
+                       WHEN p.polpermissive THEN p.polname OPERATOR(pg_catalog.=) 'deskguard_base'
+                           AND e.condition OPERATOR(pg_catalog.=) 'true'
+                       ELSE e.condition OPERATOR(pg_catalog.~~) 'deskguard.%'
+                           OR e.condition OPERATOR(pg_catalog.=) 'false'
+                   END)",
                 Some(1),
-                &[table.into(), name.into(), (whose == Whose::Deskguards).into()],
+                &[
+                    table.into(),
+                    name.into(),
+                    (whose == Whose::Deskguards).into(),
+                ],
             )?
             .next()
             .map(|row| row.get(1))
@@ -570,6 +581,8 @@ fn protect_children() -> Result<(), SpiError> {
            AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
          WHERE p.kind OPERATOR(pg_catalog.=) 'tickets' AND p.table_id OPERATOR(pg_catalog.<>) p.root
            AND r.department_column IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
+                           WHERE i.inhrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid)
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
                            WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
                              AND t.tgfoid OPERATOR(pg_catalog.=) 'deskguard.note_department'::pg_catalog.regproc::pg_catalog.oid)

@@ -1,5 +1,6 @@
 //! The registry of protected tables: how their columns map to the words of the rules.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use deskguard_rules::Shape;
@@ -38,6 +39,8 @@ pub struct TicketTable {
     /// The assignee that means "nobody", besides NULL.
     pub unassigned_value: Option<i64>,
     pub followers: Option<FollowerTable>,
+    /// Written when it is first needed.
+    pub find_query: OnceCell<String>,
 }
 
 /// The table of who follows which ticket.
@@ -46,6 +49,23 @@ pub struct FollowerTable {
     pub oid: pg_sys::Oid,
     pub ticket: String,
     pub agent: String,
+    /// Written when they are first needed.
+    pub tickets_query: OnceCell<String>,
+    pub agents_query: OnceCell<String>,
+    pub both_query: OnceCell<String>,
+}
+
+impl FollowerTable {
+    pub fn new(oid: pg_sys::Oid, ticket: String, agent: String) -> FollowerTable {
+        FollowerTable {
+            oid,
+            ticket,
+            agent,
+            tickets_query: OnceCell::new(),
+            agents_query: OnceCell::new(),
+            both_query: OnceCell::new(),
+        }
+    }
 }
 
 /// How `protected_table.kind` calls them.
@@ -78,11 +98,11 @@ impl TicketTable {
             return None;
         }
         let followers = || {
-            Some(FollowerTable {
-                oid: row.get(protected_table::FOLLOWER_TABLE)?,
-                ticket: column(protected_table::FOLLOWER_TICKET_COLUMN)?,
-                agent: column(protected_table::FOLLOWER_AGENT_COLUMN)?,
-            })
+            Some(FollowerTable::new(
+                row.get(protected_table::FOLLOWER_TABLE)?,
+                column(protected_table::FOLLOWER_TICKET_COLUMN)?,
+                column(protected_table::FOLLOWER_AGENT_COLUMN)?,
+            ))
         };
         Some(TicketTable {
             oid,
@@ -94,6 +114,7 @@ impl TicketTable {
             unassigned_value: row.get(protected_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
             followers: followers().filter(|f| table_name(f.oid).is_some()),
+            find_query: OnceCell::new(),
         })
     }
 
@@ -166,7 +187,7 @@ impl TicketTable {
                 None => "no ticket table is protected".into(),
             },
             if all.is_empty() {
-                "Protect it: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+                "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
             } else {
                 format!("Protected ticket tables: {}.", names(&all))
             },

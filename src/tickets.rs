@@ -1,5 +1,6 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use deskguard_rules::{Column, Ticket};
@@ -8,7 +9,7 @@ use pgrx::spi::{SpiError, quote_identifier};
 
 use crate::error;
 use crate::identity::AskFor;
-use crate::owner_sql::{Plan, RunAsOwner, for_each_row};
+use crate::owner_sql::{Rows, RunAsOwner, for_each_row};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -49,22 +50,38 @@ impl TicketTable {
         }
     }
 
-    /// A ticket, as the rules see it for an agent; none if there is no such ticket.
-    pub fn find_ticket(&self, id: i64, agent: i64) -> Option<Ticket> {
-        let columns = self.find_columns(id)?;
-        Some(self.ticket(columns, self.follows(agent, id)))
+    /// A ticket, as the rules see it for an agent; none if there is no such ticket. An id may stand
+    /// for several rows where no index forbids it.
+    pub fn find_ticket(&self, id: i64, agent: i64) -> Vec<Ticket> {
+        let rows = self.find_columns(id);
+        let followed = !rows.is_empty() && self.follows(agent, id);
+        rows.into_iter()
+            .map(|columns| self.ticket(columns, followed))
+            .collect()
     }
 
     /// The columns of one ticket; none if there is no such ticket.
-    pub fn find_columns(&self, id: i64) -> Option<TicketColumns> {
-        let query = format!(
-            "{} WHERE {} OPERATOR(pg_catalog.=) $1",
-            self.select(),
-            quote_identifier(&self.id)
-        );
-        let mut found = None;
-        for_each_row(self.oid, &query, &[id], Plan::Keep, |row| {
-            found = Some(ticket_columns(row));
+    pub fn find_columns(&self, id: i64) -> Vec<TicketColumns> {
+        let query = self.find_query.get_or_init(|| {
+            format!(
+                "SELECT {}, {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                bigint_expression(self.department.as_deref()),
+                bigint_expression(self.category.as_deref()),
+                bigint_expression(self.assignee.as_deref()),
+                bigint_expression(self.team.as_deref()),
+                self.name(),
+                quote_identifier(&self.id)
+            )
+        });
+        let mut found = vec![];
+        for_each_row(self.oid, query, &[id], Rows::Few, |row| {
+            let [department, category, assignee, team] = row;
+            found.push(TicketColumns {
+                department,
+                category,
+                assignee,
+                team,
+            });
         });
         found
     }
@@ -81,21 +98,8 @@ impl TicketTable {
             conditions.join(" AND ")
         );
         let mut visible = vec![];
-        for_each_row(self.oid, &query, &[], Plan::Once, |[id]| visible.extend(id));
+        for_each_row(self.oid, &query, &[], Rows::Many, |[id]| visible.extend(id));
         visible
-    }
-
-    /// "SELECT" of a ticket's id and columns from the table.
-    fn select(&self) -> String {
-        format!(
-            "SELECT {}, {}, {}, {}, {} FROM {}",
-            bigint_expression(Some(&self.id)),
-            bigint_expression(self.department.as_deref()),
-            bigint_expression(self.category.as_deref()),
-            bigint_expression(self.assignee.as_deref()),
-            bigint_expression(self.team.as_deref()),
-            self.name(),
-        )
     }
 
     /// The rows of a ticket that the current user may update, locked; its privileges and policies
@@ -162,32 +166,40 @@ impl TicketTable {
 
     /// The tickets that an agent follows.
     pub fn followed_by(&self, agent: i64) -> BTreeSet<i64> {
-        self.followers
-            .as_ref()
-            .map_or_else(BTreeSet::new, |f| f.select(&f.ticket, &[(&f.agent, agent)]))
+        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+            f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)])
+        })
     }
 
     /// The agents that follow a ticket.
     pub fn followers_of(&self, ticket: i64) -> BTreeSet<i64> {
         self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
-            f.select(&f.agent, &[(&f.ticket, ticket)])
+            f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)])
         })
     }
 
     /// Does the agent follow the ticket?
     pub fn follows(&self, agent: i64, ticket: i64) -> bool {
         self.followers.as_ref().is_some_and(|f| {
-            !f.select(&f.ticket, &[(&f.ticket, ticket), (&f.agent, agent)])
-                .is_empty()
+            let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
+            !f.select(&f.both_query, &f.ticket, &both).is_empty()
         })
     }
 }
 
 impl FollowerTable {
     /// The values of one column where others have the given ones.
-    fn select(&self, wanted: &str, given: &[(&str, i64)]) -> BTreeSet<i64> {
+    fn select(
+        &self,
+        query: &OnceCell<String>,
+        wanted: &str,
+        given: &[(&str, i64)],
+    ) -> BTreeSet<i64> {
         let mut found = BTreeSet::new();
-        if let Some(name) = table_name(self.oid) {
+        let Some(name) = table_name(self.oid) else {
+            return found;
+        };
+        let query = query.get_or_init(|| {
             let conditions: Vec<String> = given
                 .iter()
                 .zip(1..)
@@ -195,25 +207,16 @@ impl FollowerTable {
                     format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
                 })
                 .collect();
-            let query = format!(
+            format!(
                 "SELECT {} FROM {name} WHERE {}",
                 bigint_expression(Some(wanted)),
                 conditions.join(" AND "),
-            );
-            let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-            for_each_row(self.oid, &query, &values, Plan::Keep, |[value]| {
-                found.extend(value);
-            });
-        }
+            )
+        });
+        let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
+        for_each_row(self.oid, query, &values, Rows::Few, |[value]| {
+            found.extend(value);
+        });
         found
-    }
-}
-
-fn ticket_columns([_, department, category, assignee, team]: [Option<i64>; 5]) -> TicketColumns {
-    TicketColumns {
-        department,
-        category,
-        assignee,
-        team,
     }
 }
