@@ -130,6 +130,6 @@ COMMENT ON FUNCTION deskguard.move_ok(regclass, bigint, bigint) IS
     'For policies: was the updated ticket in the department before, or may the current agent assign tickets there (42501 if neither)?';
 
 CREATE FUNCTION deskguard.note_department() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'note_department_wrapper';
+LANGUAGE c AS 'MODULE_PATHNAME', 'note_department_trigger';
 COMMENT ON FUNCTION deskguard.note_department() IS
     'Trigger: notes the department that a ticket had, for deskguard.move_ok()';

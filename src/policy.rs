@@ -259,6 +259,34 @@ fn note_department<'a>(
     Ok(trigger.new())
 }
 
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_note_department_trigger() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Everyone may call the function, since owners of tables make the trigger: then without a trigger,
+/// too.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn note_department_trigger(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    unsafe {
+        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "deskguard.note_department() can only be called as a trigger",
+                "deskguard.protect_tickets() makes the trigger.",
+            );
+        }
+        note_department_wrapper(fcinfo)
+    }
+}
+
 /// May the updated ticket be in this department? Where it was before, or where the agent may assign
 /// tickets.
 #[pg_extern(sql = false)]

@@ -141,6 +141,7 @@ fn name(oid: pg_sys::Oid) -> String {
 }
 
 fn check_owner(table: pg_sys::Oid) {
+    check_exists(table);
     // SAFETY: reads the backend's state.
     if !compat::owns_table(table, unsafe { pg_sys::GetUserId() }) {
         error::raise(
@@ -151,8 +152,7 @@ fn check_owner(table: pg_sys::Oid) {
     }
 }
 
-/// An ordinary or partitioned table of the caller.
-fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
+fn check_exists(table: pg_sys::Oid) {
     if table_name(table).is_none() {
         error::raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
@@ -160,6 +160,11 @@ fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
             "Give the table by its name.",
         );
     }
+}
+
+/// An ordinary or partitioned table of the caller.
+fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
+    check_exists(table);
     let (kind, persistence, is_child) = Spi::get_three_with_args::<String, String, bool>(
         "SELECT c.relkind::pg_catalog.text, c.relpersistence::pg_catalog.text,
                 EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
