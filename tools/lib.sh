@@ -11,6 +11,8 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
 # Messages and sorting must be the same everywhere.
 export LC_ALL=C.UTF-8
+# pgrx would put a backtrace into the DETAIL of errors.
+unset RUST_BACKTRACE RUST_LIB_BACKTRACE
 export PGRX_HOME=$root/target/pgrx
 # Last on the path: what setup unpacked here serves only where the system lacks it.
 export PATH=$root/target/tools/bin:$PATH:$root/target/tools/usr/bin
