@@ -30,6 +30,7 @@ test-all: unit $(MAJORS:%=test-%)
 
 test-%: installed-%
 	tools/regress $*
+	tools/quick-start $*
 	tools/client-tests $*
 
 unit:

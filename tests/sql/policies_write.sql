@@ -211,8 +211,7 @@ SELECT * FROM test.tried(ARRAY['UPDATE desk.ticket SET department_id = 5', 'DELE
 -- COPY
 SET ROLE regress_ann;
 COPY (SELECT id FROM desk.ticket ORDER BY id) TO STDOUT;
-COPY desk.ticket (subject) FROM STDIN;
-\.
+\copy desk.ticket (subject) FROM /dev/null
 SET row_security = off;
 SELECT * FROM test.tried(ARRAY['SELECT FROM desk.ticket', 'UPDATE desk.ticket SET subject = 1', 'DELETE FROM desk.ticket']);
 RESET row_security;

@@ -1,0 +1,74 @@
+-- Tells deskguard about the staff, departments and categories of the help desk, and who may do what.
+
+INSERT INTO deskguard.agent (id, name) SELECT staff_no, name FROM desk.staff;
+INSERT INTO deskguard.department (id, name, parent_id) SELECT dept_no, name, part_of FROM desk.departments;
+INSERT INTO deskguard.category (id, name) SELECT category_no, name FROM desk.categories;
+INSERT INTO deskguard.team (id, name) SELECT team_no, name FROM desk.teams;
+INSERT INTO deskguard.team_member (team_id, agent_id) SELECT team_no, staff_no FROM desk.staff WHERE team_no IS NOT NULL;
+
+UPDATE deskguard.agent SET active = false WHERE name = 'Ben';
+UPDATE deskguard.agent SET db_role = 'reporting' WHERE name = 'Reports';
+INSERT INTO deskguard.trusted_role (role_name) VALUES ('app');
+
+-- Groups for what people may do, and groups for where they may do it. What several groups give adds up.
+INSERT INTO deskguard.permission_group (name, category_access, department_access)
+VALUES
+    ('Trainees', 'open', 'granted'),
+    ('Standard staff', 'open', 'granted'),
+    ('Managers', 'open', 'granted'),
+    ('Front desk', 'open', 'granted'),
+    ('Networking', 'silo', 'all'),
+    ('Reporting', 'open', 'all'),
+    ('EU', 'silo', 'granted'),
+    ('AUS', 'silo', 'granted'),
+    ('USA', 'silo', 'granted'),
+    ('Customer Support', 'silo', 'granted'),
+    ('Complaints', 'silo', 'granted'),
+    ('IT Support', 'silo', 'granted'),
+    ('Sales', 'silo', 'granted'),
+    ('Accounts', 'silo', 'granted');
+
+INSERT INTO deskguard.group_permission (group_id, permission)
+SELECT g.id, p.name
+FROM deskguard.permission_group AS g
+JOIN deskguard.permission AS p ON p.name LIKE ANY (CASE g.name
+    WHEN 'Trainees' THEN ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.%.own']
+    WHEN 'Standard staff' THEN ARRAY['ticket.use', 'ticket.create', 'ticket.view.%', 'ticket.reply.%', 'ticket.modify.%']
+    WHEN 'Managers' THEN ARRAY['ticket.%', 'report.view', 'permission.audit']
+    WHEN 'Front desk' THEN ARRAY['ticket.use', 'ticket.create', 'ticket.modify.own']
+    WHEN 'Networking' THEN ARRAY['ticket.use', 'ticket.create', 'ticket.view.%', 'ticket.reply.%', 'ticket.modify.%']
+    WHEN 'Reporting' THEN ARRAY['ticket.use', 'ticket.view.%', 'report.view']
+END)
+-- Trainees delete nothing.
+WHERE NOT (g.name = 'Trainees' AND p.destructive);
+
+INSERT INTO deskguard.group_category (group_id, category_id)
+SELECT g.id, c.id FROM deskguard.permission_group AS g JOIN deskguard.category AS c USING (name);
+
+-- A grant on a department covers those below it. Full is to see and to work there, assign only to hand over.
+INSERT INTO deskguard.group_department (group_id, department_id, level)
+SELECT g.id, d.id, 'full' FROM deskguard.permission_group AS g JOIN deskguard.department AS d USING (name);
+INSERT INTO deskguard.group_department (group_id, department_id, level)
+SELECT g.id, d.id, 'assign'
+FROM deskguard.permission_group AS g
+JOIN deskguard.department AS d ON d.parent_id IS NULL
+WHERE g.name IN ('Front desk', 'Standard staff');
+
+INSERT INTO deskguard.group_member (group_id, agent_id)
+SELECT g.id, a.id
+FROM (VALUES
+    ('Grace', ARRAY['All Permissions']),
+    ('Tom', ARRAY['Managers', 'Customer Support']),
+    ('Emma', ARRAY['Standard staff', 'EU']),
+    ('Liam', ARRAY['Standard staff', 'AUS', 'IT Support']),
+    ('Mia', ARRAY['Trainees', 'EU']),
+    ('Noah', ARRAY['Networking']),
+    ('Zoe', ARRAY['Front desk']),
+    ('Omar', ARRAY['Managers', 'Accounts', 'Complaints']),
+    ('Ava', ARRAY['Standard staff', 'Sales']),
+    ('Reports', ARRAY['Reporting']),
+    ('Ben', ARRAY['Standard staff', 'Complaints']),
+    ('Jack', ARRAY['Standard staff', 'USA'])
+) AS member (agent, groups)
+JOIN deskguard.agent AS a ON a.name = member.agent
+JOIN deskguard.permission_group AS g ON g.name = ANY (member.groups);
