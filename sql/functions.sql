@@ -92,7 +92,7 @@ COMMENT ON FUNCTION deskguard.rule_support(internal) IS
 CREATE FUNCTION deskguard.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
-    'For policies, all of which hold together: does the silo rule let the current agent have tickets of the category?';
+    'For policies: does the silo rule let the current agent have tickets of the category?';
 
 CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'view_ok_wrapper';
@@ -130,6 +130,6 @@ COMMENT ON FUNCTION deskguard.move_ok(regclass, bigint, bigint) IS
     'For policies: was the updated ticket in the department before, or may the current agent assign tickets there (42501 if neither)?';
 
 CREATE FUNCTION deskguard.note_department() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'note_department_trigger';
+LANGUAGE c AS 'MODULE_PATHNAME', 'note_department';
 COMMENT ON FUNCTION deskguard.note_department() IS
     'Trigger: notes the department that a ticket had, for deskguard.move_ok()';

@@ -82,7 +82,8 @@ COMMENT ON FUNCTION deskguard.guard_department_tree() IS
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
     FOR EACH ROW EXECUTE FUNCTION deskguard.guard_department_tree();
 
--- Whoever changes rights says so: see src/cache.rs. By row, so that logical replication does it, too.
+-- Whoever changes rights says so: see src/cache.rs. By row, so that logical replication does it, too, and
+-- before, so that nothing sees the change without having heard of it.
 
 CREATE FUNCTION deskguard.rights_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed_wrapper';
@@ -98,9 +99,9 @@ BEGIN
         'agent_category', 'protected_table'
     ] LOOP
         EXECUTE format('
-            CREATE TRIGGER rights_changed AFTER INSERT OR UPDATE OR DELETE ON deskguard.%1$I
+            CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
                 FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed();
-            CREATE TRIGGER rights_changed_truncate AFTER TRUNCATE ON deskguard.%1$I
+            CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
                 FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed();
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed;
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed_truncate;

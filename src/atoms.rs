@@ -4,7 +4,6 @@
 //! For the planner these functions have a support function, too: it tells how many rows they leave,
 //! from the statistics of the column, and how an index helps.
 
-use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -14,13 +13,13 @@ use pgrx::{Internal, pg_sys};
 
 use crate::cache;
 use crate::catalog::own_function;
-use crate::identity::{agent_of_plan, current_agent};
-use crate::policy::{call_state, followed_now};
+use crate::identity::current_agent;
+use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
+use crate::policy::call_state;
+use crate::tickets::Followed;
 
 fn access(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Access> {
-    call_state(fcinfo, || agent_of_plan().and_then(cache::access))
-        .as_ref()
-        .map(Rc::as_ref)
+    call_state(fcinfo, rights_of_query).as_ref().map(Rc::as_ref)
 }
 
 fn granted(fcinfo: pg_sys::FunctionCallInfo, list: fn(&Access) -> &[i64], id: Option<i64>) -> bool {
@@ -35,6 +34,13 @@ const CATEGORIES: fn(&Access) -> &[i64] = Access::categories;
 const FULL: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Full);
 const ASSIGN: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Assign);
 const TEAMS: fn(&Access) -> &[i64] = Access::teams;
+
+/// For an estimate the planner asks for the list itself and looks at each id of it; some of them do.
+fn sample(ids: &[i64]) -> Vec<i64> {
+    const ENOUGH: usize = 20;
+    let step = ids.len().div_ceil(ENOUGH).max(1);
+    ids.iter().step_by(step).copied().collect()
+}
 
 /// An SQL function for each width of integer, so that the column stands there without a cast and the
 /// planner finds its index.
@@ -57,8 +63,15 @@ macro_rules! for_each_width {
 
         #[pg_extern(sql = false)]
         fn $ids() -> Vec<i64> {
-            let access = agent_of_plan().and_then(cache::access);
-            access.map_or(vec![], |access| $list(&access).to_vec())
+            let rights = rights_of_query();
+            let ids = rights
+                .as_ref()
+                .map_or(&[] as &[i64], |access| $list(access));
+            if is_planning() {
+                sample(ids)
+            } else {
+                ids.to_vec()
+            }
         }
     };
 }
@@ -73,8 +86,11 @@ fn follows(
     ticket_table: Option<pg_sys::Oid>,
     id: Option<i64>,
 ) -> bool {
-    let followed: &BTreeSet<i64> = call_state(fcinfo, || followed_now(ticket_table));
-    id.is_some_and(|id| followed.contains(&id))
+    let followed = call_state(fcinfo, || {
+        let table = cache::ticket_table(ticket_table?)?;
+        Some(Followed::by(agent_of_query()?, table))
+    });
+    id.is_some_and(|id| followed.as_ref().is_some_and(|f| f.contains(id)))
 }
 
 #[pg_extern(sql = false)]
@@ -106,7 +122,14 @@ fn followed_int8(
 
 #[pg_extern(sql = false)]
 fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    followed_now(ticket_table).into_iter().collect()
+    if is_planning() {
+        return (0..FOLLOWED_ROWS as i64).collect();
+    }
+    let table = ticket_table.and_then(cache::ticket_table);
+    match (agent_of_query(), table) {
+        (Some(agent), Some(table)) => table.followed_by(agent).into_iter().collect(),
+        _ => vec![],
+    }
 }
 
 // For the planner
@@ -186,7 +209,7 @@ fn atom_support(request: Internal) -> Internal {
 }
 
 /// How many tickets an agent is taken to follow.
-const FOLLOWED_ROWS: f64 = 50.0;
+const FOLLOWED_ROWS: f64 = 20.0;
 
 /// # Safety
 /// As called by the planner.
@@ -198,10 +221,26 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
         if request.is_join || request.root.is_null() {
             return false;
         }
-        let mut variable = pg_sys::VariableStatData::default();
         let column = Atom::column(request.args);
-        pg_sys::examine_variable(request.root, column, request.varRelid, &mut variable);
-        request.selectivity = match atom.list {
+        request.selectivity = share_of_atom(request.root, atom, column, request.varRelid);
+        true
+    }
+}
+
+/// The largest share of a table that is looked up by an index.
+const MOST_BY_INDEX: f64 = 0.1;
+
+/// The share of rows for which an atom is true.
+unsafe fn share_of_atom(
+    root: *mut pg_sys::PlannerInfo,
+    atom: &Atom,
+    column: *mut pg_sys::Node,
+    relation: c_int,
+) -> f64 {
+    unsafe {
+        let mut variable = pg_sys::VariableStatData::default();
+        pg_sys::examine_variable(root, column, relation, &mut variable);
+        let share = match atom.list {
             Some(list) => match current_agent().and_then(cache::access) {
                 Some(access) => share_of(&mut variable, list(&access)),
                 None => 0.0,
@@ -214,7 +253,7 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
         if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
             free(variable.statsTuple);
         }
-        true
+        share
     }
 }
 
@@ -290,6 +329,11 @@ unsafe fn index_condition(
             return None;
         }
         let column = Atom::column(call.args);
+        // An index does not help to find much of a table, and a sample of the list would make the
+        // planner think that it does.
+        if share_of_atom(request.root, atom, column, 0) > MOST_BY_INDEX {
+            return None;
+        }
         let column_type = pg_sys::exprType(column);
         let (_, operator) = EQUALS_BIGINT.iter().find(|(t, _)| *t == column_type)?;
         let (types, arguments): (&[pg_sys::Oid], _) = match atom.list {
@@ -314,7 +358,7 @@ unsafe fn index_condition(
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
-        let clause = crate::fold::any_of_list(
+        let clause = crate::expression::any_of_list(
             pg_sys::copyObjectImpl(column.cast()).cast(),
             (*operator).into(),
             list.cast(),

@@ -17,8 +17,6 @@ thread_local! {
     static WARNED: Cell<bool> = const { Cell::new(false) };
     /// The agent that a query of deskguard's own asks for, in place of the session's.
     static ASKED_FOR: Cell<Option<i64>> = const { Cell::new(None) };
-    /// The agent, or nobody, that the plan being run was made for.
-    static OF_PLAN: Cell<Option<Option<i64>>> = const { Cell::new(None) };
 }
 
 /// What the tables say about a role.
@@ -60,30 +58,6 @@ pub fn current_agent() -> Option<i64> {
     }
     // SAFETY: reads the backend's state.
     cache::role(unsafe { pg_sys::GetUserId() }).agent
-}
-
-/// The agent that a rule is asked for while a query runs: the one that it was planned for.
-pub fn agent_of_plan() -> Option<i64> {
-    OF_PLAN.get().unwrap_or_else(current_agent)
-}
-
-/// While it lives, a plan made for this agent, or for nobody, is run.
-pub struct PlanAgent {
-    before: Option<Option<i64>>,
-}
-
-impl PlanAgent {
-    pub fn of(agent: Option<i64>) -> PlanAgent {
-        PlanAgent {
-            before: OF_PLAN.replace(Some(agent)),
-        }
-    }
-}
-
-impl Drop for PlanAgent {
-    fn drop(&mut self) {
-        OF_PLAN.set(self.before);
-    }
 }
 
 /// While it lives, the rules are asked for this agent.

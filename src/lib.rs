@@ -1,8 +1,10 @@
 //! deskguard: row-level security for help desks.
 //!
-//! [`protect`] puts policies on a help desk's tables; the policies call [`policy`], which finds out
-//! the agent ([`identity`]), loads what it may do ([`load`], through [`catalog`]) and applies the
-//! rules of the crate `deskguard_rules`. [`ask`] and [`explain`] answer questions with the same rules.
+//! [`protect`] puts policies on a help desk's tables. The policies call [`policy`], which finds out
+//! the agent ([`identity`]) and what it may do ([`cache`], [`load`], [`catalog`]) and applies the
+//! rules of the crate `deskguard_rules`. At planning time [`fold`] puts the rules into the plan in
+//! place of the calls ([`expression`]); [`plan_mark`] sees to it that no plan outlives a change of
+//! rights. [`ask`] and [`explain`] answer questions with the same rules.
 
 mod ask;
 mod atoms;
@@ -12,10 +14,12 @@ mod compat;
 mod departments;
 mod error;
 mod explain;
+mod expression;
 mod fold;
 mod identity;
 mod load;
 mod owner_sql;
+mod plan_mark;
 mod policy;
 mod protect;
 mod protected;
@@ -79,5 +83,5 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     cache::register_callbacks();
-    fold::register_hooks();
+    plan_mark::register_hooks();
 }

@@ -1,7 +1,7 @@
 //! The functions that the policies and triggers of protected tables call.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use deskguard_rules::{Access, Action, Change, Column, Unobserved};
@@ -9,9 +9,10 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::identity::{agent_of_plan, current_agent};
+use crate::identity::current_agent;
+use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
-use crate::tickets::TicketColumns;
+use crate::tickets::{Followed, TicketColumns};
 use crate::{cache, error};
 
 /// What a function finds out at its first call in a statement and keeps for the others. A call site
@@ -31,21 +32,11 @@ pub fn call_state<T>(fcinfo: pg_sys::FunctionCallInfo, find_out: impl FnOnce() -
     }
 }
 
-/// The tickets that the current agent follows.
-pub fn followed_now(ticket_table: Option<pg_sys::Oid>) -> BTreeSet<i64> {
-    let table = ticket_table.and_then(cache::ticket_table);
-    match (agent_of_plan(), table) {
-        (Some(agent), Some(table)) => table.followed_by(agent),
-        _ => BTreeSet::new(),
-    }
-}
-
 /// What a policy needs to know, found out once for each statement.
 struct Call {
     table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Access>, Rc<TicketTable>)>,
-    followed: OnceCell<BTreeSet<i64>>,
+    who: Option<(Rc<Access>, Rc<TicketTable>, Followed)>,
     /// Of a follower table: what was decided so far, by ticket and whether it was to be viewed.
     decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
@@ -54,11 +45,15 @@ type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
 
 impl Call {
     fn new(table: Option<pg_sys::Oid>, find: FindTable) -> Call {
-        let who = || Some((cache::access(agent_of_plan()?)?, find(table?)?));
+        let who = || {
+            let access = rights_of_query()?;
+            let table = find(table?)?;
+            let followed = Followed::by(access.agent, table.clone());
+            Some((access, table, followed))
+        };
         Call {
             table,
             who: who(),
-            followed: OnceCell::new(),
             decided: RefCell::default(),
         }
     }
@@ -81,21 +76,17 @@ impl Call {
 
     /// What the policies besides deskguard_silo ask of a row.
     fn past_silo(&self, id: Option<i64>, columns: TicketColumns, action: Action) -> bool {
-        let Some((access, table)) = &self.who else {
+        let Some((access, table, followed)) = &self.who else {
             return false;
         };
-        let followed = id.is_some_and(|id| {
-            self.followed
-                .get_or_init(|| table.followed_by(access.agent))
-                .contains(&id)
-        });
+        let followed = id.is_some_and(|id| followed.contains(id));
         let ticket = table.ticket(columns, followed);
         deskguard_rules::past_silo(access, &ticket, action)
     }
 
     /// May the agent do this with a ticket that is named by a row of the follower table?
     fn decide_by_id(&self, id: Option<i64>, action: Action) -> bool {
-        let (Some((access, table)), Some(id)) = (&self.who, id) else {
+        let (Some((access, table, _)), Some(id)) = (&self.who, id) else {
             return false;
         };
         let mut decided = self.decided.borrow_mut();
@@ -120,7 +111,7 @@ fn silo_ok(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
-    call.who.as_ref().is_some_and(|(access, table)| {
+    call.who.as_ref().is_some_and(|(access, table, _)| {
         let columns = TicketColumns {
             category,
             ..TicketColumns::default()
@@ -190,7 +181,7 @@ fn create_ok(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
-    call.who.as_ref().is_some_and(|(access, table)| {
+    call.who.as_ref().is_some_and(|(access, table, _)| {
         let columns = TicketColumns {
             department,
             ..TicketColumns::default()
@@ -223,7 +214,7 @@ fn follower_ok(
     let oneself = call
         .who
         .as_ref()
-        .is_some_and(|(access, _)| agent == Some(access.agent));
+        .is_some_and(|(access, ..)| agent == Some(access.agent));
     call.decide_by_id(ticket, if oneself { Action::View } else { MODIFY })
 }
 
@@ -236,46 +227,25 @@ thread_local! {
 /// desk's own updates others in between.
 const MOST_MOVING: usize = 1000;
 
-/// Trigger: notes the department that a ticket had, for move_ok, since a policy sees the new row only.
-#[pg_trigger(sql = false)]
-fn note_department<'a>(
-    trigger: &'a pgrx::PgTrigger<'a>,
-) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
-    let relation = trigger.relation()?.oid();
-    if policies_apply(relation)
-        && let Some(table) = cache::ticket_table(relation)
-        && let Some(column) = &table.department
-        && let (Some(old), Some(new)) = (trigger.old(), trigger.new())
-        && let Some(id) = integer(&new, &table.id)?
-    {
-        let department = integer(&old, column)?;
-        MOVING.with_borrow_mut(|moving| {
-            if moving.len() >= MOST_MOVING {
-                moving.clear();
-            }
-            moving.insert((table.oid, id), department);
-        });
-    }
-    Ok(trigger.new())
-}
-
 #[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_note_department_trigger() -> &'static pg_sys::Pg_finfo_record {
+pub extern "C" fn pg_finfo_note_department() -> &'static pg_sys::Pg_finfo_record {
     const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &VERSION_1
 }
 
-/// Everyone may call the function, since owners of tables make the trigger: then without a trigger,
-/// too.
+/// Trigger: notes the department that a ticket had, for move_ok, since a policy sees the new row only.
+///
+/// By hand and not by pgrx's pg_trigger, which takes several times as long, and here each updated row
+/// pays.
 ///
 /// # Safety
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-pub unsafe extern "C-unwind" fn note_department_trigger(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
+pub unsafe extern "C-unwind" fn note_department(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
+        // Everyone may call the function, since owners of tables make the trigger.
         if !pgrx::trigger_support::called_as_trigger(fcinfo) {
             error::raise(
                 PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
@@ -283,7 +253,47 @@ pub unsafe extern "C-unwind" fn note_department_trigger(
                 "deskguard.protect_tickets() makes the trigger.",
             );
         }
-        note_department_wrapper(fcinfo)
+        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
+        // Without a new row it is no UPDATE.
+        let row = if trigger.tg_newtuple.is_null() {
+            trigger.tg_trigtuple
+        } else {
+            trigger.tg_newtuple
+        };
+        let relation = trigger.tg_relation;
+        let oid = (*relation).rd_id;
+        if policies_apply(oid)
+            && let Some(table) = cache::ticket_table(oid)
+            && let Some(column) = &table.department
+            && let Some(id) = integer(row, relation, &table.id)
+        {
+            let department = integer(trigger.tg_trigtuple, relation, column);
+            MOVING.with_borrow_mut(|moving| {
+                if moving.len() >= MOST_MOVING {
+                    moving.clear();
+                }
+                moving.insert((table.oid, id), department);
+            });
+        }
+        pg_sys::Datum::from(row)
+    }
+}
+
+/// An integer column of any width; none if it is NULL or not there.
+unsafe fn integer(row: pg_sys::HeapTuple, relation: pg_sys::Relation, column: &str) -> Option<i64> {
+    unsafe {
+        let columns = pgrx::PgTupleDesc::from_pg_unchecked((*relation).rd_att);
+        let (number, column) = (1..)
+            .zip(columns.iter())
+            .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)?;
+        let mut is_null = false;
+        let datum = pg_sys::heap_getattr(row, number, (*relation).rd_att, &mut is_null);
+        match column.atttypid {
+            _ if is_null => None,
+            pg_sys::INT2OID => Some((datum.value() as i16).into()),
+            pg_sys::INT4OID => Some((datum.value() as i32).into()),
+            _ => Some(datum.value() as i64),
+        }
     }
 }
 
@@ -297,7 +307,7 @@ fn move_ok(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
-    let Some((access, table)) = &call.who else {
+    let Some((access, table, _)) = &call.who else {
         return false;
     };
     let before = id.and_then(|id| MOVING.with_borrow_mut(|moving| moving.remove(&(table.oid, id))));
@@ -378,18 +388,5 @@ fn policies_apply(table: pg_sys::Oid) -> bool {
     unsafe {
         pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
             == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
-    }
-}
-
-/// An integer column of any width.
-fn integer<A: WhoAllocated>(
-    row: &PgHeapTuple<'_, A>,
-    column: &str,
-) -> Result<Option<i64>, pgrx::datum::TryFromDatumError> {
-    let name = column.to_string();
-    match row.get_attribute_by_name(&name).map(|(_, a)| a.atttypid) {
-        Some(pg_sys::INT2OID) => Ok(row.get_by_name::<i16>(&name)?.map(i64::from)),
-        Some(pg_sys::INT4OID) => Ok(row.get_by_name::<i32>(&name)?.map(i64::from)),
-        _ => row.get_by_name::<i64>(&name),
     }
 }

@@ -88,6 +88,11 @@ pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// A table's name for messages.
+pub fn display_name(oid: pg_sys::Oid) -> String {
+    table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
+}
+
 impl TicketTable {
     fn read(row: &Row) -> Option<TicketTable> {
         let column = |attribute| row.get::<&std::ffi::CStr>(attribute).map(owned);
@@ -180,10 +185,7 @@ impl TicketTable {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             match named {
-                Some(oid) => format!(
-                    "{} is not a protected ticket table",
-                    table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
-                ),
+                Some(oid) => format!("{} is not a protected ticket table", display_name(oid)),
                 None => "no ticket table is protected".into(),
             },
             if all.is_empty() {
@@ -230,7 +232,7 @@ impl TicketTable {
 
     /// The name as users write it.
     pub fn name(&self) -> String {
-        table_name(self.oid).unwrap_or_else(|| format!("table {}", self.oid.to_u32()))
+        display_name(self.oid)
     }
 }
 

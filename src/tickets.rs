@@ -1,7 +1,8 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use deskguard_rules::{Column, Ticket};
 use pgrx::prelude::*;
@@ -184,6 +185,39 @@ impl TicketTable {
             let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
             !f.select(&f.both_query, &f.ticket, &both).is_empty()
         })
+    }
+}
+
+/// Which tickets an agent follows, for one statement: the first few are looked up one by one, for
+/// more all are read at once.
+pub struct Followed {
+    table: Rc<TicketTable>,
+    agent: i64,
+    looked_up: Cell<u32>,
+    all: OnceCell<BTreeSet<i64>>,
+}
+
+impl Followed {
+    /// Reading all costs as much as some look-ups; a query by key needs only one.
+    const FEW: u32 = 10;
+
+    pub fn by(agent: i64, table: Rc<TicketTable>) -> Followed {
+        Followed {
+            table,
+            agent,
+            looked_up: Cell::new(0),
+            all: OnceCell::new(),
+        }
+    }
+
+    pub fn contains(&self, ticket: i64) -> bool {
+        if self.all.get().is_none() && self.looked_up.get() < Self::FEW {
+            self.looked_up.set(self.looked_up.get() + 1);
+            return self.table.follows(self.agent, ticket);
+        }
+        self.all
+            .get_or_init(|| self.table.followed_by(self.agent))
+            .contains(&ticket)
     }
 }
 

@@ -1,0 +1,460 @@
+//! Conditions as expressions of the planner.
+
+use std::ffi::c_int;
+
+use deskguard_rules::{Access, Condition, Level};
+use pgrx::pg_sys;
+
+use crate::catalog::own_function;
+use crate::fold::Arguments;
+use crate::protected::TicketTable;
+use crate::settings;
+
+/// An integer expression, without the cast to bigint that the call put on it, so that it fits the
+/// column's own index.
+#[derive(Clone, Copy)]
+pub struct Operand {
+    node: *mut pg_sys::Node,
+    integer: &'static Integer,
+}
+
+/// What the planner must know of an integer type.
+struct Integer {
+    oid: pg_sys::Oid,
+    array: pg_sys::Oid,
+    length: i16,
+    equal: u32,
+    not_equal: u32,
+}
+
+static INT2: Integer = Integer {
+    oid: pg_sys::INT2OID,
+    array: pg_sys::INT2ARRAYOID,
+    length: 2,
+    equal: 94,
+    not_equal: 519,
+};
+static INT4: Integer = Integer {
+    oid: pg_sys::INT4OID,
+    array: pg_sys::INT4ARRAYOID,
+    length: 4,
+    equal: 96,
+    not_equal: 518,
+};
+static INT8: Integer = Integer {
+    oid: pg_sys::INT8OID,
+    array: pg_sys::INT8ARRAYOID,
+    length: 8,
+    equal: 410,
+    not_equal: 411,
+};
+
+impl Integer {
+    /// The value in this type; none if it does not fit, so that no column can equal it.
+    fn datum(&self, value: i64) -> Option<pg_sys::Datum> {
+        match self.length {
+            2 => i16::try_from(value).ok().map(pg_sys::Datum::from),
+            4 => i32::try_from(value).ok().map(pg_sys::Datum::from),
+            _ => Some(value.into()),
+        }
+    }
+}
+
+impl Operand {
+    pub unsafe fn of(node: *mut pg_sys::Node) -> Option<Operand> {
+        unsafe {
+            let mut node = node;
+            if (*node).type_ == pg_sys::NodeTag::T_FuncExpr {
+                let cast = &*node.cast::<pg_sys::FuncExpr>();
+                if [pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4].contains(&cast.funcid.to_u32()) {
+                    node = pg_sys::list_nth(cast.args, 0).cast();
+                }
+            }
+            let integer = match pg_sys::exprType(node) {
+                pg_sys::INT2OID => &INT2,
+                pg_sys::INT4OID => &INT4,
+                pg_sys::INT8OID => &INT8,
+                _ => return None,
+            };
+            Some(Operand { node, integer })
+        }
+    }
+
+    /// The expression, for one use in the plan.
+    unsafe fn copy(&self) -> *mut pg_sys::Node {
+        unsafe { pg_sys::copyObjectImpl(self.node.cast()).cast() }
+    }
+
+    unsafe fn constant(&self, value: pg_sys::Datum) -> *mut pg_sys::Expr {
+        unsafe {
+            pg_sys::makeConst(
+                self.integer.oid,
+                -1,
+                pg_sys::InvalidOid,
+                self.integer.length.into(),
+                value,
+                false,
+                true,
+            )
+            .cast()
+        }
+    }
+
+    unsafe fn compare(&self, operator: u32, value: pg_sys::Datum) -> *mut pg_sys::Node {
+        unsafe {
+            let clause = pg_sys::make_opclause(
+                operator.into(),
+                pg_sys::BOOLOID,
+                false,
+                self.copy().cast(),
+                self.constant(value),
+                pg_sys::InvalidOid,
+                pg_sys::InvalidOid,
+            );
+            pg_sys::set_opfuncid(clause.cast());
+            clause.cast()
+        }
+    }
+
+    /// `operand = value`
+    unsafe fn equals(&self, value: i64) -> *mut pg_sys::Node {
+        match self.integer.datum(value) {
+            Some(datum) => unsafe { self.compare(self.integer.equal, datum) },
+            None => unsafe { boolean(false) },
+        }
+    }
+
+    /// `operand = ANY (values)`, or `operand <> ALL (values)`
+    unsafe fn any_of(&self, values: &[i64], negated: bool) -> *mut pg_sys::Node {
+        unsafe {
+            let operator = if negated {
+                self.integer.not_equal
+            } else {
+                self.integer.equal
+            };
+            let mut datums: Vec<pg_sys::Datum> = values
+                .iter()
+                .filter_map(|value| self.integer.datum(*value))
+                .collect();
+            match datums.as_slice() {
+                [] => return boolean(negated),
+                [one] => return self.compare(operator, *one),
+                _ => {}
+            }
+            let array = pg_sys::construct_array(
+                datums.as_mut_ptr(),
+                datums.len() as c_int,
+                self.integer.oid,
+                self.integer.length.into(),
+                true,
+                match self.integer.length {
+                    2 => pg_sys::TYPALIGN_SHORT,
+                    4 => pg_sys::TYPALIGN_INT,
+                    _ => pg_sys::TYPALIGN_DOUBLE,
+                } as std::ffi::c_char,
+            );
+            let list = pg_sys::makeConst(
+                self.integer.array,
+                -1,
+                pg_sys::InvalidOid,
+                -1,
+                pg_sys::Datum::from(array),
+                false,
+                false,
+            );
+            any_of_list(self.copy(), operator.into(), list.cast(), negated)
+        }
+    }
+
+    /// `operand IS [NOT] NULL`
+    unsafe fn is_null(&self, negated: bool) -> *mut pg_sys::Node {
+        unsafe {
+            let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
+            (*test).arg = self.copy().cast();
+            (*test).nulltesttype = if negated {
+                pg_sys::NullTestType::IS_NOT_NULL
+            } else {
+                pg_sys::NullTestType::IS_NULL
+            };
+            (*test).location = -1;
+            test.cast()
+        }
+    }
+}
+
+/// Turns a condition into an expression of the planner.
+pub struct Builder<'a> {
+    pub access: &'a Access,
+    pub table: &'a TicketTable,
+    pub arguments: &'a Arguments,
+}
+
+impl Builder<'_> {
+    pub unsafe fn expression(&self, condition: &Condition) -> Option<*mut pg_sys::Node> {
+        unsafe {
+            Some(match condition {
+                Condition::Constant(value) => boolean(*value),
+                Condition::Category => {
+                    let column = self.arguments.category?;
+                    one_of(column, self.access.categories(), c"has_category")?
+                }
+                Condition::Department(level) => {
+                    let column = self.arguments.department?;
+                    let function = match level {
+                        Level::Full => c"has_department",
+                        Level::Assign => c"may_assign_to",
+                    };
+                    one_of(column, self.access.departments_at(*level), function)?
+                }
+                Condition::Own => any(self.own()?),
+                Condition::NotOwn => all(self.not_own()?),
+                Condition::Unassigned => all(self.unassigned()),
+                Condition::NotUnassigned => any(self.not_unassigned()),
+                Condition::Followed => self.followed()?,
+                Condition::All(parts) => all(self.expressions(parts)?),
+                Condition::Any(parts) => any(self.expressions(parts)?),
+            })
+        }
+    }
+
+    unsafe fn expressions(&self, parts: &[Condition]) -> Option<Vec<*mut pg_sys::Node>> {
+        parts
+            .iter()
+            .map(|part| unsafe { self.expression(part) })
+            .collect()
+    }
+
+    /// The column, if the table has it: an absent one is NULL in the call.
+    fn assignee(&self) -> Option<Operand> {
+        self.arguments
+            .assignee
+            .filter(|_| self.table.assignee.is_some())
+    }
+
+    fn team(&self) -> Option<Operand> {
+        self.arguments.team.filter(|_| self.table.team.is_some())
+    }
+
+    /// An agent with the id that means "unassigned" has no tickets of its own by assignee.
+    fn can_be_assigned(&self) -> bool {
+        self.table.unassigned_value != Some(self.access.agent)
+    }
+
+    unsafe fn own(&self) -> Option<Vec<*mut pg_sys::Node>> {
+        unsafe {
+            let mut parts = vec![];
+            if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
+                parts.push(assignee.equals(self.access.agent));
+            }
+            if let Some(team) = self.team() {
+                parts.push(one_of(team, self.access.teams(), c"in_team")?);
+            }
+            Some(parts)
+        }
+    }
+
+    unsafe fn not_own(&self) -> Option<Vec<*mut pg_sys::Node>> {
+        unsafe {
+            let mut parts = vec![];
+            if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
+                parts.push(any(vec![
+                    assignee.is_null(false),
+                    assignee.any_of(&[self.access.agent], true),
+                ]));
+            }
+            if let Some(team) = self.team() {
+                parts.push(any(vec![
+                    team.is_null(false),
+                    match short(self.access.teams()) {
+                        Some(teams) => team.any_of(teams, true),
+                        None => not(one_of(team, self.access.teams(), c"in_team")?),
+                    },
+                ]));
+            }
+            Some(parts)
+        }
+    }
+
+    unsafe fn unassigned(&self) -> Vec<*mut pg_sys::Node> {
+        unsafe {
+            let mut parts = vec![];
+            if let Some(assignee) = self.assignee() {
+                let mut nobody = vec![assignee.is_null(false)];
+                if let Some(value) = self.table.unassigned_value {
+                    nobody.push(assignee.equals(value));
+                }
+                parts.push(any(nobody));
+            }
+            if let Some(team) = self.team() {
+                parts.push(team.is_null(false));
+            }
+            parts
+        }
+    }
+
+    unsafe fn not_unassigned(&self) -> Vec<*mut pg_sys::Node> {
+        unsafe {
+            let mut parts = vec![];
+            if let Some(assignee) = self.assignee() {
+                parts.push(match self.table.unassigned_value {
+                    // NULL fails the comparison, too.
+                    Some(value) => assignee.any_of(&[value], true),
+                    None => assignee.is_null(true),
+                });
+            }
+            if let Some(team) = self.team() {
+                parts.push(team.is_null(true));
+            }
+            parts
+        }
+    }
+
+    /// `deskguard.followed(table, id)`: followers are data, not rights, and read when the query runs.
+    unsafe fn followed(&self) -> Option<*mut pg_sys::Node> {
+        unsafe {
+            let id = self.arguments.id?;
+            let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.integer.oid])?;
+            let table = pg_sys::copyObjectImpl(self.arguments.table_argument.cast()).cast();
+            Some(function_call(function, &[table, id.copy()]))
+        }
+    }
+}
+
+/// A list that is short enough for literals.
+fn short(ids: &[i64]) -> Option<&[i64]> {
+    (ids.len() <= settings::fold_limit()).then_some(ids)
+}
+
+/// The column is one of the agent's ids: as literals, or by a function that looks them up if they
+/// are too many.
+unsafe fn one_of(
+    column: Operand,
+    ids: &[i64],
+    function: &std::ffi::CStr,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        match short(ids) {
+            Some(ids) => Some(column.any_of(ids, false)),
+            None => {
+                let function = own_function(function, &[column.integer.oid])?;
+                Some(function_call(function, &[column.copy()]))
+            }
+        }
+    }
+}
+
+/// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
+///
+/// # Safety
+/// The operand and the list are expressions that the operator takes.
+pub unsafe fn any_of_list(
+    operand: *mut pg_sys::Node,
+    operator: pg_sys::Oid,
+    list: *mut pg_sys::Node,
+    negated: bool,
+) -> *mut pg_sys::Node {
+    unsafe {
+        let clause = new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
+        (*clause).opno = operator;
+        (*clause).opfuncid = pg_sys::get_opcode(operator);
+        (*clause).useOr = !negated;
+        (*clause).args = nodes(&[operand, list]);
+        (*clause).location = -1;
+        clause.cast()
+    }
+}
+
+unsafe fn function_call(
+    function: pg_sys::Oid,
+    arguments: &[*mut pg_sys::Node],
+) -> *mut pg_sys::Node {
+    unsafe {
+        pg_sys::makeFuncExpr(
+            function,
+            pg_sys::BOOLOID,
+            nodes(arguments),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        )
+        .cast()
+    }
+}
+
+unsafe fn not(part: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    unsafe { pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, nodes(&[part]), -1).cast() }
+}
+
+pub unsafe fn boolean(value: bool) -> *mut pg_sys::Node {
+    unsafe { pg_sys::makeBoolConst(value, false) }
+}
+
+/// A node of the planner, zeroed.
+pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
+    unsafe {
+        let node = pg_sys::palloc0(std::mem::size_of::<T>()).cast::<pg_sys::Node>();
+        (*node).type_ = tag;
+        node.cast()
+    }
+}
+
+unsafe fn nodes(all: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
+    all.iter().fold(std::ptr::null_mut(), |list, node| unsafe {
+        pg_sys::lappend(list, node.cast())
+    })
+}
+
+pub unsafe fn is_constant(node: *mut pg_sys::Node, value: bool) -> bool {
+    unsafe {
+        (*node).type_ == pg_sys::NodeTag::T_Const
+            && (*node.cast::<pg_sys::Const>()).constvalue.value() == usize::from(value)
+    }
+}
+
+/// Joins parts by AND, without those that are always true.
+unsafe fn all(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
+    unsafe {
+        if parts.iter().any(|part| is_constant(*part, false)) {
+            return boolean(false);
+        }
+        let parts: Vec<_> = parts
+            .into_iter()
+            .filter(|part| !is_constant(*part, true))
+            .collect();
+        match parts.as_slice() {
+            [] => boolean(true),
+            [one] => *one,
+            _ => pg_sys::make_andclause(nodes(&parts)).cast(),
+        }
+    }
+}
+
+/// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
+/// planner sees all its arms.
+unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
+    unsafe {
+        if parts.iter().any(|part| is_constant(*part, true)) {
+            return boolean(true);
+        }
+        let mut flat = vec![];
+        for part in parts {
+            let or = part.cast::<pg_sys::BoolExpr>();
+            if is_constant(part, false) {
+                continue;
+            } else if (*part).type_ == pg_sys::NodeTag::T_BoolExpr
+                && (*or).boolop == pg_sys::BoolExprType::OR_EXPR
+            {
+                for n in 0..pg_sys::list_length((*or).args) {
+                    flat.push(pg_sys::list_nth((*or).args, n).cast());
+                }
+            } else {
+                flat.push(part);
+            }
+        }
+        match flat.as_slice() {
+            [] => boolean(false),
+            [one] => *one,
+            _ => pg_sys::make_orclause(nodes(&flat)).cast(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Plans are marked with the agent and the generation of rights that they were made for. A plan that is
+//! older than a change of rights, or of another agent, is never run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{c_char, c_int};
+use std::rc::Rc;
+
+use deskguard_rules::Access;
+use pgrx::memcxt::PgMemoryContexts;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::expression::new_node;
+use crate::identity::current_agent;
+use crate::{cache, compat, error};
+
+/// For whom and of which generation of rights a plan was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub generation: u32,
+    pub agent: Option<i64>,
+}
+
+/// The marks are kept in the plan's list of what it depends on, as items of caches that do not
+/// exist: they are copied with the plan, and nothing else looks at them.
+const GENERATION_ITEM: c_int = -7001;
+const AGENT_LOW_ITEM: c_int = -7002;
+const AGENT_HIGH_ITEM: c_int = -7003;
+/// Tells the plan from all others that this backend made.
+const SERIAL_ITEM: c_int = -7004;
+
+thread_local! {
+    static MADE: Cell<u32> = const { Cell::new(0) };
+    static MADE_LAST: RefCell<Option<Made>> = const { RefCell::new(None) };
+}
+
+/// The plan made last.
+struct Made {
+    serial: u32,
+    /// When the statement began that it was made for.
+    statement: pg_sys::TimestampTz,
+    rights: Rights,
+}
+
+/// What an agent may do; none for nobody, or an unknown or inactive agent.
+type Rights = Option<Rc<Access>>;
+
+/// Marks a plan that is being made.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights) {
+    unsafe {
+        let earlier = marks(plan.invalItems);
+        if earlier.contains(&mark) {
+            return;
+        }
+        let mut add = |cache, hash| {
+            let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+            (*item).cacheId = cache;
+            (*item).hashValue = hash;
+            plan.invalItems = pg_sys::lappend(plan.invalItems, item.cast());
+        };
+        if earlier.is_empty() {
+            MADE.set(MADE.get().wrapping_add(1));
+            add(cache::PLAN_MARK.0, cache::PLAN_MARK.1);
+            add(SERIAL_ITEM, MADE.get());
+        }
+        // The agent follows its generation.
+        add(GENERATION_ITEM, mark.generation);
+        if let Some(agent) = mark.agent {
+            add(AGENT_LOW_ITEM, agent as u32);
+            add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
+        }
+        MADE_LAST.set(Some(Made {
+            serial: MADE.get(),
+            statement: pg_sys::GetCurrentStatementStartTimestamp(),
+            rights: rights.clone(),
+        }));
+    }
+}
+
+unsafe fn serial(items: *mut pg_sys::List) -> Option<u32> {
+    unsafe {
+        (0..pg_sys::list_length(items))
+            .map(|n| &*pg_sys::list_nth(items, n).cast::<pg_sys::PlanInvalItem>())
+            .find(|item| item.cacheId == SERIAL_ITEM)
+            .map(|item| item.hashValue)
+    }
+}
+
+unsafe fn marks(items: *mut pg_sys::List) -> Vec<Mark> {
+    let mut found: Vec<Mark> = vec![];
+    unsafe {
+        for n in 0..pg_sys::list_length(items) {
+            let item = &*pg_sys::list_nth(items, n).cast::<pg_sys::PlanInvalItem>();
+            let hash = item.hashValue;
+            match (item.cacheId, found.last_mut()) {
+                (GENERATION_ITEM, _) => found.push(Mark {
+                    generation: hash,
+                    agent: None,
+                }),
+                (AGENT_LOW_ITEM, Some(mark)) => mark.agent = Some(hash.into()),
+                (AGENT_HIGH_ITEM, Some(mark)) => {
+                    let low = mark.agent.unwrap_or(0);
+                    mark.agent = Some(i64::from(hash) << 32 | low);
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+// Running
+
+/// For whom a query runs, from its start to its end.
+#[derive(Clone)]
+struct Pinned {
+    agent: Option<i64>,
+    rights: Rights,
+}
+
+thread_local! {
+    static NEXT_PLANNER: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
+    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
+    /// The queries that have been started, by their QueryDesc.
+    static STARTED: RefCell<HashMap<usize, Pinned>> = RefCell::default();
+    /// The one that is running.
+    static RUNNING: RefCell<Option<Pinned>> = const { RefCell::new(None) };
+    static PLANNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The agent that a rule is asked for while a query runs: the one that it was planned for, also where
+/// a cursor is read after the session went on to another agent.
+pub fn agent_of_query() -> Option<i64> {
+    match RUNNING.with_borrow(|running| running.as_ref().map(|pinned| pinned.agent)) {
+        Some(agent) => agent,
+        None => current_agent(),
+    }
+}
+
+/// What that agent may do, as of the start of the query.
+pub fn rights_of_query() -> Rights {
+    match RUNNING.with_borrow(Option::clone) {
+        Some(pinned) => pinned.rights,
+        None => current_agent().and_then(cache::access),
+    }
+}
+
+/// Is a function called by the planner, for an estimate?
+pub fn is_planning() -> bool {
+    PLANNING.get()
+}
+
+pub fn register_hooks() {
+    // SAFETY: while the library is loaded.
+    unsafe {
+        NEXT_PLANNER.set(pg_sys::planner_hook);
+        pg_sys::planner_hook = Some(planner);
+        NEXT_START.set(pg_sys::ExecutorStart_hook);
+        pg_sys::ExecutorStart_hook = Some(executor_start);
+        compat::register_hooks();
+    }
+}
+
+/// Puts back what was there before, also when an error unwinds.
+struct Restore<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Restore<F> {
+    fn drop(&mut self) {
+        (self.0)()
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn planner(
+    query: *mut pg_sys::Query,
+    text: *const c_char,
+    options: c_int,
+    parameters: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    let before = PLANNING.replace(true);
+    let _restore = Restore(|| PLANNING.set(before));
+    // SAFETY: called for a query to be planned.
+    unsafe {
+        match NEXT_PLANNER.get() {
+            Some(next) => next(query, text, options, parameters),
+            None => pg_sys::standard_planner(query, text, options, parameters),
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    // SAFETY: called by the executor.
+    unsafe {
+        let plan = (*query).plannedstmt;
+        let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
+        let pinned = if is_run && !plan.is_null() {
+            check_plan(&*plan)
+        } else {
+            None
+        };
+        match NEXT_START.get() {
+            Some(next) => next(query, flags),
+            None => pg_sys::standard_ExecutorStart(query, flags),
+        }
+        if let Some(pinned) = pinned {
+            let key = query as usize;
+            STARTED.with_borrow_mut(|started| started.insert(key, pinned));
+            let end = Restore(move || {
+                STARTED.with_borrow_mut(|started| started.remove(&key));
+            });
+            // Until the query ends, or its transaction fails.
+            PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(end);
+        }
+    }
+}
+
+/// Runs a query, or a part of it, for whom it was started.
+///
+/// # Safety
+/// Called by the executor.
+pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
+    let pinned = STARTED.with_borrow(|started| started.get(&(query as usize)).cloned());
+    let planning = PLANNING.replace(false);
+    // A query without rules in it runs within one that has them, or within none.
+    let is_pinned = pinned.is_some();
+    let before = match pinned {
+        Some(pinned) => RUNNING.replace(Some(pinned)),
+        None => None,
+    };
+    let mut before = Some(before);
+    let _restore = Restore(move || {
+        PLANNING.set(planning);
+        if let (true, Some(before)) = (is_pinned, before.take()) {
+            RUNNING.replace(before);
+        }
+    });
+    run();
+}
+
+/// Refuses to run a plan that was made for other rights than those that hold now; tells for whom to
+/// run it.
+///
+/// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
+/// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
+/// change. A plan just made for this very statement may be run: the statement began before.
+unsafe fn check_plan(plan: &pg_sys::PlannedStmt) -> Option<Pinned> {
+    let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
+    let first = *marks.first()?;
+    let generation = cache::refresh();
+    let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
+    let just_made = MADE_LAST
+        .take()
+        .filter(|made| Some(made.serial) == serial && made.statement == statement);
+    let agent = current_agent();
+    if marks.len() == 1 && first.agent == agent {
+        if first.generation == generation {
+            let rights = agent.and_then(cache::access);
+            return Some(Pinned { agent, rights });
+        }
+        if let Some(made) = just_made {
+            let rights = made.rights;
+            return Some(Pinned { agent, rights });
+        }
+    }
+    // The plan may be kept, and nobody else would drop it: retrying is to help.
+    cache::invalidate_plans();
+    error::raise(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "the rights of an agent changed while the statement was about to start",
+        "Retry the transaction.",
+    );
+}

@@ -1,0 +1,82 @@
+//! What protect_tickets() tells the DBA to do for speed and safety.
+
+use std::ffi::CStr;
+
+use pgrx::prelude::*;
+use pgrx::spi::{SpiError, quote_identifier};
+
+use crate::error;
+use crate::protected::{TicketTable, display_name};
+
+/// A NOTICE with the CREATE INDEX statements that are missing for the columns of the rules.
+pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {
+    let columns = [
+        Some(&table.id),
+        table.department.as_ref(),
+        table.category.as_ref(),
+        table.assignee.as_ref(),
+        table.team.as_ref(),
+    ];
+    let mut wanted: Vec<(pg_sys::Oid, &str)> = columns
+        .into_iter()
+        .flatten()
+        .map(|column| (table.oid, column.as_str()))
+        .collect();
+    if let Some(f) = &table.followers {
+        wanted.push((f.oid, &f.ticket));
+        wanted.push((f.oid, &f.agent));
+    }
+    let mut statements = Vec::new();
+    for (table, column) in wanted {
+        if !is_indexed(table, column)? {
+            statements.push(format!(
+                "CREATE INDEX ON {} ({});",
+                display_name(table),
+                quote_identifier(column)
+            ));
+        }
+    }
+    if !statements.is_empty() {
+        error::notice(
+            "columns of the rules have no index",
+            format!("Create them for speed:\n{}", statements.join("\n")),
+        );
+    }
+    Ok(())
+}
+
+/// Is there an index, on all rows, that begins with the column?
+fn is_indexed(table: pg_sys::Oid, column: &str) -> Result<bool, SpiError> {
+    Ok(Spi::get_one_with_args(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_index AS i
+             JOIN pg_catalog.pg_attribute AS a
+               ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+              AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0]
+             WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid AND i.indpred IS NULL
+               AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name)",
+        &[table.into(), column.into()],
+    )?
+    .unwrap_or_default())
+}
+
+/// Until the library is loaded, PostgreSQL takes any value for deskguard.agent_id.
+pub fn advise_preload() {
+    let preloaded = [c"shared_preload_libraries", c"session_preload_libraries"]
+        .iter()
+        .any(|setting| {
+            // SAFETY: reads a setting's value, which is copied at once.
+            let value = unsafe {
+                pg_sys::GetConfigOption(setting.as_ptr(), true, false)
+                    .as_ref()
+                    .map(|value| CStr::from_ptr(value).to_string_lossy().into_owned())
+            };
+            value.is_some_and(|libraries| libraries.contains("deskguard"))
+        });
+    if !preloaded {
+        error::notice(
+            "deskguard is not preloaded: a session can set deskguard.agent_id to nonsense before it is loaded, which then counts as nobody",
+            "Have it loaded at the start of each session: ALTER DATABASE ... SET session_preload_libraries = 'deskguard';",
+        );
+    }
+}

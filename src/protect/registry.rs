@@ -1,0 +1,89 @@
+//! Writes the registry, deskguard.protected_table, as its owner.
+
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use super::policies::Protection;
+use crate::catalog::own_table;
+use crate::owner_sql::RunAsOwner;
+use crate::protected::{FOLLOWERS, TICKETS};
+
+/// A registered table with its flags of row-level security from before.
+pub struct Registered {
+    pub oid: pg_sys::Oid,
+    pub had_row_security: bool,
+    pub had_force: bool,
+}
+
+/// A table and those registered as its partitions or children.
+pub fn registered_with(root: pg_sys::Oid) -> Result<Vec<Registered>, SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    Spi::connect(|client| {
+        let mut tables = Vec::new();
+        for row in client.select(
+            "SELECT table_id::pg_catalog.oid, had_row_security, had_force_row_security
+             FROM deskguard.protected_table
+             WHERE root::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+                OR table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+             ORDER BY table_id::pg_catalog.oid OPERATOR(pg_catalog.<>) $1, table_id::pg_catalog.oid",
+            None,
+            &[root.into()],
+        )? {
+            if let Some(oid) = row.get(1)? {
+                tables.push(Registered {
+                    oid,
+                    had_row_security: row.get(2)?.unwrap_or_default(),
+                    had_force: row.get(3)?.unwrap_or_default(),
+                });
+            }
+        }
+        Ok(tables)
+    })
+}
+
+pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    for table in tables {
+        Spi::run_with_args(
+            "DELETE FROM deskguard.protected_table
+             WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
+            &[table.oid.into()],
+        )?;
+    }
+    Ok(())
+}
+
+pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+    let is_root = table == protection.root();
+    let columns = match protection {
+        Protection::Tickets(tickets) if is_root => Some(*tickets),
+        _ => None,
+    };
+    let followers = columns.and_then(|t| t.followers.as_ref());
+    let kind = match protection {
+        Protection::Tickets(_) => TICKETS,
+        Protection::Followers(_) => FOLLOWERS,
+    };
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    Spi::run_with_args(
+        "INSERT INTO deskguard.protected_table
+         SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
+                $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
+                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity
+         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
+        &[
+            table.into(),
+            kind.into(),
+            protection.root().into(),
+            columns.map(|t| t.id.as_str()).into(),
+            columns.and_then(|t| t.department.as_deref()).into(),
+            columns.and_then(|t| t.category.as_deref()).into(),
+            columns.and_then(|t| t.assignee.as_deref()).into(),
+            columns.and_then(|t| t.team.as_deref()).into(),
+            columns.and_then(|t| t.unassigned_value).into(),
+            followers.map(|f| f.oid).into(),
+            followers.map(|f| f.ticket.as_str()).into(),
+            followers.map(|f| f.agent.as_str()).into(),
+        ],
+    )
+}
