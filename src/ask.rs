@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Grants, Source, Unobserved};
+use deskguard_rules::{Access, Action, Grants, Permission, Source, Unobserved};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
@@ -10,9 +10,6 @@ use crate::identity::current_agent;
 use crate::load::Loader;
 use crate::protected::TicketTable;
 use crate::{cache, compat, error, explain, identity, settings};
-
-/// The permission to ask about other agents.
-const AUDIT: &str = "permission.audit";
 
 #[pg_extern(sql = false, name = "current_agent")]
 fn current_agent_id() -> Option<i64> {
@@ -78,13 +75,9 @@ fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool
             format!("Permissions in deskguard.permission: {}.", names.join(", ")),
         );
     }
-    agent_id.is_some_and(|agent| holds(&loader, agent, permission))
-}
-
-fn holds(loader: &Loader, agent: i64, permission: &str) -> bool {
-    loader
-        .grants(agent)
-        .is_ok_and(|grants| grants.permission_sources(permission).next().is_some())
+    agent_id
+        .and_then(|agent| loader.grants(agent).ok())
+        .is_some_and(|grants| grants.permission_sources(permission).next().is_some())
 }
 
 #[pg_extern(sql = false)]
@@ -224,14 +217,16 @@ fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
         return;
     }
     let asker = current_agent();
-    if asker.is_some_and(|asker| about == Some(asker) || holds(&Loader::now(), asker, AUDIT)) {
+    let may_audit = || {
+        let access = asker.and_then(cache::access);
+        access.is_some_and(|access| access.has(Permission::Audit))
+    };
+    if asker.is_some() && (about == asker || may_audit()) {
         return;
     }
     error::raise(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         "permission denied to ask about other agents",
-        format!(
-            "Ask about deskguard.current_agent(), or have the permission {AUDIT}, or be the owner of the ticket table."
-        ),
+        "Ask about deskguard.current_agent(), or have the permission permission.audit, or be the owner of the ticket table.",
     );
 }

@@ -13,7 +13,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::expression::{Builder, Operand, boolean};
 use crate::identity::current_agent;
-use crate::plan_mark::{Mark, mark};
+use crate::plan_mark::{Mark, Rights, mark, marked};
 use crate::{cache, settings};
 
 #[pg_extern(sql = false)]
@@ -41,18 +41,16 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let call = &*request.fcall;
         let arguments = Arguments::of(call)?;
         let rule = Rule::of(call.funcid)?;
-        let (generation, agent, rights, table) = loop {
-            let generation = cache::refresh();
-            let agent = current_agent();
-            let rights = agent.and_then(cache::access);
-            let table = cache::ticket_table(arguments.table);
-            // All of one state, even if rights change at this moment.
-            if cache::refresh() == generation {
-                break (generation, agent, rights, table);
+        let table = cache::ticket_table(arguments.table);
+        let plan = &mut *(*request.root).glob;
+        let rights = match marked(plan) {
+            Some((_, rights)) => rights,
+            None => {
+                let (new, rights) = rights_now();
+                mark(plan, new, &rights);
+                rights
             }
         };
-        let plan = &mut *(*request.root).glob;
-        mark(plan, Mark { generation, agent }, &rights);
         if !settings::folding() {
             return None;
         }
@@ -65,6 +63,18 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             arguments: &arguments,
         };
         builder.expression(&rule.condition(&access, table.shape())?)
+    }
+}
+
+/// The agent and what it may do, of one generation even if rights change at this moment.
+fn rights_now() -> (Mark, Rights) {
+    loop {
+        let generation = cache::refresh();
+        let agent = current_agent();
+        let rights = agent.and_then(cache::access);
+        if cache::refresh() == generation {
+            return (Mark { generation, agent }, rights);
+        }
     }
 }
 

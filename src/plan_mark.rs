@@ -40,11 +40,12 @@ struct Made {
     serial: u32,
     /// When the statement began that it was made for.
     statement: pg_sys::TimestampTz,
+    mark: Mark,
     rights: Rights,
 }
 
 /// What an agent may do; none for nobody, or an unknown or inactive agent.
-type Rights = Option<Rc<Access>>;
+pub type Rights = Option<Rc<Access>>;
 
 /// Marks a plan that is being made.
 ///
@@ -76,9 +77,22 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
         MADE_LAST.set(Some(Made {
             serial: MADE.get(),
             statement: pg_sys::GetCurrentStatementStartTimestamp(),
+            mark,
             rights: rights.clone(),
         }));
     }
+}
+
+/// What a plan in the making was marked with already: all its rules are of one state.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<(Mark, Rights)> {
+    let serial = unsafe { serial(plan.invalItems) }?;
+    MADE_LAST.with_borrow(|made| {
+        let made = made.as_ref().filter(|made| made.serial == serial)?;
+        Some((made.mark, made.rights.clone()))
+    })
 }
 
 unsafe fn serial(items: *mut pg_sys::List) -> Option<u32> {

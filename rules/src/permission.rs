@@ -1,4 +1,4 @@
-//! The permissions that the ticket rules ask for, and the names they have in the catalog.
+//! The permissions that deskguard itself asks for, and the names they have in the catalog.
 
 /// How an agent stands to a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +68,15 @@ impl Action {
     }
 }
 
-/// A permission of the starting catalog that a ticket rule asks for.
+/// A permission of the starting catalog that deskguard itself asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     Use,
     Create,
     ViewUnassigned,
     ViewAssigned,
+    /// To ask about the access of other agents.
+    Audit,
     On(Change, Relation),
 }
 
@@ -86,6 +88,7 @@ impl Permission {
             Permission::Create,
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
+            Permission::Audit,
         ]
         .into_iter()
         .chain(
@@ -102,6 +105,7 @@ impl Permission {
             Permission::Create => "ticket.create".into(),
             Permission::ViewUnassigned => "ticket.view.unassigned".into(),
             Permission::ViewAssigned => "ticket.view.assigned".into(),
+            Permission::Audit => "permission.audit".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
                 Action::Change(change).name(),
@@ -117,7 +121,8 @@ impl Permission {
             Permission::Create => 1,
             Permission::ViewUnassigned => 2,
             Permission::ViewAssigned => 3,
-            Permission::On(change, relation) => 4 + 4 * change as u32 + relation as u32,
+            Permission::Audit => 4,
+            Permission::On(change, relation) => 5 + 4 * change as u32 + relation as u32,
         }
     }
 }
@@ -150,10 +155,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 20);
+        assert_eq!(all.len(), 21);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (20, 20));
+        assert_eq!((bits.len(), names.len()), (21, 21));
         assert!(names.contains("ticket.edit_messages.followed"));
     }
 
