@@ -86,6 +86,16 @@ SET LOCAL deskguard.agent_id = 11; -- Ben, who left
 EXECUTE queue;
 COMMIT;
 
+-- The rules are part of the plan, as if somebody had written them by hand: Noah's category is found
+-- by its index, Grace, who sees everything, pays nothing, and for Ben there is nothing to read.
+
+SET deskguard.agent_id = 6; -- Noah
+EXPLAIN (COSTS OFF) SELECT count(*) FROM desk.tickets WHERE state = 'open';
+SET deskguard.agent_id = 1; -- Grace
+EXPLAIN (COSTS OFF) SELECT count(*) FROM desk.tickets WHERE state = 'open';
+SET deskguard.agent_id = 11; -- Ben
+EXPLAIN (COSTS OFF) SELECT count(*) FROM desk.tickets WHERE state = 'open';
+
 -- # 5. Why?
 --
 -- Noah asks why he cannot see a ticket. One rule said no.

@@ -486,15 +486,15 @@ pub fn cases() -> impl Strategy<Value = Case> {
         (any::<bool>(), any::<bool>()),
     );
     let groups = (
-        vec((access(), weighted(0.15)), 0..=GROUP_NAMES.len()),
+        vec((access(), weighted(0.1)), 0..=GROUP_NAMES.len()),
         vec(weighted(0.4), MOST_AGENTS * GROUP_NAMES.len()),
         vec((weighted(0.06), weighted(0.06)), MOST_AGENTS),
     );
     let grants = (
         vec(holds(0.4), GROUP_NAMES.len()),
         vec(holds(0.25), MOST_AGENTS),
-        vec((nth(), nth(), level()), 0..6),
-        vec((nth(), nth(), level()), 0..8),
+        mostly(6, (nth(), nth(), level())),
+        mostly(8, (nth(), nth(), level())),
         vec((nth(), nth()), 0..5),
         vec((nth(), nth()), 0..8),
     );
@@ -506,7 +506,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     );
     let probes = (
         vec(ticket_picks(), 2..=4),
-        vec((nth(), ticket_picks()), 2..=5),
+        vec((nth(), ticket_picks()), 3..=8),
         vec((pick(0, 9, 1, 0), pick(0, 9, 1, 0)), 2..=5),
         any::<bool>(),
     );

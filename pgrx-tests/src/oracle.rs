@@ -35,11 +35,12 @@ impl Relation {
     }
 }
 
-/// Who gave something: a group, or the agent's own row.
+/// Who gave something: a group, the agent's own row, or the default for agents in no group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Granter {
     Group(String),
     Agent(Id),
+    Setting,
 }
 
 /// The rule that refuses a view, for counting.
@@ -137,7 +138,7 @@ impl HelpDesk {
             for granter in self.permission_granters(a, &permission.name) {
                 let (granted_by, locked) = match granter {
                     Granter::Group(name) => (name, true),
-                    Granter::Agent(_) => ("agent".into(), false),
+                    _ => ("agent".into(), false),
                 };
                 rows.push((permission.name.clone(), granted_by, locked));
             }
@@ -149,14 +150,22 @@ impl HelpDesk {
     // ---- open, silo_ok ----
 
     pub fn open(&self, a: Id) -> bool {
+        !self.openers(a).is_empty()
+    }
+
+    pub fn openers(&self, a: Id) -> BTreeSet<Granter> {
         let Some(agent) = self.active(a) else {
-            return false;
+            return BTreeSet::new();
         };
         let groups = self.groups_of(a);
+        let open_groups = groups.iter().filter(|group| self.group_is_open(group));
         match agent.category_access {
-            Some(access) => access == Access::Open,
-            None if groups.is_empty() => self.default_category_access == Access::Open,
-            None => groups.iter().any(|group| self.group_is_open(group)),
+            Some(Access::Open) => [Granter::Agent(a)].into(),
+            Some(Access::Silo) => BTreeSet::new(),
+            None if groups.is_empty() && self.default_category_access == Access::Open => {
+                [Granter::Setting].into()
+            }
+            None => open_groups.map(|g| Granter::Group(g.to_string())).collect(),
         }
     }
 

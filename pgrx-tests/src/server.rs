@@ -17,6 +17,8 @@ pub const STRANGER: &str = "deskguard_test_stranger";
 /// Login roles to be mapped to agents; `APP` is a member of them.
 pub const MAPPED: [&str; 2] = ["deskguard_test_report", "Deskguard \"Test\" Röle"];
 
+const LOCK_TIMEOUT: &str = "-c lock_timeout=20s";
+
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!(
@@ -34,6 +36,8 @@ fn config(role: &str, database: &str) -> Config {
         .port(variable("PGPORT").parse().expect("PGPORT is a number"))
         .user(role)
         .dbname(database)
+        // A test that waits for itself fails rather than hangs.
+        .options(LOCK_TIMEOUT)
         .application_name("deskguard-tests");
     config
 }
@@ -110,13 +114,15 @@ impl Database {
     }
 
     pub fn connect(&self, role: &str) -> Client {
-        self.try_connect(role, "")
+        config(role, &self.name)
+            .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting as {role}: {error:?}"))
     }
 
     /// Connects with options of the server's command line (`-c name=value`).
     pub fn try_connect(&self, role: &str, options: &str) -> Result<Client, postgres::Error> {
-        config(role, &self.name).options(options).connect(NoTls)
+        let options = format!("{LOCK_TIMEOUT} {options}");
+        config(role, &self.name).options(&options).connect(NoTls)
     }
 
     /// Connects and collects what the server says besides answers, as "WARNING: text".
@@ -164,5 +170,10 @@ impl Notices {
         let lines = self.0.lock().unwrap();
         let is_warning = |line: &&String| line.starts_with("WARNING");
         lines.iter().filter(is_warning).cloned().collect()
+    }
+
+    /// All that came since the last time.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
     }
 }

@@ -1,0 +1,314 @@
+//! A help desk that is dumped and restored answers as before, and one without the extension is closed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, Partitioning, cases};
+use deskguard_tests::oracle::ACTIONS;
+use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
+use postgres::Client;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// The first random help desk of a fixed sequence that has what the test needs.
+fn find(what: &str, wanted: impl Fn(&HelpDesk) -> bool) -> HelpDesk {
+    for seed in 0..u8::MAX {
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let Case { desk, .. } = cases().new_tree(&mut runner).unwrap().current();
+        let all_kinds = !desk.groups.is_empty()
+            && !desk.group_members.is_empty()
+            && !desk.agent_categories.is_empty()
+            && !desk.agent_departments.is_empty()
+            && !desk.team_members.is_empty()
+            && !desk.followers.is_empty()
+            && desk
+                .departments
+                .iter()
+                .any(|department| department.parent.is_some())
+            && desk.permissions.iter().any(|p| p.name == "people.edit")
+            && desk
+                .agents
+                .iter()
+                .any(|agent| agent.db_role.is_some() && agent.active)
+            && desk.agents.iter().any(|agent| sees_some(&desk, agent.id))
+            && desk.tickets.len() > 6;
+        if all_kinds && wanted(&desk) {
+            return desk;
+        }
+    }
+    panic!("no random help desk is {what}");
+}
+
+fn sees_some(desk: &HelpDesk, agent: i64) -> bool {
+    let seen = desk
+        .tickets
+        .iter()
+        .filter(|ticket| desk.view(agent, ticket))
+        .count();
+    seen > 0 && seen < desk.tickets.len()
+}
+
+fn load(desk: &HelpDesk) -> Database {
+    let database = Database::with_deskguard("dump");
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&(desk.load_sql() + &desk.table.protect_sql()))
+        .unwrap();
+    database
+}
+
+fn column(client: &mut Client, sql: &str) -> Vec<String> {
+    let rows = client
+        .query(sql, &[])
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The rows of every session, what a superuser is told, and what `\d` shows: all as text.
+fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tables = vec![desk.table.sql()];
+    tables.extend(desk.table.partitions());
+    tables.extend(desk.table.follower_sql());
+    let look = |name: &str, client: &mut Client, lines: &mut Vec<String>| {
+        for table in &tables {
+            let sql = format!("SELECT t::text FROM {table} AS t ORDER BY 1");
+            lines.push(format!("{name}, {table}: {:?}", column(client, &sql)));
+        }
+    };
+    let mut agents: Vec<i64> = desk.agents.iter().map(|agent| agent.id).collect();
+    agents.push(DANGLING);
+    let mut app = database.connect(APP);
+    look("nobody", &mut app, &mut lines);
+    for &agent in &agents {
+        app.batch_execute(&format!("SET deskguard.agent_id = '{agent}'"))
+            .unwrap();
+        look(&format!("agent {agent}"), &mut app, &mut lines);
+    }
+    for role in MAPPED.iter().chain([&OWNER]) {
+        look(role, &mut database.connect(role), &mut lines);
+    }
+
+    let mut superuser = database.superuser();
+    let table = desk.table.argument();
+    for &agent in &agents {
+        for ticket in &desk.tickets {
+            for action in ACTIONS {
+                let arguments = format!("{agent}, {}, '{action}', {table}", ticket.id);
+                let sql = format!("SELECT deskguard.explain_access({arguments})::text");
+                lines.extend(column(&mut superuser, &sql));
+            }
+        }
+        let sql =
+            format!("SELECT p::text FROM deskguard.effective_permissions({agent}) p ORDER BY 1");
+        lines.extend(column(&mut superuser, &sql));
+    }
+    for sql in [
+        "SELECT concat_ws(' ', polname, polrelid::regclass, polpermissive, polcmd, polroles::regrole[],
+             pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+         FROM pg_policy ORDER BY 1",
+        "SELECT concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class
+         WHERE relrowsecurity ORDER BY 1",
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+        // All that is not one of the columns with the number of a table.
+        "SELECT table_id::text || ' ' || kind FROM deskguard.protected_table ORDER BY 1",
+        "SELECT p::text FROM deskguard.permission p ORDER BY 1",
+        "SELECT g::text FROM deskguard.permission_group g ORDER BY 1",
+        "SELECT m::text FROM deskguard.group_member m ORDER BY 1",
+        "SELECT d::text FROM deskguard.department d ORDER BY 1",
+        "SELECT a::text FROM deskguard.agent a ORDER BY 1",
+        "SELECT t::text FROM deskguard.trusted_role t ORDER BY 1",
+    ] {
+        lines.extend(column(&mut superuser, sql));
+    }
+    lines
+}
+
+fn run(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Script,
+    Archive,
+}
+
+fn dump_and_restore(database: &Database, format: Format) -> Database {
+    let restored = Database::empty("restored");
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.dump", database.name()));
+    let (kind, program) = match format {
+        Format::Script => ("--format=plain", "psql"),
+        Format::Archive => ("--format=custom", "pg_restore"),
+    };
+    run(database
+        .program("pg_dump")
+        .arg(kind)
+        .arg("--file")
+        .arg(&file));
+    let mut restore = restored.program(program);
+    match format {
+        Format::Script => {
+            restore.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f"])
+        }
+        Format::Archive => restore.args(["--exit-on-error", "--dbname", restored.name()]),
+    };
+    run(restore.arg(&file));
+    fs::remove_file(&file).unwrap();
+    restored
+}
+
+fn check(desk: &HelpDesk, format: Format) {
+    let original = load(desk);
+    let before = picture(&original, desk);
+    assert!(
+        before
+            .iter()
+            .any(|line| line.starts_with("agent") && !line.ends_with("[]"))
+    );
+    let restored = dump_and_restore(&original, format);
+    let after = picture(&restored, desk);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before, after);
+    }
+    assert_eq!(before.len(), after.len());
+
+    it_lives_on(&restored, desk);
+    // A second generation: nothing of the extension's own is dumped as if it were the user's.
+    let second = dump_and_restore(&restored, format);
+    assert_eq!(picture(&restored, desk), picture(&second, desk));
+
+    without_the_extension_it_is_closed(&restored, desk);
+}
+
+/// What comes after a restore works as on the first day.
+fn it_lives_on(database: &Database, desk: &HelpDesk) {
+    let mut superuser = database.superuser();
+    let sql = "SELECT name FROM deskguard.permission_group WHERE builtin ORDER BY id";
+    let builtin = column(&mut superuser, sql);
+    assert_eq!(
+        builtin,
+        ["All Permissions", "All Non-Destructive Permissions"]
+    );
+    let sql =
+        "INSERT INTO deskguard.permission_group (name) VALUES ('new 1'), ('new 2') RETURNING id";
+    let rows = superuser.query(sql, &[]).unwrap();
+    assert!(rows.iter().all(|row| row.get::<_, i64>(0) >= 100));
+
+    // A grant and its end are still obeyed.
+    let agent = desk.agents.iter().find(|agent| agent.active).unwrap().id;
+    let mut app = database.connect(APP);
+    app.batch_execute(&format!("SET deskguard.agent_id = '{agent}'"))
+        .unwrap();
+    let sql = format!("SELECT count(*)::text FROM {}", desk.table.sql());
+    let before = column(&mut app, &sql);
+    superuser
+        .batch_execute(&format!(
+            "UPDATE deskguard.agent SET category_access = 'open' WHERE id = {agent};
+             INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (1, {agent}) ON CONFLICT DO NOTHING"
+        ))
+        .unwrap();
+    assert_eq!(column(&mut app, &sql), [desk.tickets.len().to_string()]);
+    superuser
+        .batch_execute(&format!(
+            "UPDATE deskguard.agent SET active = false WHERE id = {agent}"
+        ))
+        .unwrap();
+    assert_eq!(column(&mut app, &sql), ["0"], "{before:?} before");
+    // The built-in groups are still locked, the catalog too.
+    for sql in [
+        "DELETE FROM deskguard.permission_group WHERE id = 1",
+        "UPDATE deskguard.permission_group SET name = 'x' WHERE id = 2",
+        "DELETE FROM deskguard.permission WHERE name = 'ticket.use'",
+    ] {
+        assert!(superuser.batch_execute(sql).is_err(), "{sql}");
+    }
+}
+
+fn without_the_extension_it_is_closed(database: &Database, desk: &HelpDesk) {
+    database
+        .superuser()
+        .batch_execute("SET client_min_messages = error; DROP EXTENSION deskguard CASCADE")
+        .unwrap();
+    let mut tables = vec![desk.table.sql()];
+    tables.extend(desk.table.partitions());
+    tables.extend(desk.table.follower_sql());
+    for role in [APP, MAPPED[0], MAPPED[1], OWNER] {
+        let mut client = database.connect(role);
+        for table in &tables {
+            let sql = format!("SELECT t::text FROM {table} AS t");
+            match client.query(&sql, &[]) {
+                Ok(rows) => assert_eq!(rows.len(), 0, "{role}: {sql}"),
+                Err(error) => assert!(error.code().is_some(), "{role}: {sql}: {error:?}"),
+            }
+            for sql in [
+                format!("DELETE FROM {table}"),
+                format!("UPDATE {table} SET subject = 'x'"),
+            ] {
+                if let Ok(rows) = client.execute(&sql, &[]) {
+                    assert_eq!(rows, 0, "{role}: {sql}");
+                }
+            }
+        }
+        let ticket = &desk.tickets[0];
+        let insert = desk.table.insert_sql(&deskguard_tests::help_desk::Ticket {
+            id: 1001,
+            ..ticket.clone()
+        });
+        assert!(client.execute(&insert, &[]).is_err(), "{role}: {insert}");
+    }
+    let sql = format!("SELECT count(*) FROM {}", desk.table.sql());
+    let left: i64 = database.superuser().query_one(&sql, &[]).unwrap().get(0);
+    assert_eq!(
+        left as usize,
+        desk.tickets.len(),
+        "the rows themselves stay"
+    );
+}
+
+#[test]
+fn a_plain_table() {
+    let desk = find("plain", |desk| {
+        desk.table.partitioning == Partitioning::None && desk.table.schema == "helpdesk"
+    });
+    check(&desk, Format::Script);
+    check(&desk, Format::Archive);
+}
+
+#[test]
+fn a_table_with_odd_names() {
+    let desk = find("quoted", |desk| {
+        desk.table.partitioning == Partitioning::None && desk.table.schema.contains('"')
+    });
+    check(&desk, Format::Archive);
+}
+
+#[test]
+fn a_table_partitioned_by_department() {
+    let desk = find("partitioned by department", |desk| {
+        desk.table.partitioning == Partitioning::ByDepartment && desk.table.schema != "helpdesk"
+    });
+    check(&desk, Format::Script);
+    check(&desk, Format::Archive);
+}
+
+#[test]
+fn a_table_partitioned_by_id_with_odd_names() {
+    let desk = find("partitioned by id", |desk| {
+        let references = desk.table.follower.as_ref().is_some_and(|f| f.references);
+        desk.table.partitioning == Partitioning::ById
+            && desk.table.schema.contains('"')
+            && references
+    });
+    check(&desk, Format::Archive);
+}
