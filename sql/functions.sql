@@ -115,12 +115,12 @@ COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
     'For policies: may the current agent create tickets in the department, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
 COMMENT ON FUNCTION deskguard.follower_seen(regclass, bigint) IS
     'For policies: may the current agent see who follows the ticket?';
 
 CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, agent bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
 COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
     'For policies: may the current agent make the agent follow the ticket, or stop it?';
 

@@ -51,7 +51,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
                 rights
             }
         };
-        if !settings::folding() {
+        if !settings::folding() || matches!(rule, Rule::Follower) {
             return None;
         }
         let (Some(access), Some(table)) = (rights, table) else {
@@ -84,6 +84,8 @@ enum Rule {
     Create,
     /// Asked of the row after an UPDATE.
     Move,
+    /// Asked of a row of a follower table; stays a call.
+    Follower,
     Action(Action),
 }
 
@@ -101,6 +103,7 @@ impl Rule {
             b"silo_ok" => Some(Rule::Silo),
             b"create_ok" => Some(Rule::Create),
             b"move_ok" => Some(Rule::Move),
+            b"follower_seen" | b"follower_ok" => Some(Rule::Follower),
             b"view_ok" => Some(Rule::Action(Action::View)),
             b"modify_ok" => Some(Rule::Action(Action::Change(Change::Modify))),
             b"delete_ok" => Some(Rule::Action(Action::Change(Change::Delete))),
@@ -116,7 +119,7 @@ impl Rule {
             // A ticket may also stay where it is, which only the call knows; but an agent that may
             // move tickets to no department at all may move them anywhere.
             Rule::Move if move_to(access, Column::Value(None)) => Condition::Constant(true),
-            Rule::Move => return None,
+            Rule::Move | Rule::Follower => return None,
             Rule::Action(action) => past_silo_condition(access, shape, *action),
         })
     }
@@ -161,6 +164,7 @@ impl Arguments {
                 Rule::Silo => arguments.category = operand(1),
                 Rule::Create => arguments.department = operand(1),
                 Rule::Move => arguments.department = operand(2),
+                Rule::Follower => {}
                 Rule::Action(_) => {
                     arguments.id = operand(1);
                     arguments.department = operand(2);

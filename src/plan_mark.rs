@@ -240,18 +240,12 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
 pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
     let pinned = STARTED.with_borrow(|started| started.get(&(query as usize)).cloned());
     let planning = PLANNING.replace(false);
-    // A query without rules in it runs within one that has them, or within none.
-    let is_pinned = pinned.is_some();
-    let before = match pinned {
-        Some(pinned) => RUNNING.replace(Some(pinned)),
-        None => None,
-    };
-    let mut before = Some(before);
+    // A query without rules in it runs for nobody in particular: what is asked within it is asked
+    // for whom the session stands then.
+    let mut before = Some(RUNNING.replace(pinned));
     let _restore = Restore(move || {
         PLANNING.set(planning);
-        if let (true, Some(before)) = (is_pinned, before.take()) {
-            RUNNING.replace(before);
-        }
+        RUNNING.replace(before.take().flatten());
     });
     run();
 }
@@ -272,12 +266,12 @@ unsafe fn check_plan(plan: &pg_sys::PlannedStmt) -> Option<Pinned> {
         .filter(|made| Some(made.serial) == serial && made.statement == statement);
     let agent = current_agent();
     if marks.len() == 1 && first.agent == agent {
-        if first.generation == generation {
-            let rights = agent.and_then(cache::access);
-            return Some(Pinned { agent, rights });
-        }
         if let Some(made) = just_made {
             let rights = made.rights;
+            return Some(Pinned { agent, rights });
+        }
+        let rights = agent.and_then(cache::access);
+        if first.generation == generation && cache::refresh() == generation {
             return Some(Pinned { agent, rights });
         }
     }
