@@ -12,6 +12,7 @@ help:
 	@echo 'make demo           build, start a throw-away cluster, load a help desk, show who sees what'
 	@echo 'make test           unit, regression and client tests on PostgreSQL $(MAJOR)'
 	@echo 'make test-all       the same on PostgreSQL $(MAJORS)'
+	@echo 'make bench          measure queries against hand-written SQL; two minutes, results in target/bench'
 	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
 	@echo 'make lint           rustfmt, clippy, shellcheck'
 	@echo 'make unit           the tests of rules/, without a server'
@@ -19,6 +20,7 @@ help:
 	@echo 'make regress-accept take their output as the expected one'
 	@echo 'make client-tests   only the client tests'
 	@echo 'make clean          stop the demo, remove what was built (but cargo-pgrx)'
+	@echo 'TICKETS=3000000, AGENTS=500 and REPEAT=20 make the benchmark larger, or steadier.'
 	@echo 'MAJOR=16 and so on choose another PostgreSQL; PROPTEST_CASES=3000 tries more help desks.'
 
 demo: installed-$(MAJOR)
@@ -32,6 +34,13 @@ test-%: installed-%
 	tools/regress $*
 	tools/quick-start $*
 	tools/client-tests $*
+
+TICKETS ?= 200000
+AGENTS ?= 500
+REPEAT ?= 5
+
+bench: installed-$(MAJOR)
+	tools/bench $(MAJOR) $(TICKETS) $(AGENTS) $(REPEAT)
 
 unit:
 	cargo test -p deskguard-rules
@@ -66,6 +75,6 @@ clean:
 
 # The steps share target/ and the processors.
 .NOTPARALLEL:
-.PHONY: help demo test test-all unit regress regress-accept client-tests install lint clean
+.PHONY: help demo bench test test-all unit regress regress-accept client-tests install lint clean
 # Pattern targets cannot be phony, but no such files exist.
 .SECONDARY:

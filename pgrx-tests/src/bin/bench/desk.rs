@@ -1,0 +1,378 @@
+//! The help desk that is measured: its agents, what they may see, and the SQL that loads it.
+
+use std::fmt::Write as _;
+
+pub const CATEGORIES: i32 = 200;
+pub const DEPARTMENTS: i32 = 40;
+/// The first ones are at the top; each has four below it.
+const TOP_DEPARTMENTS: i32 = 8;
+pub const TEAMS: i32 = 30;
+
+/// The columns are in this order in all tables.
+pub const COLUMNS: &str =
+    "id, subject, status, department_id, category_id, assignee_id, team_id, created_at, updated_at";
+const FIRST_DAY: &str = "timestamptz '2024-01-01 00:00:00+00'";
+const DAYS: i32 = 730;
+/// A week in the middle.
+pub const WEEK: &str =
+    "created_at >= '2025-01-06 00:00:00+00' AND created_at < '2025-01-13 00:00:00+00'";
+
+pub struct Agent {
+    pub id: i64,
+    pub name: String,
+    /// None: open, with tickets of every category.
+    pub categories: Option<Vec<i32>>,
+    /// Those granted with level full; None: all.
+    pub departments: Option<Vec<i32>>,
+    /// Does it view tickets of its departments that are assigned to others, or only unassigned ones?
+    pub views_assigned: bool,
+    pub teams: Vec<i32>,
+}
+
+/// How many agents are compared.
+pub const COMPARED: usize = 5;
+
+fn compared() -> [Agent; COMPARED] {
+    let agent = |id, name: &str, categories| Agent {
+        id,
+        name: name.into(),
+        categories,
+        departments: None,
+        views_assigned: true,
+        teams: vec![],
+    };
+    [
+        agent(1, "narrow", Some(vec![190, 199])),
+        Agent {
+            departments: Some(vec![2, 3]),
+            teams: vec![3, 8],
+            ..agent(2, "medium", Some((1..=20).map(|n| n * 5).collect()))
+        },
+        Agent {
+            teams: vec![5],
+            ..agent(
+                3,
+                "wide",
+                Some((1..=CATEGORIES).filter(|n| n % 4 != 0).collect()),
+            )
+        },
+        // Sees what waits in its department, and what it or its team works on.
+        Agent {
+            departments: Some(vec![4]),
+            views_assigned: false,
+            teams: vec![12],
+            ..agent(4, "trainee", None)
+        },
+        agent(5, "all", None),
+    ]
+}
+
+/// The first agents are the ones that are compared, the others make up the numbers.
+pub fn agents(count: i64) -> Vec<Agent> {
+    let mut agents = Vec::from(compared());
+    let mut random = Random(42);
+    for id in agents.len() as i64 + 1..=count {
+        let siloed = random.below(5) > 0;
+        let somewhere = random.below(5) > 0;
+        let categories = 1 + random.below(60);
+        let departments = 1 + random.below(3);
+        let teams = 1 + random.below(3);
+        agents.push(Agent {
+            id,
+            name: format!("agent {id}"),
+            categories: siloed.then(|| random.some_of(CATEGORIES, categories)),
+            departments: somewhere.then(|| random.some_of(DEPARTMENTS, departments)),
+            views_assigned: random.below(10) < 7,
+            teams: random.some_of(TEAMS, teams),
+        });
+    }
+    agents
+}
+
+/// Always the same numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: i32) -> i32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % limit as u64) as i32
+    }
+
+    fn some_of(&mut self, limit: i32, count: i32) -> Vec<i32> {
+        let mut chosen: Vec<i32> = (0..count).map(|_| 1 + self.below(limit)).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen
+    }
+}
+
+impl Agent {
+    /// The departments whose tickets it sees: those granted and the ones below.
+    pub fn all_departments(&self) -> Option<Vec<i32>> {
+        self.departments.as_ref().map(|granted| {
+            (1..=DEPARTMENTS)
+                .filter(|d| granted.contains(d) || granted.contains(&above(*d)))
+                .collect()
+        })
+    }
+
+    pub fn seen_categories(&self) -> Vec<i32> {
+        self.categories
+            .clone()
+            .unwrap_or_else(|| (1..=CATEGORIES).collect())
+    }
+
+    pub fn seen_departments(&self) -> Vec<i32> {
+        self.all_departments()
+            .unwrap_or_else(|| (1..=DEPARTMENTS).collect())
+    }
+
+    /// Those that tickets may be created in: one of them.
+    pub fn a_department(&self) -> i32 {
+        self.departments.as_ref().map_or(1, |granted| granted[0])
+    }
+
+    pub fn a_category(&self) -> i32 {
+        self.categories.as_ref().map_or(1, |granted| granted[0])
+    }
+
+    /// What an expert writes after WHERE for this agent; none if it sees everything.
+    /// `followed`: that it follows the ticket, where that counts.
+    pub fn literal(&self, followed: Option<String>) -> Option<String> {
+        let mut own = vec![format!("assignee_id = {}", self.id)];
+        own.extend(one_of("team_id", &self.teams));
+        own.extend(followed);
+        let nobodys = "assignee_id IS NULL AND team_id IS NULL";
+        let viewed = match (self.all_departments(), self.views_assigned) {
+            (None, true) => None,
+            (None, false) => Some(format!("({nobodys} OR {})", own.join(" OR "))),
+            (Some(list), all) => {
+                let inside = one_of("department_id", &list).unwrap_or_else(|| "false".into());
+                let nobodys = if all {
+                    String::new()
+                } else {
+                    format!(" AND {nobodys}")
+                };
+                Some(format!("({inside}{nobodys} OR {})", own.join(" OR ")))
+            }
+        };
+        let silo = self
+            .categories
+            .as_ref()
+            .map(|list| one_of("category_id", list).unwrap_or_else(|| "false".into()));
+        let parts: Vec<String> = [silo, viewed].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(" AND "))
+    }
+
+    /// Do followed tickets add to what it sees?
+    pub fn gains_by_following(&self) -> bool {
+        self.departments.is_some() || !self.views_assigned
+    }
+}
+
+fn above(department: i32) -> i32 {
+    match department > TOP_DEPARTMENTS {
+        true => (department - TOP_DEPARTMENTS - 1) / 4 + 1,
+        false => 0,
+    }
+}
+
+fn list(values: &[i32]) -> String {
+    let texts: Vec<String> = values.iter().map(i32::to_string).collect();
+    texts.join(",")
+}
+
+/// None if there is no value.
+fn one_of(column: &str, values: &[i32]) -> Option<String> {
+    match values {
+        [] => None,
+        [one] => Some(format!("{column} = {one}")),
+        // IN (...) gives the same plan, but takes longer to parse.
+        _ => Some(format!("{column} = ANY ('{{{}}}')", list(values))),
+    }
+}
+
+/// SQL for a number from 1 to `count`, where a few are frequent and most are rare. `random`: SQL for
+/// a number from 0 to 1.
+pub fn zipf(random: &str, count: i64, exponent: f64) -> String {
+    let weights: Vec<f64> = (1..=count).map(|n| (n as f64).powf(-exponent)).collect();
+    let total: f64 = weights.iter().sum();
+    let mut sum = 0.0;
+    let bounds: Vec<String> = weights[..weights.len() - 1]
+        .iter()
+        .map(|weight| {
+            sum += weight / total;
+            format!("{sum:.7}")
+        })
+        .collect();
+    format!(
+        "(1 + width_bucket({random}, '{{{}}}'::float8[]))",
+        bounds.join(",")
+    )
+}
+
+/// Tables of the help desk without any protection, in the schema plain.
+pub fn create(tickets: i64, agents: i64) -> String {
+    let department = zipf("c", DEPARTMENTS.into(), 0.8);
+    let category = zipf("d", CATEGORIES.into(), 1.0);
+    let assignee = zipf("e", agents, 0.5);
+    let team = zipf("f", TEAMS.into(), 0.7);
+    format!(
+        "SET synchronize_seqscans = off;
+         SELECT setseed(0.42);
+         CREATE SCHEMA plain;
+         CREATE TABLE plain.ticket (
+             id bigint NOT NULL, subject text NOT NULL, status text NOT NULL,
+             department_id integer, category_id integer, assignee_id bigint, team_id integer,
+             created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL
+         );
+         INSERT INTO plain.ticket ({COLUMNS})
+         SELECT n, 'Ticket ' || n || ': ' || left(md5(n::text), 24),
+             (ARRAY['open', 'pending', 'solved', 'closed'])[1 + width_bucket(b, '{{0.2,0.3,0.5}}'::float8[])],
+             {department} * 7 % ({DEPARTMENTS} + 1), {category},
+             CASE WHEN a > 0.25 AND a < 0.9 THEN {assignee} END,
+             CASE WHEN a > 0.5 THEN {team} END,
+             {FIRST_DAY} + n * (interval '{DAYS} days' / {tickets}),
+             {FIRST_DAY} + n * (interval '{DAYS} days' / {tickets}) + interval '20 days' * -ln(1 - g)
+         FROM (
+             SELECT n, random() AS a, random() AS b, random() AS c, random() AS d, random() AS e,
+                 random() AS f, random() AS g
+             FROM generate_series(1, {tickets}) AS n
+         ) AS r;
+         CREATE TABLE plain.message (
+             id bigint NOT NULL, ticket_id bigint NOT NULL, created_at timestamptz NOT NULL, body text NOT NULL
+         );
+         INSERT INTO plain.message (id, ticket_id, created_at, body)
+         SELECT t.id * 2 + n, t.id, t.created_at + n * interval '1 hour', 'Message ' || md5((t.id * 2 + n)::text)
+         FROM plain.ticket AS t CROSS JOIN generate_series(0, 1) AS n;
+         CREATE UNIQUE INDEX ON plain.message (id);
+         CREATE INDEX ON plain.message (ticket_id);
+         CREATE TABLE plain.ticket_follower (ticket_id bigint NOT NULL, agent_id bigint NOT NULL);
+         INSERT INTO plain.ticket_follower (ticket_id, agent_id)
+         SELECT DISTINCT 1 + (random() * ({tickets} - 1))::bigint, agent
+         FROM generate_series(1, {agents}) AS agent, generate_series(1, 200);
+         {};
+         {};
+         GRANT USAGE ON SCHEMA plain TO PUBLIC;
+         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA plain TO PUBLIC;",
+        index("plain.ticket"),
+        index_followers("plain.ticket_follower"),
+    )
+}
+
+/// A table with the same rows in the same order, and the same indexes.
+pub fn copy(table: &str, condition: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (LIKE plain.ticket);
+         INSERT INTO {table} SELECT * FROM plain.ticket WHERE {condition} ORDER BY id;
+         {};
+         GRANT SELECT, INSERT, UPDATE ON {table} TO PUBLIC",
+        index(table)
+    )
+}
+
+pub fn copy_followers(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (LIKE plain.ticket_follower);
+         INSERT INTO {table} SELECT * FROM plain.ticket_follower;
+         {};
+         GRANT SELECT ON {table} TO PUBLIC",
+        index_followers(table)
+    )
+}
+
+fn index(table: &str) -> String {
+    let columns = [
+        "department_id",
+        "category_id",
+        "assignee_id",
+        "team_id",
+        "created_at",
+        "updated_at, id",
+    ];
+    let indexes: Vec<String> = columns
+        .iter()
+        .map(|columns| format!("CREATE INDEX ON {table} ({columns})"))
+        .collect();
+    format!(
+        "ALTER TABLE {table} ADD PRIMARY KEY (id); {}",
+        indexes.join("; ")
+    )
+}
+
+fn index_followers(table: &str) -> String {
+    format!(
+        "ALTER TABLE {table} ADD PRIMARY KEY (ticket_id, agent_id); \
+         CREATE INDEX ON {table} (agent_id)"
+    )
+}
+
+/// The mapping of the columns, as arguments of protect_tickets().
+pub const MAPPING: &str = "department_column => 'department_id', category_column => 'category_id', \
+     assignee_column => 'assignee_id', team_column => 'team_id'";
+
+const VIEWS_ALL: i64 = 101;
+const VIEWS_UNASSIGNED: i64 = 102;
+const EVERYWHERE: i64 = 103;
+
+/// Fills deskguard's tables.
+pub fn permissions(agents: &[Agent]) -> String {
+    let mut sql = format!(
+        "INSERT INTO deskguard.category (id, name) SELECT n, 'Category ' || n FROM generate_series(1, {CATEGORIES}) AS n;
+         INSERT INTO deskguard.department (id, name, parent_id)
+         SELECT n, 'Department ' || n,
+             CASE WHEN n > {TOP_DEPARTMENTS} THEN (n - {TOP_DEPARTMENTS} - 1) / 4 + 1 END
+         FROM generate_series(1, {DEPARTMENTS}) AS n;
+         INSERT INTO deskguard.team (id, name) SELECT n, 'Team ' || n FROM generate_series(1, {TEAMS}) AS n;
+         INSERT INTO deskguard.permission_group (id, name, department_access)
+         VALUES ({VIEWS_ALL}, 'Agents', 'granted'), ({VIEWS_UNASSIGNED}, 'Trainees', 'granted'),
+             ({EVERYWHERE}, 'Everywhere', 'all');
+         INSERT INTO deskguard.group_permission (group_id, permission)
+         SELECT g, name FROM deskguard.permission, unnest(ARRAY[{VIEWS_ALL}, {VIEWS_UNASSIGNED}]) AS g
+         WHERE name IN ('ticket.use', 'ticket.create', 'ticket.view.unassigned')
+             OR name LIKE 'ticket.reply.%' OR name LIKE 'ticket.modify.%';
+         INSERT INTO deskguard.group_permission (group_id, permission) VALUES ({VIEWS_ALL}, 'ticket.view.assigned');\n"
+    );
+    let mut rows: [Vec<String>; 5] = Default::default();
+    for agent in agents {
+        let id = agent.id;
+        let access = agent.categories.as_ref().map_or("open", |_| "silo");
+        rows[0].push(format!("({id}, '{}', '{access}')", agent.name));
+        let mut groups = vec![if agent.views_assigned {
+            VIEWS_ALL
+        } else {
+            VIEWS_UNASSIGNED
+        }];
+        if agent.departments.is_none() {
+            groups.push(EVERYWHERE);
+        }
+        // Everything for everyone is the built-in group.
+        if agent.categories.is_none() && agent.departments.is_none() && agent.views_assigned {
+            groups = vec![1];
+        }
+        rows[1].extend(groups.iter().map(|group| format!("({group}, {id})")));
+        rows[2].extend(agent.teams.iter().map(|team| format!("({team}, {id})")));
+        let categories = agent.categories.iter().flatten();
+        rows[3].extend(categories.map(|category| format!("({id}, {category})")));
+        let departments = agent.departments.iter().flatten();
+        rows[4].extend(departments.map(|department| format!("({id}, {department}, 'full')")));
+    }
+    let tables = [
+        "agent (id, name, category_access)",
+        "group_member (group_id, agent_id)",
+        "team_member (team_id, agent_id)",
+        "agent_category (agent_id, category_id)",
+        "agent_department (agent_id, department_id, level)",
+    ];
+    for (table, rows) in tables.iter().zip(&rows) {
+        let _ = writeln!(
+            sql,
+            "INSERT INTO deskguard.{table} VALUES {};",
+            rows.join(", ")
+        );
+    }
+    sql
+}

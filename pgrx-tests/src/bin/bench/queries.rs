@@ -1,0 +1,133 @@
+//! What a help desk asks: the statements that are compared.
+
+use std::cell::Cell;
+
+use crate::desk::{Agent, WEEK};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Query {
+    Queue,
+    Report,
+    Week,
+    Join,
+    Keyset,
+    Point,
+    PointPrepared,
+    Insert,
+    Update,
+}
+
+/// What differs between agents, or from one run to the next.
+pub struct Inputs {
+    /// Tickets that the agent sees.
+    pub ids: Vec<i64>,
+    /// Where its third page of open tickets begins.
+    pub page: Option<(String, i64)>,
+    /// An id that is free; each INSERT takes another.
+    pub free_id: Cell<i64>,
+}
+
+impl Query {
+    pub const ALL: [Query; 9] = [
+        Query::Queue,
+        Query::Report,
+        Query::Week,
+        Query::Join,
+        Query::Keyset,
+        Query::Point,
+        Query::PointPrepared,
+        Query::Insert,
+        Query::Update,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Query::Queue => "queue",
+            Query::Report => "report",
+            Query::Week => "week",
+            Query::Join => "join messages",
+            Query::Keyset => "keyset page",
+            Query::Point => "point",
+            Query::PointPrepared => "point prepared",
+            Query::Insert => "insert",
+            Query::Update => "update by key",
+        }
+    }
+
+    pub fn writes(self) -> bool {
+        matches!(self, Query::Insert | Query::Update)
+    }
+
+    /// Is deskguard's time within what was promised?
+    pub fn is_within_bound(self, limit: f64, deskguard: f64) -> bool {
+        match self {
+            Query::Point | Query::PointPrepared => deskguard <= (limit * 1.3).max(limit + 0.060),
+            _ => deskguard <= limit * 1.10,
+        }
+    }
+
+    /// `condition`: what the statement itself must ask for, since nothing else guards the table.
+    pub fn sql(
+        self,
+        table: &str,
+        condition: Option<&str>,
+        agent: &Agent,
+        inputs: &Inputs,
+        round: usize,
+    ) -> String {
+        let filter = |conditions: &[&str]| {
+            let all: Vec<&str> = conditions.iter().copied().chain(condition).collect();
+            match all.as_slice() {
+                [] => String::new(),
+                _ => format!("WHERE {}", all.join(" AND ")),
+            }
+        };
+        let id = inputs.ids[round % inputs.ids.len()];
+        match self {
+            Query::Queue => format!(
+                "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC LIMIT 50",
+                filter(&["status = 'open'"])
+            ),
+            Query::Report => format!(
+                "SELECT status, count(*) FROM {table} {} GROUP BY status ORDER BY status",
+                filter(&[])
+            ),
+            Query::Week => format!("SELECT count(*) FROM {table} {}", filter(&[WEEK])),
+            Query::Join => format!(
+                "SELECT count(*), max(m.created_at) \
+                 FROM (SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                filter(&[WEEK])
+            ),
+            Query::Keyset => {
+                let after = inputs.page.as_ref().map_or_else(
+                    || "true".into(),
+                    |(time, id)| format!("(updated_at, id) < ('{time}', {id})"),
+                );
+                format!(
+                    "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC, id DESC LIMIT 50",
+                    filter(&["status = 'open'", &after])
+                )
+            }
+            Query::Point => format!(
+                "SELECT id, subject, status, updated_at FROM {table} {}",
+                filter(&[&format!("id = {id}")])
+            ),
+            Query::PointPrepared => format!(
+                "SELECT id, subject, status, updated_at FROM {table} {}",
+                filter(&["id = $1"])
+            ),
+            Query::Insert => format!(
+                "INSERT INTO {table} (id, subject, status, department_id, category_id, assignee_id, created_at, updated_at) \
+                 VALUES ({}, 'New', 'open', {}, {}, {}, now(), now())",
+                inputs.free_id.replace(inputs.free_id.get() + 1),
+                agent.a_department(),
+                agent.a_category(),
+                agent.id
+            ),
+            Query::Update => format!(
+                "UPDATE {table} SET status = 'pending', updated_at = now() {}",
+                filter(&[&format!("id = {id}")])
+            ),
+        }
+    }
+}
