@@ -1,0 +1,9 @@
+//! Once a change of rights is committed, every statement that starts later obeys it or is to be
+//! retried (40001), whatever session, plan, transaction or server it runs in.
+
+mod changes;
+mod desk;
+mod memory;
+mod sessions;
+mod standby;
+mod stress;
