@@ -342,8 +342,10 @@ mod tests {
         assert!(create(&access, &at(value(9))) && create(&access, &at(value(3))));
         assert!(!create(&access, &at(value(404))) && !create(&access, &at(Column::Value(None))));
         assert!(move_to(&access, value(9)) && !move_to(&access, value(404)));
-        let without = Access::compile(&staff(&["ticket.use"]));
-        assert!(!create(&without, &at(value(1))));
+        for permission in ["ticket.use", "ticket.create"] {
+            let without = Access::compile(&staff(&[permission]));
+            assert!(!create(&without, &at(value(1))));
+        }
     }
 
     #[test]
