@@ -44,7 +44,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let table = cache::ticket_table(arguments.table);
         let plan = &mut *(*request.root).glob;
         let rights = match marked(plan) {
-            Some((_, rights)) => rights,
+            Some(rights) => rights,
             None => {
                 let (new, rights) = rights_now();
                 mark(plan, new, &rights);

@@ -40,7 +40,6 @@ struct Made {
     serial: u32,
     /// When the statement began that it was made for.
     statement: pg_sys::TimestampTz,
-    mark: Mark,
     rights: Rights,
 }
 
@@ -77,21 +76,20 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
         MADE_LAST.set(Some(Made {
             serial: MADE.get(),
             statement: pg_sys::GetCurrentStatementStartTimestamp(),
-            mark,
             rights: rights.clone(),
         }));
     }
 }
 
-/// What a plan in the making was marked with already: all its rules are of one state.
+/// The rights that a plan in the making was marked for already: all its rules are of one state.
 ///
 /// # Safety
 /// Called while planning.
-pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<(Mark, Rights)> {
+pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
     let serial = unsafe { serial(plan.invalItems) }?;
     MADE_LAST.with_borrow(|made| {
         let made = made.as_ref().filter(|made| made.serial == serial)?;
-        Some((made.mark, made.rights.clone()))
+        Some(made.rights.clone())
     })
 }
 
@@ -212,8 +210,10 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     unsafe {
         let plan = (*query).plannedstmt;
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
+        // A plan has one start that is just after its making; EXPLAIN's is one, too.
+        let made = MADE_LAST.take();
         let pinned = if is_run && !plan.is_null() {
-            check_plan(&*plan)
+            check_plan(&*plan, made)
         } else {
             None
         };
@@ -256,14 +256,12 @@ pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
 /// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
 /// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
 /// change. A plan just made for this very statement may be run: the statement began before.
-unsafe fn check_plan(plan: &pg_sys::PlannedStmt) -> Option<Pinned> {
+unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
     let first = *marks.first()?;
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
-    let just_made = MADE_LAST
-        .take()
-        .filter(|made| Some(made.serial) == serial && made.statement == statement);
+    let just_made = made.filter(|made| Some(made.serial) == serial && made.statement == statement);
     let agent = current_agent();
     if marks.len() == 1 && first.agent == agent {
         if let Some(made) = just_made {

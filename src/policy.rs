@@ -41,6 +41,9 @@ struct Call {
     decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
 
+/// What policies pass of a ticket: id, department, assignee and team.
+type Row = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+
 type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
 
 impl Call {
@@ -75,9 +78,15 @@ impl Call {
     }
 
     /// What the policies besides deskguard_silo ask of a row.
-    fn past_silo(&self, id: Option<i64>, columns: TicketColumns, action: Action) -> bool {
+    fn past_silo(&self, (id, department, assignee, team): Row, action: Action) -> bool {
         let Some((access, table, followed)) = &self.who else {
             return false;
+        };
+        let columns = TicketColumns {
+            department,
+            assignee,
+            team,
+            ..TicketColumns::default()
         };
         let followed = id.is_some_and(|id| followed.contains(id));
         let ticket = table.ticket(columns, followed);
@@ -129,13 +138,8 @@ fn view_ok(
     team: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let columns = TicketColumns {
-        department,
-        assignee,
-        team,
-        ..TicketColumns::default()
-    };
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, Action::View)
+    let ticket = (id, department, assignee, team);
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, Action::View)
 }
 
 #[pg_extern(sql = false)]
@@ -147,13 +151,8 @@ fn modify_ok(
     team: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let columns = TicketColumns {
-        department,
-        assignee,
-        team,
-        ..TicketColumns::default()
-    };
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, MODIFY)
+    let ticket = (id, department, assignee, team);
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, MODIFY)
 }
 
 #[pg_extern(sql = false)]
@@ -165,13 +164,8 @@ fn delete_ok(
     team: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let columns = TicketColumns {
-        department,
-        assignee,
-        team,
-        ..TicketColumns::default()
-    };
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(id, columns, DELETE)
+    let ticket = (id, department, assignee, team);
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, DELETE)
 }
 
 #[pg_extern(sql = false)]

@@ -892,6 +892,42 @@ fn a_statement_within_a_function_obeys() {
     }
 }
 
+/// EXPLAIN may also make the plan that is kept and run later in the same statement: no excuse either.
+#[test]
+fn a_plan_made_by_explain_is_not_run_after_a_change() {
+    let _roles = roles_stay();
+    for fold in Fold::ALL {
+        let database = desk(fold);
+        let superuser = &mut database.superuser();
+        run(
+            superuser,
+            "CREATE FUNCTION desk.explained_and_run() RETURNS bigint[] LANGUAGE plpgsql
+             SET plan_cache_mode = force_generic_plan AS $$
+             DECLARE
+                 ids bigint[];
+             BEGIN
+                 DEALLOCATE ALL;
+                 PERFORM desk.wait_at(0, 1);
+                 EXECUTE 'PREPARE q AS SELECT array_agg(id ORDER BY id) FROM desk.ticket';
+                 EXECUTE 'EXPLAIN EXECUTE q';
+                 PERFORM desk.wait_at(1, 1);
+                 EXECUTE 'EXECUTE q' INTO ids;
+                 RETURN ids;
+             END $$",
+        );
+        let mut client = app(&database, ANN);
+        run(&mut client, "BEGIN");
+        run(&mut client, "SELECT desk.explained_and_run()");
+        let seen = while_it_waits(
+            &database,
+            &mut client,
+            |client| simple_ids(client, "SELECT unnest(desk.explained_and_run())"),
+            || run(superuser, SWAP),
+        );
+        assert_rows_or_retry(seen, AFTER_SWAP, &format!("{fold:?}"));
+    }
+}
+
 // ---- uncommitted and prepared ----
 
 /// A function sees the rows that the statement calling it has inserted so far, before any AFTER
