@@ -165,20 +165,19 @@ INSERT INTO desk.tickets (ticket_no, title, dept_no, category_no) VALUES (265000
 SELECT count(*) AS seen_by_zoe FROM desk.tickets WHERE ticket_no = 2650001;
 COMMIT;
 
--- Emma hands a ticket of her queue to IT Support and does not see it any more. (In this release a
--- function does it; a plain UPDATE with a WHERE clause may only move tickets to where one sees them.)
+-- Emma hands a ticket of her queue to IT Support and does not see it any more.
 
 BEGIN;
 SET LOCAL deskguard.agent_id = 3; -- Emma
 SELECT ticket_no, title, dept_no FROM desk.tickets WHERE ticket_no = 2649844;
-SELECT deskguard.assign_ticket(2649844, 30);
+UPDATE desk.tickets SET dept_no = 30 WHERE ticket_no = 2649844 RETURNING ticket_no, dept_no;
 SELECT ticket_no, title, dept_no FROM desk.tickets WHERE ticket_no = 2649844;
 COMMIT;
 
 -- Mia has no right to do that.
 
 SET deskguard.agent_id = 5; -- Mia
-SELECT deskguard.assign_ticket(2649961, 30);
+UPDATE desk.tickets SET dept_no = 30 WHERE ticket_no = 2649961;
 
 -- # 9. Side doors
 --

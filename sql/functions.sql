@@ -75,13 +75,6 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'cache_stats_wrapper';
 COMMENT ON FUNCTION deskguard.cache_stats() IS
     'What this backend remembers of agents'' rights, and how often it was used, loaded, dropped for space, and dropped for a change of rights';
 
--- Work
-
-CREATE FUNCTION deskguard.assign_ticket(ticket_id bigint, department_id bigint, ticket_table regclass DEFAULT NULL) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'assign_ticket_wrapper';
-COMMENT ON FUNCTION deskguard.assign_ticket(bigint, bigint, regclass) IS
-    'Hands a ticket that the current agent may modify over to a department that it may assign to, also where it will not see the ticket any more';
-
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 
 CREATE FUNCTION deskguard.rule_support(internal) RETURNS internal
@@ -109,8 +102,13 @@ LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNA
 COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint) IS
     'For policies: may the current agent delete such a ticket, apart from the silo rule?';
 
+CREATE FUNCTION deskguard.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
+COMMENT ON FUNCTION deskguard.written_silo_ok(regclass, bigint) IS
+    'For plans: deskguard.silo_ok() asked of a row that a command writes';
+
 CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'create_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
     'For policies: may the current agent create tickets in the department, apart from the silo rule?';
 
@@ -125,7 +123,7 @@ COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
     'For policies: may the current agent make the agent follow the ticket, or stop it?';
 
 CREATE FUNCTION deskguard.move_ok(ticket_table regclass, id bigint, department bigint) RETURNS boolean
-LANGUAGE c STABLE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'move_ok_wrapper';
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'move_ok_wrapper';
 COMMENT ON FUNCTION deskguard.move_ok(regclass, bigint, bigint) IS
     'For policies: was the updated ticket in the department before, or may the current agent assign tickets there (42501 if neither)?';
 

@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 use crate::catalog::own_table;
 use crate::load::Loader;
 use crate::protected::TicketTable;
-use crate::{identity, settings};
+use crate::{checked_row, identity, settings};
 
 thread_local! {
     /// Counts changes of rights, as far as this backend has heard of them.
@@ -68,6 +68,7 @@ pub fn register_callbacks() {
             Some(role_changed),
             0.into(),
         );
+        pg_sys::CacheRegisterSyscacheCallback(PLAN_MARK.0, Some(function_changed), 0.into());
     }
 }
 
@@ -81,6 +82,17 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_s
 #[pg_guard]
 unsafe extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: std::ffi::c_int, _hash: u32) {
     invalidate();
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn function_changed(
+    _arg: pg_sys::Datum,
+    _cache: std::ffi::c_int,
+    hash: u32,
+) {
+    if hash != PLAN_MARK.1 {
+        checked_row::forget_functions();
+    }
 }
 
 /// Forgets what was loaded, and makes the plans made from it be made anew.

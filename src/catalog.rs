@@ -203,6 +203,7 @@ pub fn own_table(name: &CStr) -> pg_sys::Oid {
 pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oid> {
     // SAFETY: look-ups in the system cache.
     let oid = unsafe {
+        let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
         pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
             pg_sys::Anum_pg_proc_oid as i16,
@@ -211,7 +212,7 @@ pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oi
                 arguments.as_ptr(),
                 arguments.len() as i32,
             )),
-            pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false).into(),
+            namespace.into(),
             pg_sys::Datum::from(0),
         )
     };

@@ -80,6 +80,10 @@ impl Operand {
         }
     }
 
+    pub fn node(&self) -> *mut pg_sys::Node {
+        self.node
+    }
+
     /// The expression, for one use in the plan.
     unsafe fn copy(&self) -> *mut pg_sys::Node {
         unsafe { pg_sys::copyObjectImpl(self.node.cast()).cast() }
@@ -395,6 +399,19 @@ pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
         let node = pg_sys::palloc0(std::mem::size_of::<T>()).cast::<pg_sys::Node>();
         (*node).type_ = tag;
         node.cast()
+    }
+}
+
+/// The items of a list of pointers.
+///
+/// # Safety
+/// The list has pointers to `T`, and is not changed while they are used.
+pub unsafe fn items<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
+    match unsafe { list.as_ref() } {
+        Some(list) if list.length > 0 => unsafe {
+            std::slice::from_raw_parts(list.elements.cast(), list.length as usize)
+        },
+        _ => &[],
     }
 }
 

@@ -5,15 +5,14 @@
 //! table's own columns, or true or false. The plan is then the one that the hand-written query gets.
 
 use deskguard_rules::{
-    Access, Action, Change, Column, Condition, Shape, create_condition, move_to,
-    past_silo_condition, silo_condition,
+    Access, Action, Change, Condition, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::expression::{Builder, Operand, boolean};
-use crate::identity::current_agent;
-use crate::plan_mark::{Mark, Rights, mark, marked};
+use crate::expression::{Builder, Operand, boolean, items};
+use crate::plan_mark::{Mark, asks_when_run, mark, marked, rights_now};
+use crate::single_row::is_asked_by_key;
 use crate::{cache, settings};
 
 #[pg_extern(sql = false)]
@@ -39,21 +38,28 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
-        let arguments = Arguments::of(call)?;
         let rule = Rule::of(call.funcid)?;
+        let arguments = Arguments::of(rule, call)?;
         let table = cache::ticket_table(arguments.table);
         let plan = &mut *(*request.root).glob;
+        let is_by_key = || match (&table, arguments.a_column()) {
+            (Some(table), Some(column)) => {
+                is_asked_by_key(&*request.root, column.node(), &table.id)
+            }
+            _ => false,
+        };
+        if !settings::folding() || matches!(rule, Rule::Follower) || is_by_key() {
+            asks_when_run(&mut plan.invalItems);
+            return None;
+        }
         let rights = match marked(plan) {
             Some(rights) => rights,
             None => {
-                let (new, rights) = rights_now();
-                mark(plan, new, &rights);
+                let (agent, rights, generation) = rights_now();
+                mark(plan, Mark { generation, agent }, &rights);
                 rights
             }
         };
-        if !settings::folding() || matches!(rule, Rule::Follower) {
-            return None;
-        }
         let (Some(access), Some(table)) = (rights, table) else {
             return Some(boolean(false));
         };
@@ -66,24 +72,10 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     }
 }
 
-/// The agent and what it may do, of one generation even if rights change at this moment.
-fn rights_now() -> (Mark, Rights) {
-    loop {
-        let generation = cache::refresh();
-        let agent = current_agent();
-        let rights = agent.and_then(cache::access);
-        if cache::refresh() == generation {
-            return (Mark { generation, agent }, rights);
-        }
-    }
-}
-
 /// The function that a policy calls.
+#[derive(Clone, Copy)]
 enum Rule {
     Silo,
-    Create,
-    /// Asked of the row after an UPDATE.
-    Move,
     /// Asked of a row of a follower table; stays a call.
     Follower,
     Action(Action),
@@ -101,8 +93,6 @@ impl Rule {
         };
         match name.to_bytes() {
             b"silo_ok" => Some(Rule::Silo),
-            b"create_ok" => Some(Rule::Create),
-            b"move_ok" => Some(Rule::Move),
             b"follower_seen" | b"follower_ok" => Some(Rule::Follower),
             b"view_ok" => Some(Rule::Action(Action::View)),
             b"modify_ok" => Some(Rule::Action(Action::Change(Change::Modify))),
@@ -112,16 +102,12 @@ impl Rule {
     }
 
     /// None if the call must stay.
-    fn condition(&self, access: &Access, shape: Shape) -> Option<Condition> {
-        Some(match self {
-            Rule::Silo => silo_condition(access, shape),
-            Rule::Create => create_condition(access, shape),
-            // A ticket may also stay where it is, which only the call knows; but an agent that may
-            // move tickets to no department at all may move them anywhere.
-            Rule::Move if move_to(access, Column::Value(None)) => Condition::Constant(true),
-            Rule::Move | Rule::Follower => return None,
-            Rule::Action(action) => past_silo_condition(access, shape, *action),
-        })
+    fn condition(self, access: &Access, shape: Shape) -> Option<Condition> {
+        match self {
+            Rule::Silo => Some(silo_condition(access, shape)),
+            Rule::Follower => None,
+            Rule::Action(action) => Some(past_silo_condition(access, shape, action)),
+        }
     }
 }
 
@@ -137,12 +123,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    unsafe fn of(call: &pg_sys::FuncExpr) -> Option<Arguments> {
+    unsafe fn of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<Arguments> {
         unsafe {
-            let argument = |n| -> Option<*mut pg_sys::Node> {
-                (n < pg_sys::list_length(call.args)).then(|| pg_sys::list_nth(call.args, n).cast())
-            };
-            let table_argument = argument(0)?;
+            let given = items::<pg_sys::Node>(call.args);
+            let table_argument = *given.first()?;
             if (*table_argument).type_ != pg_sys::NodeTag::T_Const {
                 return None;
             }
@@ -150,7 +134,7 @@ impl Arguments {
             if constant.constisnull {
                 return None;
             }
-            let operand = |n| argument(n).and_then(|node| Operand::of(node));
+            let operand = |n| Operand::of(*given.get(n)?);
             let mut arguments = Arguments {
                 table: pg_sys::Oid::from_datum(constant.constvalue, false)?,
                 table_argument,
@@ -160,10 +144,8 @@ impl Arguments {
                 assignee: None,
                 team: None,
             };
-            match Rule::of(call.funcid)? {
+            match rule {
                 Rule::Silo => arguments.category = operand(1),
-                Rule::Create => arguments.department = operand(1),
-                Rule::Move => arguments.department = operand(2),
                 Rule::Follower => {}
                 Rule::Action(_) => {
                     arguments.id = operand(1);
@@ -174,5 +156,9 @@ impl Arguments {
             }
             Some(arguments)
         }
+    }
+
+    fn a_column(&self) -> Option<Operand> {
+        self.id.or(self.category)
     }
 }

@@ -10,6 +10,7 @@ mod ask;
 mod atoms;
 mod cache;
 mod catalog;
+mod checked_row;
 mod compat;
 mod departments;
 mod error;
@@ -24,6 +25,7 @@ mod policy;
 mod protect;
 mod protected;
 mod settings;
+mod single_row;
 mod tickets;
 
 use pgrx::prelude::*;

@@ -11,9 +11,9 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::expression::new_node;
+use crate::expression::{items, new_node};
 use crate::identity::current_agent;
-use crate::{cache, compat, error};
+use crate::{cache, checked_row, compat, error};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ const AGENT_LOW_ITEM: c_int = -7002;
 const AGENT_HIGH_ITEM: c_int = -7003;
 /// Tells the plan from all others that this backend made.
 const SERIAL_ITEM: c_int = -7004;
+/// The plan has calls that ask the rules when it runs.
+const ASKS_ITEM: c_int = -7005;
 
 thread_local! {
     static MADE: Cell<u32> = const { Cell::new(0) };
@@ -56,12 +58,7 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
         if earlier.contains(&mark) {
             return;
         }
-        let mut add = |cache, hash| {
-            let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-            (*item).cacheId = cache;
-            (*item).hashValue = hash;
-            plan.invalItems = pg_sys::lappend(plan.invalItems, item.cast());
-        };
+        let mut add = |cache, hash| add_item(&mut plan.invalItems, cache, hash);
         if earlier.is_empty() {
             MADE.set(MADE.get().wrapping_add(1));
             add(cache::PLAN_MARK.0, cache::PLAN_MARK.1);
@@ -81,6 +78,34 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
     }
 }
 
+/// Notes that a plan in the making has calls that ask the rules when it runs. Without a mark it serves
+/// every agent at any time.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn asks_when_run(items: &mut *mut pg_sys::List) {
+    unsafe {
+        if !has_item(*items, ASKS_ITEM) {
+            add_item(items, ASKS_ITEM, 0);
+        }
+    }
+}
+
+unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
+    unsafe {
+        let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+        (*item).cacheId = cache;
+        (*item).hashValue = hash;
+        *items = pg_sys::lappend(*items, item.cast());
+    }
+}
+
+unsafe fn has_item(all: *mut pg_sys::List, cache: c_int) -> bool {
+    unsafe { items::<pg_sys::PlanInvalItem>(all) }
+        .iter()
+        .any(|item| unsafe { (**item).cacheId == cache })
+}
+
 /// The rights that a plan in the making was marked for already: all its rules are of one state.
 ///
 /// # Safety
@@ -93,22 +118,21 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
     })
 }
 
-unsafe fn serial(items: *mut pg_sys::List) -> Option<u32> {
+unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
     unsafe {
-        (0..pg_sys::list_length(items))
-            .map(|n| &*pg_sys::list_nth(items, n).cast::<pg_sys::PlanInvalItem>())
-            .find(|item| item.cacheId == SERIAL_ITEM)
-            .map(|item| item.hashValue)
+        items::<pg_sys::PlanInvalItem>(all)
+            .iter()
+            .find(|item| (***item).cacheId == SERIAL_ITEM)
+            .map(|item| (**item).hashValue)
     }
 }
 
-unsafe fn marks(items: *mut pg_sys::List) -> Vec<Mark> {
+unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
     let mut found: Vec<Mark> = vec![];
     unsafe {
-        for n in 0..pg_sys::list_length(items) {
-            let item = &*pg_sys::list_nth(items, n).cast::<pg_sys::PlanInvalItem>();
-            let hash = item.hashValue;
-            match (item.cacheId, found.last_mut()) {
+        for item in items::<pg_sys::PlanInvalItem>(all) {
+            let hash = (**item).hashValue;
+            match ((**item).cacheId, found.last_mut()) {
                 (GENERATION_ITEM, _) => found.push(Mark {
                     generation: hash,
                     agent: None,
@@ -197,10 +221,15 @@ unsafe extern "C-unwind" fn planner(
     let _restore = Restore(|| PLANNING.set(before));
     // SAFETY: called for a query to be planned.
     unsafe {
-        match NEXT_PLANNER.get() {
+        let asks = checked_row::prepare(query);
+        let plan = match NEXT_PLANNER.get() {
             Some(next) => next(query, text, options, parameters),
             None => pg_sys::standard_planner(query, text, options, parameters),
+        };
+        if asks {
+            asks_when_run(&mut (*plan).invalItems);
         }
+        plan
     }
 }
 
@@ -250,6 +279,19 @@ pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
     run();
 }
 
+/// The current agent and what it may do, and of which generation that is, even if rights change at
+/// this moment.
+pub fn rights_now() -> (Option<i64>, Rights, u32) {
+    loop {
+        let generation = cache::refresh();
+        let agent = current_agent();
+        let rights = agent.and_then(cache::access);
+        if cache::refresh() == generation {
+            return (agent, rights, generation);
+        }
+    }
+}
+
 /// Refuses to run a plan that was made for other rights than those that hold now; tells for whom to
 /// run it.
 ///
@@ -258,7 +300,13 @@ pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
 /// change. A plan just made for this very statement may be run: the statement began before.
 unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
-    let first = *marks.first()?;
+    let Some(first) = marks.first().copied() else {
+        let asks = unsafe { has_item(plan.invalItems, ASKS_ITEM) };
+        return asks.then(|| {
+            let (agent, rights, _) = rights_now();
+            Pinned { agent, rights }
+        });
+    };
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
     let just_made = made.filter(|made| Some(made.serial) == serial && made.statement == statement);

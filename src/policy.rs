@@ -7,9 +7,7 @@ use std::rc::Rc;
 use deskguard_rules::{Access, Action, Change, Column, Unobserved};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
-use pgrx::spi::SpiError;
 
-use crate::identity::current_agent;
 use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
 use crate::tickets::{Followed, TicketColumns};
@@ -325,54 +323,6 @@ fn refuse_move(table: &TicketTable, agent: Option<i64>, department: Option<i64>)
         ),
         "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
     )
-}
-
-/// Hands a ticket over to a department, also to one whose tickets the agent cannot see.
-#[pg_extern(sql = false)]
-fn assign_ticket(
-    ticket_id: Option<i64>,
-    department_id: Option<i64>,
-    ticket_table: Option<pg_sys::Oid>,
-) -> Result<(), SpiError> {
-    let table = TicketTable::resolve(ticket_table);
-    let Some(column) = &table.department else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("{} has no department column", table.name()),
-            "Name it: SELECT deskguard.protect_tickets(..., department_column => ...).",
-        )
-    };
-    // As the caller, whose privileges and policies decide which rows it may modify.
-    let rows = match ticket_id {
-        Some(id) => table.lock_for_update(column, id)?,
-        None => vec![],
-    };
-    let agent = current_agent();
-    if rows.is_empty() {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!(
-                "{} may not modify a ticket {} of {}",
-                agent.map_or("nobody".into(), |id| format!("agent {id}")),
-                ticket_id.map_or("NULL".into(), |id| id.to_string()),
-                table.name()
-            ),
-            "deskguard.explain_access(agent, ticket, 'modify') tells why.",
-        )
-    }
-    let access = agent.and_then(cache::access);
-    for row in rows.iter().filter(|row| row.department != department_id) {
-        let to = Column::Value(department_id);
-        let allowed = !policies_apply(table.oid)
-            || access
-                .as_ref()
-                .is_some_and(|a| deskguard_rules::move_to(a, to));
-        if !allowed {
-            refuse_move(&table, agent, department_id);
-        }
-        table.set_department(column, row, department_id)?;
-    }
-    Ok(())
 }
 
 /// Do the policies of a table apply to the current user? Not to those who bypass row-level

@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use deskguard_rules::{Column, Ticket};
-use pgrx::prelude::*;
-use pgrx::spi::{SpiError, quote_identifier};
+use pgrx::spi::quote_identifier;
 
-use crate::error;
 use crate::identity::AskFor;
-use crate::owner_sql::{Rows, RunAsOwner, for_each_row};
+use crate::owner_sql::{Rows, for_each_row};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -20,14 +18,6 @@ pub struct TicketColumns {
     pub category: Option<i64>,
     pub assignee: Option<i64>,
     pub team: Option<i64>,
-}
-
-/// A row that is locked and may be updated.
-pub struct LockedTicket {
-    /// The table or partition that it is in, and where.
-    part: pg_sys::Oid,
-    place: String,
-    pub department: Option<i64>,
 }
 
 impl TicketTable {
@@ -101,68 +91,6 @@ impl TicketTable {
         let mut visible = vec![];
         for_each_row(self.oid, &query, &[], Rows::Many, |[id]| visible.extend(id));
         visible
-    }
-
-    /// The rows of a ticket that the current user may update, locked; its privileges and policies
-    /// decide. An id may stand for several rows where no index forbids it.
-    pub fn lock_for_update(&self, column: &str, id: i64) -> Result<Vec<LockedTicket>, SpiError> {
-        let query = format!(
-            "SELECT tableoid, ctid::pg_catalog.text, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-            bigint_expression(Some(column)),
-            self.name(),
-            quote_identifier(&self.id)
-        );
-        let may_update = Spi::get_one_with_args::<bool>(
-            "SELECT pg_catalog.has_column_privilege($1, $2, 'UPDATE')",
-            &[self.oid.into(), column.into()],
-        )?;
-        if may_update != Some(true) {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                format!(
-                    "permission denied to update column \"{column}\" of {}",
-                    self.name()
-                ),
-                "GRANT UPDATE on the table or its department column.",
-            );
-        }
-        Spi::connect_mut(|client| {
-            let mut rows = vec![];
-            for row in client.update(&query, None, &[id.into()])? {
-                if let (Some(part), Some(place)) = (row.get(1)?, row.get(2)?) {
-                    rows.push(LockedTicket {
-                        part,
-                        place,
-                        department: row.get(3)?,
-                    });
-                }
-            }
-            Ok(rows)
-        })
-    }
-
-    /// Moves a ticket to a department, as the owner of the table.
-    pub fn set_department(
-        &self,
-        column: &str,
-        row: &LockedTicket,
-        department: Option<i64>,
-    ) -> Result<(), SpiError> {
-        let query = format!(
-            "UPDATE {} SET {} = $3 WHERE tableoid OPERATOR(pg_catalog.=) $1
-             AND ctid OPERATOR(pg_catalog.=) $2::pg_catalog.tid",
-            self.name(),
-            quote_identifier(column),
-        );
-        let _owner = RunAsOwner::of(self.oid);
-        Spi::run_with_args(
-            &query,
-            &[
-                row.part.into(),
-                row.place.as_str().into(),
-                department.into(),
-            ],
-        )
     }
 
     /// The tickets that an agent follows.

@@ -53,7 +53,7 @@ SELECT array_agg(id ORDER BY id) FROM desk.ticket;
 SELECT test.attempt_only('UPDATE desk.ticket SET subject = 1 WHERE id = 7');
 SELECT test.attempt_only('DELETE FROM desk.ticket WHERE id = 7');
 SELECT deskguard.agent_can(2, 'reply', 7), deskguard.agent_can(2, 'reply', 1);
-SELECT deskguard.assign_ticket(1, 4);
+UPDATE desk.ticket SET department_id = 4 WHERE id = 1;
 SELECT array_agg(id ORDER BY id) AS handed_over_and_followed FROM desk.ticket;
 SELECT test.attempt_only('UPDATE desk.ticket SET subject = 1 WHERE id = 1') AS still_unassigned;
 RESET ROLE;

@@ -77,7 +77,7 @@ FROM unnest(ARRAY[
     'UPDATE ours.sales SET id = id + 1000',
     'UPDATE ours.support SET dep = 3',
     'UPDATE ours.rest SET dep = 77']) AS command;
-SELECT deskguard.assign_ticket(2, 4, 'ours.ticket');
+UPDATE ours.ticket SET dep = 4 WHERE id = 2;
 RESET ROLE;
 SELECT tableoid::regclass, * FROM ours.ticket WHERE id IN (1, 2);
 

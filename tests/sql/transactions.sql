@@ -83,8 +83,8 @@ ROLLBACK;
 SELECT test.of_ann();
 -- An error in a rule's work does not change who one is.
 SET ROLE regress_ann;
-SELECT test.attempt('SELECT deskguard.assign_ticket(1, 5)'), current_user, deskguard.current_agent();
-SELECT test.attempt('SELECT deskguard.assign_ticket(3, 5)'), current_user, deskguard.current_agent();
+SELECT test.attempt('UPDATE desk.ticket SET department_id = 5 WHERE id = 1'), current_user, deskguard.current_agent();
+SELECT test.attempt('UPDATE desk.ticket SET department_id = 5 WHERE id = 3'), current_user, deskguard.current_agent();
 SELECT test.attempt($$SELECT deskguard.agents_who_can('view', 1)$$) IS NOT NULL, current_user;
 RESET ROLE;
 DROP FUNCTION test.of_ann();

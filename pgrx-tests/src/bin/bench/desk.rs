@@ -159,12 +159,22 @@ impl Agent {
                 Some(format!("({inside}{nobodys} OR {})", own.join(" OR ")))
             }
         };
-        let silo = self
-            .categories
-            .as_ref()
-            .map(|list| one_of("category_id", list).unwrap_or_else(|| "false".into()));
-        let parts: Vec<String> = [silo, viewed].into_iter().flatten().collect();
+        let parts: Vec<String> = [self.silo(), viewed].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
+    }
+
+    /// The condition for tickets that it may create; none if it may create any.
+    pub fn may_create(&self) -> Option<String> {
+        let inside = self
+            .all_departments()
+            .map(|list| one_of("department_id", &list).unwrap_or_else(|| "false".into()));
+        let parts: Vec<String> = [self.silo(), inside].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(" AND "))
+    }
+
+    fn silo(&self) -> Option<String> {
+        let list = self.categories.as_ref()?;
+        Some(one_of("category_id", list).unwrap_or_else(|| "false".into()))
     }
 
     /// Do followed tickets add to what it sees?

@@ -116,14 +116,24 @@ impl Query {
                 "SELECT id, subject, status, updated_at FROM {table} {}",
                 filter(&["id = $1"])
             ),
-            Query::Insert => format!(
-                "INSERT INTO {table} (id, subject, status, department_id, category_id, assignee_id, created_at, updated_at) \
-                 VALUES ({}, 'New', 'open', {}, {}, {}, now(), now())",
-                inputs.free_id.replace(inputs.free_id.get() + 1),
-                agent.a_department(),
-                agent.a_category(),
-                agent.id
-            ),
+            Query::Insert => {
+                const COLUMNS: &str = "id, subject, status, department_id, category_id, assignee_id, created_at, updated_at";
+                let row = format!(
+                    "VALUES ({}, 'New', 'open', {}, {}, {}, now(), now())",
+                    inputs.free_id.replace(inputs.free_id.get() + 1),
+                    agent.a_department(),
+                    agent.a_category(),
+                    agent.id
+                );
+                // Without policies the statement itself must ask whether the agent may create this ticket.
+                let row = match condition.and_then(|_| agent.may_create()) {
+                    Some(allowed) => {
+                        format!("SELECT * FROM ({row}) AS v ({COLUMNS}) WHERE {allowed}")
+                    }
+                    None => row,
+                };
+                format!("INSERT INTO {table} ({COLUMNS}) {row}")
+            }
             Query::Update => format!(
                 "UPDATE {table} SET status = 'pending', updated_at = now() {}",
                 filter(&[&format!("id = {id}")])
