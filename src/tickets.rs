@@ -10,7 +10,7 @@ use pgrx::spi::{SpiError, quote_identifier};
 
 use crate::error;
 use crate::identity::AskFor;
-use crate::owner_sql::{Rows, RunAsOwner, for_each_row};
+use crate::owner_sql::{RunAsOwner, for_each_row, return_rows};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -75,7 +75,7 @@ impl TicketTable {
             )
         });
         let mut found = vec![];
-        for_each_row(self.oid, query, &[id], Rows::Few, |row| {
+        for_each_row(self.oid, query, &[id], |row| {
             let [department, category, assignee, team] = row;
             found.push(TicketColumns {
                 department,
@@ -87,20 +87,20 @@ impl TicketTable {
         found
     }
 
-    /// The tickets that an agent may view, by the conditions of the policies.
-    pub fn visible_to(&self, agent: i64) -> Vec<i64> {
+    /// The tickets that an agent may view, by the conditions of the policies, as the result of the
+    /// function that is being called.
+    pub fn return_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
         let _asked = AskFor::agent(agent);
         let mut conditions = vec![self.action_call("view_ok", self.oid)];
         conditions.extend(self.silo_call(self.oid));
         let query = format!(
-            "SELECT {} FROM {} WHERE {}",
+            "SELECT {} FROM {} WHERE {} AND {} IS NOT NULL",
             bigint_expression(Some(&self.id)),
             self.name(),
-            conditions.join(" AND ")
+            conditions.join(" AND "),
+            quote_identifier(&self.id)
         );
-        let mut visible = vec![];
-        for_each_row(self.oid, &query, &[], Rows::Many, |[id]| visible.extend(id));
-        visible
+        return_rows(fcinfo, self.oid, &query);
     }
 
     /// The rows of a ticket that the current user may update, locked; its privileges and policies
@@ -248,7 +248,7 @@ impl FollowerTable {
             )
         });
         let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-        for_each_row(self.oid, query, &values, Rows::Few, |[value]| {
+        for_each_row(self.oid, query, &values, |[value]| {
             found.extend(value);
         });
         found
