@@ -111,7 +111,7 @@ fn agents_who_can(
         let all = cache::access_of_all(Loader::now().active_agents());
         agents.extend(all.into_iter().filter_map(|(agent, access)| {
             let access = access?;
-            let followed = followers.contains(&agent);
+            let followed = followers.contains(agent);
             rows.iter()
                 .map(|columns| table.ticket(*columns, followed))
                 .any(|t| deskguard_rules::decide(&access, &t, action, &mut Unobserved))

@@ -1,10 +1,9 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use deskguard_rules::{Column, Ticket};
+use deskguard_rules::{Column, IdSet, Ticket};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
@@ -166,15 +165,15 @@ impl TicketTable {
     }
 
     /// The tickets that an agent follows.
-    pub fn followed_by(&self, agent: i64) -> BTreeSet<i64> {
-        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+    pub fn followed_by(&self, agent: i64) -> IdSet {
+        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
             f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)])
         })
     }
 
     /// The agents that follow a ticket.
-    pub fn followers_of(&self, ticket: i64) -> BTreeSet<i64> {
-        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+    pub fn followers_of(&self, ticket: i64) -> IdSet {
+        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
             f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)])
         })
     }
@@ -194,7 +193,7 @@ pub struct Followed {
     table: Rc<TicketTable>,
     agent: i64,
     looked_up: Cell<u32>,
-    all: OnceCell<BTreeSet<i64>>,
+    all: OnceCell<IdSet>,
 }
 
 impl Followed {
@@ -217,21 +216,16 @@ impl Followed {
         }
         self.all
             .get_or_init(|| self.table.followed_by(self.agent))
-            .contains(&ticket)
+            .contains(ticket)
     }
 }
 
 impl FollowerTable {
     /// The values of one column where others have the given ones.
-    fn select(
-        &self,
-        query: &OnceCell<String>,
-        wanted: &str,
-        given: &[(&str, i64)],
-    ) -> BTreeSet<i64> {
-        let mut found = BTreeSet::new();
+    fn select(&self, query: &OnceCell<String>, wanted: &str, given: &[(&str, i64)]) -> IdSet {
+        let mut found: Vec<i64> = vec![];
         let Some(name) = table_name(self.oid) else {
-            return found;
+            return IdSet::empty();
         };
         let query = query.get_or_init(|| {
             let conditions: Vec<String> = given
@@ -251,6 +245,6 @@ impl FollowerTable {
         for_each_row(self.oid, query, &values, |[value]| {
             found.extend(value);
         });
-        found
+        found.into_iter().collect()
     }
 }
