@@ -198,7 +198,7 @@ pub struct Followed {
 
 impl Followed {
     /// Reading all costs as much as some look-ups; a query by key needs only one.
-    const FEW: u32 = 10;
+    const FEW: u32 = 4;
 
     pub fn by(agent: i64, table: Rc<TicketTable>) -> Followed {
         Followed {
