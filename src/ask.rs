@@ -84,10 +84,15 @@ fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool
 fn visible_tickets(
     agent_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
-) -> SetOfIterator<'static, i64> {
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
-    SetOfIterator::new(agent_id.map_or(vec![], |agent| table.visible_to(agent)))
+    // SAFETY: called as a function that returns a set, of one column.
+    unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
+    if let Some(agent) = agent_id {
+        table.return_visible_to(agent, fcinfo);
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -106,7 +111,7 @@ fn agents_who_can(
         let all = cache::access_of_all(Loader::now().active_agents());
         agents.extend(all.into_iter().filter_map(|(agent, access)| {
             let access = access?;
-            let followed = followers.contains(&agent);
+            let followed = followers.contains(agent);
             rows.iter()
                 .map(|columns| table.ticket(*columns, followed))
                 .any(|t| deskguard_rules::decide(&access, &t, action, &mut Unobserved))

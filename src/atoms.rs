@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Level};
+use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
@@ -22,18 +22,20 @@ fn access(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Access> {
     call_state(fcinfo, rights_of_query).as_ref().map(Rc::as_ref)
 }
 
-fn granted(fcinfo: pg_sys::FunctionCallInfo, list: fn(&Access) -> &[i64], id: Option<i64>) -> bool {
+fn granted(fcinfo: pg_sys::FunctionCallInfo, list: Ids, id: Option<i64>) -> bool {
     let (Some(access), Some(id)) = (access(fcinfo), id) else {
         return false;
     };
-    list(access).binary_search(&id).is_ok()
+    list(access).contains(id)
 }
 
-/// The lists of an access that may be long.
-const CATEGORIES: fn(&Access) -> &[i64] = Access::categories;
-const FULL: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Full);
-const ASSIGN: fn(&Access) -> &[i64] = |access| access.departments_at(Level::Assign);
-const TEAMS: fn(&Access) -> &[i64] = Access::teams;
+/// A set of an access that may have many ids.
+type Ids = fn(&Access) -> &IdSet;
+
+const CATEGORIES: Ids = Access::categories;
+const FULL: Ids = |access| access.departments_at(Level::Full);
+const ASSIGN: Ids = |access| access.departments_at(Level::Assign);
+const TEAMS: Ids = Access::teams;
 
 /// For an estimate the planner asks for the list itself and looks at each id of it; some of them do.
 fn sample(ids: &[i64]) -> Vec<i64> {
@@ -66,7 +68,7 @@ macro_rules! for_each_width {
             let rights = rights_of_query();
             let ids = rights
                 .as_ref()
-                .map_or(&[] as &[i64], |access| $list(access));
+                .map_or(&[] as &[i64], |access| $list(access).sorted());
             if is_planning() {
                 sample(ids)
             } else {
@@ -127,7 +129,7 @@ fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
     }
     let table = ticket_table.and_then(cache::ticket_table);
     match (agent_of_query(), table) {
-        (Some(agent), Some(table)) => table.followed_by(agent).into_iter().collect(),
+        (Some(agent), Some(table)) => table.followed_by(agent).sorted().to_vec(),
         _ => vec![],
     }
 }
@@ -139,7 +141,7 @@ struct Atom {
     name: &'static [u8],
     list_function: &'static std::ffi::CStr,
     /// None for followed tickets.
-    list: Option<fn(&Access) -> &[i64]>,
+    list: Option<Ids>,
 }
 
 const ATOMS: [Atom; 5] = [
@@ -257,9 +259,9 @@ unsafe fn share_of_atom(
     }
 }
 
-/// The share of rows whose column is one of the sorted ids: the common values are counted by their
+/// The share of rows whose column is one of the ids: the common values are counted by their
 /// frequencies, the rest is spread evenly.
-unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &[i64]) -> f64 {
+unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &IdSet) -> f64 {
     const MOST_COMMON: c_int = pg_sys::STATISTIC_KIND_MCV as c_int;
     unsafe {
         let mut is_default = false;
@@ -290,7 +292,7 @@ unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &[i64]) -> f64 
                         _ => datum.value() as i64,
                     };
                     common += share;
-                    if ids.binary_search(&id).is_ok() {
+                    if ids.contains(id) {
                         common_granted += share;
                         values_granted += 1;
                     }

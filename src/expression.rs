@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use deskguard_rules::{Access, Condition, Level};
+use deskguard_rules::{Access, Condition, IdSet, Level};
 use pgrx::pg_sys;
 
 use crate::catalog::own_function;
@@ -324,16 +324,16 @@ impl Builder<'_> {
     }
 }
 
-/// A list that is short enough for literals.
-fn short(ids: &[i64]) -> Option<&[i64]> {
-    (ids.len() <= settings::fold_limit()).then_some(ids)
+/// The ids, if they are few enough for literals.
+fn short(ids: &IdSet) -> Option<&[i64]> {
+    (ids.len() <= settings::fold_limit()).then_some(ids.sorted())
 }
 
 /// The column is one of the agent's ids: as literals, or by a function that looks them up if they
 /// are too many.
 unsafe fn one_of(
     column: Operand,
-    ids: &[i64],
+    ids: &IdSet,
     function: &std::ffi::CStr,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {

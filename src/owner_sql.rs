@@ -43,83 +43,103 @@ impl Drop for RunAsOwner {
     }
 }
 
-/// How many rows are held in memory at a time, of many.
-const BATCH: std::ffi::c_long = 1000;
-
-/// What a query reads.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// By key: the plan is kept for the next time.
-    Few,
-    /// Read in batches. The plan is not kept: it may depend on more than the query.
-    Many,
-}
-
 /// How many plans a backend keeps: some for each protected table, and not those of former names for ever.
 const MOST_PLANS: usize = 64;
 
 thread_local! {
     /// Kept, since parsing and planning takes ten times as long as a look-up by key.
     /// PostgreSQL itself replans when the table or its owner changes.
-    static PLANS: RefCell<HashMap<CString, pg_sys::SPIPlanPtr>> = RefCell::default();
+    static PLANS: RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = RefCell::default();
 }
 
-/// Runs a query on a table as its owner and calls `each` with its rows. Arguments and columns are
-/// all bigint.
+/// Runs a query on a table, by key, as its owner and calls `each` with its rows. Arguments and
+/// columns are all bigint. The plan is kept for the next time.
 ///
 /// pgrx's Spi will not do: it takes a new snapshot in a transaction that has written.
 pub fn for_each_row<const COLUMNS: usize>(
     table: pg_sys::Oid,
     query: &str,
     args: &[i64],
-    rows: Rows,
     mut each: impl FnMut([Option<i64>; COLUMNS]),
 ) {
     let _owner = RunAsOwner::of(table);
-    // SAFETY: SPI as its documentation asks for it: connect, open, fetch, free, close, finish.
-    // After an error PostgreSQL cleans up itself.
+    // SAFETY: SPI as its documentation asks for it: connect, execute, free, finish. After an error
+    // PostgreSQL cleans up itself.
     unsafe {
         pg_sys::SPI_connect();
-        let plan = prepared(query, args.len(), rows);
+        let plan = kept(query, args.len());
         let mut datums: Vec<pg_sys::Datum> = args.iter().map(|arg| (*arg).into()).collect();
         // Read-only: with the snapshot of the statement that asks.
-        if rows == Rows::Few {
-            let nulls = std::ptr::null();
-            if pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls, true, 0) < 0 {
-                failed(query);
-            }
-            read_batch(&mut each);
-        } else {
-            let nulls = std::ptr::null();
-            let portal = pg_sys::SPI_cursor_open(nulls, plan, datums.as_mut_ptr(), nulls, true);
-            loop {
-                pg_sys::SPI_cursor_fetch(portal, true, BATCH);
-                if read_batch(&mut each) < BATCH as usize {
-                    break;
-                }
-            }
-            pg_sys::SPI_cursor_close(portal);
+        let nulls = std::ptr::null();
+        if pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls, true, 0) < 0 {
+            failed(query);
+        }
+        read(&mut each);
+        pg_sys::SPI_finish();
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// Of executor/tstoreReceiver.h.
+    fn SetTuplestoreDestReceiverParams(
+        receiver: *mut pg_sys::DestReceiver,
+        store: *mut pg_sys::Tuplestorestate,
+        context: pg_sys::MemoryContext,
+        detoast: bool,
+        descriptor: pg_sys::TupleDesc,
+        mismatch: *const std::ffi::c_char,
+    );
+}
+
+/// Runs a query on a table as its owner; its rows are the result of the set-returning function that is
+/// being called. They go from the executor to a tuplestore, which holds work_mem of them in memory and
+/// the rest in a file. The plan is not kept: it may depend on more than the query.
+pub fn return_rows(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid, query: &str) {
+    // SAFETY: as PL/pgSQL does for RETURN QUERY.
+    unsafe {
+        let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+        let _owner = RunAsOwner::of(table);
+        pg_sys::SPI_connect();
+        let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            SetTuplestoreDestReceiverParams(
+                receiver,
+                result.setResult,
+                (*result.econtext).ecxt_per_query_memory,
+                false,
+                std::ptr::null_mut(),
+                std::ptr::null(),
+            )
+        });
+        let options = pg_sys::SPIExecuteOptions {
+            // With the snapshot of the statement that asks.
+            read_only: true,
+            must_return_tuples: true,
+            dest: receiver,
+            ..Default::default()
+        };
+        // Prepared so, it has no parallel workers, who would not know whom it asks for.
+        if pg_sys::SPI_execute_plan_extended(prepare(query, 0), &options) < 0 {
+            failed(query);
         }
         pg_sys::SPI_finish();
     }
 }
 
 /// Calls `each` with the rows that SPI has just read, and frees them.
-unsafe fn read_batch<const COLUMNS: usize>(each: &mut impl FnMut([Option<i64>; COLUMNS])) -> usize {
+unsafe fn read<const COLUMNS: usize>(each: &mut impl FnMut([Option<i64>; COLUMNS])) {
     unsafe {
-        let rows = pg_sys::SPI_processed as usize;
-        let batch = pg_sys::SPI_tuptable;
-        for row in 0..rows {
-            let tuple = *(*batch).vals.add(row);
+        let table = pg_sys::SPI_tuptable;
+        for row in 0..pg_sys::SPI_processed as usize {
+            let tuple = *(*table).vals.add(row);
             each(std::array::from_fn(|column| {
                 let mut is_null = false;
                 let number = column as i32 + 1;
-                let value = pg_sys::SPI_getbinval(tuple, (*batch).tupdesc, number, &mut is_null);
+                let value = pg_sys::SPI_getbinval(tuple, (*table).tupdesc, number, &mut is_null);
                 (!is_null).then(|| value.value() as i64)
             }));
         }
-        pg_sys::SPI_freetuptable(batch);
-        rows
+        pg_sys::SPI_freetuptable(table);
     }
 }
 
@@ -133,30 +153,38 @@ fn failed(query: &str) -> ! {
 
 /// # Safety
 /// SPI is connected.
-unsafe fn prepared(query: &str, args: usize, rows: Rows) -> pg_sys::SPIPlanPtr {
+unsafe fn kept(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(query).copied()) {
+        return plan;
+    }
+    unsafe {
+        let plan = prepare(query, args);
+        if pg_sys::SPI_keepplan(plan) != 0 {
+            failed(query);
+        }
+        PLANS.with_borrow_mut(|plans| {
+            if plans.len() >= MOST_PLANS {
+                for (_, plan) in plans.drain() {
+                    pg_sys::SPI_freeplan(plan);
+                }
+            }
+            plans.insert(query.into(), plan);
+        });
+        plan
+    }
+}
+
+/// # Safety
+/// SPI is connected.
+unsafe fn prepare(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
     // PostgreSQL's names have no NUL in them.
     let Ok(text) = CString::new(query) else {
         failed(query)
     };
-    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&text).copied()) {
-        return plan;
-    }
     let mut types = vec![pg_sys::INT8OID; args];
-    unsafe {
-        let prepared = pg_sys::SPI_prepare(text.as_ptr(), args as i32, types.as_mut_ptr());
-        if prepared.is_null() || rows == Rows::Few && pg_sys::SPI_keepplan(prepared) != 0 {
-            failed(query);
-        }
-        if rows == Rows::Few {
-            PLANS.with_borrow_mut(|plans| {
-                if plans.len() >= MOST_PLANS {
-                    for (_, plan) in plans.drain() {
-                        pg_sys::SPI_freeplan(plan);
-                    }
-                }
-                plans.insert(text, prepared);
-            });
-        }
-        prepared
+    let plan = unsafe { pg_sys::SPI_prepare(text.as_ptr(), args as i32, types.as_mut_ptr()) };
+    if plan.is_null() {
+        failed(query);
     }
+    plan
 }

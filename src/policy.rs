@@ -86,9 +86,10 @@ impl Call {
             team,
             ..TicketColumns::default()
         };
-        let followed = id.is_some_and(|id| followed.contains(id));
-        let ticket = table.ticket(columns, followed);
-        deskguard_rules::past_silo(access, &ticket, action)
+        let allows =
+            |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
+        // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
+        allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
     }
 
     /// May the agent do this with a ticket that is named by a row of the follower table?

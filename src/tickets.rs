@@ -1,14 +1,14 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use deskguard_rules::{Column, Ticket};
+use deskguard_rules::{Column, IdSet, Ticket};
+use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::identity::AskFor;
-use crate::owner_sql::{Rows, for_each_row};
+use crate::owner_sql::{for_each_row, return_rows};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
@@ -65,7 +65,7 @@ impl TicketTable {
             )
         });
         let mut found = vec![];
-        for_each_row(self.oid, query, &[id], Rows::Few, |row| {
+        for_each_row(self.oid, query, &[id], |row| {
             let [department, category, assignee, team] = row;
             found.push(TicketColumns {
                 department,
@@ -77,32 +77,32 @@ impl TicketTable {
         found
     }
 
-    /// The tickets that an agent may view, by the conditions of the policies.
-    pub fn visible_to(&self, agent: i64) -> Vec<i64> {
+    /// The tickets that an agent may view, by the conditions of the policies, as the result of the
+    /// function that is being called.
+    pub fn return_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
         let _asked = AskFor::agent(agent);
         let mut conditions = vec![self.action_call("view_ok", self.oid)];
         conditions.extend(self.silo_call(self.oid));
         let query = format!(
-            "SELECT {} FROM {} WHERE {}",
+            "SELECT {} FROM {} WHERE {} AND {} IS NOT NULL",
             bigint_expression(Some(&self.id)),
             self.name(),
-            conditions.join(" AND ")
+            conditions.join(" AND "),
+            quote_identifier(&self.id)
         );
-        let mut visible = vec![];
-        for_each_row(self.oid, &query, &[], Rows::Many, |[id]| visible.extend(id));
-        visible
+        return_rows(fcinfo, self.oid, &query);
     }
 
     /// The tickets that an agent follows.
-    pub fn followed_by(&self, agent: i64) -> BTreeSet<i64> {
-        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+    pub fn followed_by(&self, agent: i64) -> IdSet {
+        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
             f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)])
         })
     }
 
     /// The agents that follow a ticket.
-    pub fn followers_of(&self, ticket: i64) -> BTreeSet<i64> {
-        self.followers.as_ref().map_or_else(BTreeSet::new, |f| {
+    pub fn followers_of(&self, ticket: i64) -> IdSet {
+        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
             f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)])
         })
     }
@@ -122,12 +122,12 @@ pub struct Followed {
     table: Rc<TicketTable>,
     agent: i64,
     looked_up: Cell<u32>,
-    all: OnceCell<BTreeSet<i64>>,
+    all: OnceCell<IdSet>,
 }
 
 impl Followed {
     /// Reading all costs as much as some look-ups; a query by key needs only one.
-    const FEW: u32 = 10;
+    const FEW: u32 = 4;
 
     pub fn by(agent: i64, table: Rc<TicketTable>) -> Followed {
         Followed {
@@ -145,21 +145,16 @@ impl Followed {
         }
         self.all
             .get_or_init(|| self.table.followed_by(self.agent))
-            .contains(&ticket)
+            .contains(ticket)
     }
 }
 
 impl FollowerTable {
     /// The values of one column where others have the given ones.
-    fn select(
-        &self,
-        query: &OnceCell<String>,
-        wanted: &str,
-        given: &[(&str, i64)],
-    ) -> BTreeSet<i64> {
-        let mut found = BTreeSet::new();
+    fn select(&self, query: &OnceCell<String>, wanted: &str, given: &[(&str, i64)]) -> IdSet {
+        let mut found: Vec<i64> = vec![];
         let Some(name) = table_name(self.oid) else {
-            return found;
+            return IdSet::empty();
         };
         let query = query.get_or_init(|| {
             let conditions: Vec<String> = given
@@ -176,9 +171,9 @@ impl FollowerTable {
             )
         });
         let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-        for_each_row(self.oid, query, &values, Rows::Few, |[value]| {
+        for_each_row(self.oid, query, &values, |[value]| {
             found.extend(value);
         });
-        found
+        found.into_iter().collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What an agent's grants come to, in the form that a check per row wants.
 
 use crate::grants::{Grants, Level};
+use crate::id_set::IdSet;
 use crate::permission::{Permission, PermissionSet};
 
 /// The tickets that the silo rule lets an agent see, by category.
@@ -8,19 +9,15 @@ use crate::permission::{Permission, PermissionSet};
 pub enum Categories {
     /// Every ticket, also uncategorized ones.
     Open,
-    /// Only those of these categories, sorted.
-    Only(Box<[i64]>),
+    /// Only those of these categories.
+    Only(IdSet),
 }
 
 /// The departments that an agent has, with their descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departments {
     All,
-    /// Sorted, each.
-    Only {
-        full: Box<[i64]>,
-        assign: Box<[i64]>,
-    },
+    Only { full: IdSet, assign: IdSet },
 }
 
 /// What one active agent may do. An agent that is unknown, inactive or nobody has none.
@@ -30,22 +27,19 @@ pub struct Access {
     permissions: PermissionSet,
     categories: Categories,
     departments: Departments,
-    /// Sorted.
-    teams: Box<[i64]>,
+    teams: IdSet,
 }
+
+static NONE: IdSet = IdSet::empty();
 
 impl Access {
     pub fn compile(grants: &Grants) -> Access {
         let categories = if !grants.open_sources().is_empty() {
             Categories::Open
         } else {
-            let mut granted: Vec<i64> = std::iter::once(&grants.held)
-                .chain(grants.groups.iter().map(|group| &group.held))
-                .flat_map(|held| held.categories.iter().copied())
-                .collect();
-            granted.sort_unstable();
-            granted.dedup();
-            Categories::Only(granted.into())
+            let held =
+                std::iter::once(&grants.held).chain(grants.groups.iter().map(|group| &group.held));
+            Categories::Only(held.flat_map(|h| h.categories.iter().copied()).collect())
         };
         let departments = if grants.all_departments_sources().next().is_some() {
             Departments::All
@@ -80,26 +74,26 @@ impl Access {
 
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let ids = self.categories().len()
-            + self.departments_at(Level::Full).len()
-            + self.departments_at(Level::Assign).len()
-            + self.teams.len();
-        std::mem::size_of::<Access>() + ids * std::mem::size_of::<i64>()
+        std::mem::size_of::<Access>()
+            + self.categories().bytes()
+            + self.departments_at(Level::Full).bytes()
+            + self.departments_at(Level::Assign).bytes()
+            + self.teams.bytes()
     }
 
-    /// The categories granted to a siloed agent, sorted.
-    pub fn categories(&self) -> &[i64] {
+    /// The categories granted to a siloed agent.
+    pub fn categories(&self) -> &IdSet {
         match &self.categories {
-            Categories::Open => &[],
+            Categories::Open => &NONE,
             Categories::Only(granted) => granted,
         }
     }
 
-    /// The departments granted at a level or a higher one, with their descendants, sorted; none are
+    /// The departments granted at a level or a higher one, with their descendants; none are
     /// listed for an agent that has all.
-    pub fn departments_at(&self, level: Level) -> &[i64] {
+    pub fn departments_at(&self, level: Level) -> &IdSet {
         match (&self.departments, level) {
-            (Departments::All, _) => &[],
+            (Departments::All, _) => &NONE,
             (Departments::Only { full, .. }, Level::Full) => full,
             (Departments::Only { assign, .. }, Level::Assign) => assign,
         }
@@ -109,8 +103,8 @@ impl Access {
         &self.departments
     }
 
-    /// The teams of the agent, sorted.
-    pub fn teams(&self) -> &[i64] {
+    /// The teams of the agent.
+    pub fn teams(&self) -> &IdSet {
         &self.teams
     }
 
@@ -118,7 +112,7 @@ impl Access {
         match (&self.categories, category) {
             (Categories::Open, _) => true,
             (Categories::Only(_), None) => false,
-            (Categories::Only(granted), Some(id)) => granted.binary_search(&id).is_ok(),
+            (Categories::Only(granted), Some(id)) => granted.contains(id),
         }
     }
 
@@ -130,13 +124,12 @@ impl Access {
                 Level::Full => full,
                 Level::Assign => assign,
             }
-            .binary_search(&id)
-            .is_ok(),
+            .contains(id),
         }
     }
 
     pub(crate) fn team(&self, team: i64) -> bool {
-        self.teams.binary_search(&team).is_ok()
+        self.teams.contains(team)
     }
 }
 

@@ -171,7 +171,7 @@ fn department(access: &Access, shape: Shape, level: Level, inside: bool) -> Colu
         return Column::Absent;
     }
     Column::Value(if inside {
-        access.departments_at(level).first().copied()
+        access.departments_at(level).sorted().first().copied()
     } else {
         None
     })
@@ -201,7 +201,7 @@ fn ticket_of_kind(access: &Access, shape: Shape, kind: u8) -> Ticket {
     let other_team = || (0..).find(|id| !access.team(*id));
     match kind {
         OWN if shape.assignee => ticket.assignee = Column::Value(Some(access.agent)),
-        OWN => ticket.team = Column::Value(access.teams().first().copied()),
+        OWN => ticket.team = Column::Value(access.teams().sorted().first().copied()),
         ASSIGNED if shape.assignee => {
             ticket.assignee = Column::Value(Some(access.agent.wrapping_add(1)));
         }

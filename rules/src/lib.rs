@@ -9,6 +9,7 @@ mod access;
 mod condition;
 mod decision;
 mod grants;
+mod id_set;
 mod permission;
 mod ticket;
 
@@ -19,5 +20,6 @@ pub use grants::{
     CategoryAccess, DepartmentSource, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
     Source,
 };
+pub use id_set::IdSet;
 pub use permission::{Action, Change, Permission, Relation};
 pub use ticket::{Column, Relations, Ticket};
