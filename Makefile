@@ -20,7 +20,8 @@ help:
 	@echo 'make regress-accept take their output as the expected one'
 	@echo 'make client-tests   only the client tests'
 	@echo 'make clean          stop the demo, remove what was built (but cargo-pgrx)'
-	@echo 'TICKETS=3000000, AGENTS=500 and REPEAT=20 make the benchmark larger, or steadier.'
+	@echo 'TICKETS=1000000, AGENTS=1000 and REPEAT=20 make the benchmark larger, or steadier.'
+	@echo 'ONLY=growth TICKETS=3000000 measures only how the cost grows with the number of tickets.'
 	@echo 'MAJOR=16 and so on choose another PostgreSQL; PROPTEST_CASES=3000 tries more help desks.'
 
 demo: installed-$(MAJOR)
@@ -40,7 +41,7 @@ AGENTS ?= 500
 REPEAT ?= 5
 
 bench: installed-$(MAJOR)
-	tools/bench $(MAJOR) $(TICKETS) $(AGENTS) $(REPEAT)
+	tools/bench $(MAJOR) $(TICKETS) $(AGENTS) $(REPEAT) $(ONLY)
 
 unit:
 	cargo test -p deskguard-rules

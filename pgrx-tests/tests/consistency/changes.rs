@@ -282,6 +282,35 @@ const CHANGES: &[Change] = &[
          WHEN NOT MATCHED THEN INSERT (agent_id, category_id) VALUES (1, 1)",
         NOTHING,
     ),
+    change(
+        "a MERGE changes a grant",
+        "MERGE INTO deskguard.agent_category AS c USING (VALUES (1)) AS v (id) ON c.agent_id = v.id
+         WHEN MATCHED THEN UPDATE SET category_id = 2",
+        "MERGE INTO deskguard.agent_category AS c USING (VALUES (1)) AS v (id) ON c.agent_id = v.id
+         WHEN MATCHED THEN UPDATE SET category_id = 1",
+        &[4, 5],
+    ),
+    change(
+        "an upsert changes a grant",
+        "INSERT INTO deskguard.agent_department (agent_id, department_id, level) VALUES (1, 1, 'assign')
+         ON CONFLICT (agent_id, department_id) DO UPDATE SET level = excluded.level",
+        "INSERT INTO deskguard.agent_department (agent_id, department_id, level) VALUES (1, 1, 'full')
+         ON CONFLICT (agent_id, department_id) DO UPDATE SET level = excluded.level",
+        &[10],
+    ),
+    change(
+        "a grant is copied in",
+        "COPY deskguard.agent_category (agent_id, category_id) FROM PROGRAM 'echo 1,2' (FORMAT csv)",
+        "DELETE FROM deskguard.agent_category WHERE agent_id = 1 AND category_id = 2",
+        &[1, 2, 4, 5, 10],
+    ),
+    // Only the cascade to the grants changes rights.
+    change(
+        "a category gets another id",
+        "UPDATE deskguard.category SET id = 3 WHERE id = 1",
+        "UPDATE deskguard.category SET id = 1 WHERE id = 3",
+        NOTHING,
+    ),
     Change {
         needs: Needs::NoTransaction,
         ..change(
@@ -314,6 +343,27 @@ const CHANGES: &[Change] = &[
             "TRUNCATE deskguard.agent_category",
             "INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (1, 1), (2, 2)",
             NOTHING,
+        )
+    },
+    Change {
+        needs: Needs::TablesAlone,
+        ..change(
+            "categories are truncated with all that refers to them",
+            "TRUNCATE deskguard.category CASCADE",
+            "INSERT INTO deskguard.category (id, name) VALUES (1, 'Network'), (2, 'Printers');
+             INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (1, 1), (2, 2)",
+            NOTHING,
+        )
+    },
+    Change {
+        needs: Needs::TablesAlone,
+        ..change(
+            "grants are replaced by a copy",
+            "TRUNCATE deskguard.agent_category;
+             COPY deskguard.agent_category (agent_id, category_id) FROM PROGRAM 'echo 1,2' (FORMAT csv, FREEZE)",
+            "TRUNCATE deskguard.agent_category;
+             COPY deskguard.agent_category (agent_id, category_id) FROM PROGRAM 'echo 1,1; echo 2,2' (FORMAT csv)",
+            &[4, 5],
         )
     },
     Change {

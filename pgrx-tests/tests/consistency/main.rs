@@ -2,8 +2,11 @@
 //! retried (40001), whatever session, plan, transaction or server it runs in.
 
 mod changes;
+mod copy;
 mod desk;
 mod memory;
+mod replication;
 mod sessions;
+mod settings;
 mod standby;
 mod stress;

@@ -308,6 +308,58 @@ fn roles_switch_back_and_forth() {
     }
 }
 
+/// As a pool does it that has no superuser, and whose role owns nothing.
+#[test]
+fn a_pooled_connection_switches_roles() {
+    let _roles = roles_stay();
+    for fold in Fold::ALL {
+        let database = desk(fold);
+        let [ann, bob] = MAPPED.map(ident);
+        let map = format!(
+            "UPDATE deskguard.agent SET db_role = {} WHERE id = 2",
+            literal(MAPPED[1])
+        );
+        run(&mut database.superuser(), &map);
+        let client = &mut database.connect(APP);
+        let askers = Askers::new(client);
+        let become_ann = format!("SET ROLE {ann}");
+        for _ in 0..2 {
+            for (sql, expected) in [
+                (become_ann.as_str(), BY_ANN),
+                ("RESET ROLE", NOTHING),
+                (&format!("SET ROLE {bob}"), BY_BOB),
+                ("SET ROLE NONE", NOTHING),
+                (&become_ann, BY_ANN),
+                ("RESET SESSION AUTHORIZATION", NOTHING),
+                (&become_ann, BY_ANN),
+                ("SET SESSION AUTHORIZATION DEFAULT", NOTHING),
+                // Its login role is trusted: what it says counts more than its role.
+                ("SET deskguard.agent_id = 9", ALL),
+                (&become_ann, ALL),
+                ("RESET deskguard.agent_id", BY_ANN),
+                (&format!("BEGIN; SET LOCAL ROLE {bob}"), BY_BOB),
+                ("SAVEPOINT a; RESET ROLE", NOTHING),
+                ("ROLLBACK TO a", BY_BOB),
+                ("COMMIT", BY_ANN),
+                ("RESET ALL", BY_ANN),
+                ("DISCARD PLANS", BY_ANN),
+                ("RESET ROLE", NOTHING),
+            ] {
+                run(client, sql);
+                askers.check(client, expected, sql);
+            }
+        }
+        run(client, &become_ann);
+        askers.check(client, BY_ANN, "before DISCARD ALL");
+        run(client, "DISCARD ALL");
+        assert_eq!(ids(client, SELECT), NOTHING);
+        let askers = Askers::new(client);
+        askers.check(client, NOTHING, "after DISCARD ALL");
+        run(client, &become_ann);
+        askers.check(client, BY_ANN, "SET ROLE after DISCARD ALL");
+    }
+}
+
 #[test]
 fn security_definer_functions_are_their_owner() {
     let _roles = roles_stay();

@@ -1,122 +1,16 @@
 //! A hot standby of the server under test.
 
-use std::env;
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deskguard_tests::server::{APP, Database, MAPPED};
-use postgres::{Client, Config, NoTls};
+use deskguard_tests::server::{APP, MAPPED};
+use postgres::Client;
 
+use crate::copy::ServerCopy;
 use crate::desk::{
     ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, MAX, NOTHING, act_for, assert_rows_or_retry, desk,
     ids, roles_stay, run,
 };
-
-/// Not that of the server under test, which is in another folder anyway.
-const PORT: u16 = 5433;
-
-struct Standby {
-    folder: PathBuf,
-    /// Whom the server under test runs as.
-    user: (u32, u32),
-}
-
-impl Standby {
-    fn start() -> Result<Standby, String> {
-        let primary = env::var("PGHOST").expect("PGHOST is the server's socket folder");
-        let data = fs::metadata(Path::new(&primary).join("data"))
-            .or_else(|_| fs::metadata(&primary))
-            .map_err(|error| format!("{primary}: {error}"))?;
-        // The path of a socket must be short.
-        let folder = PathBuf::from(format!("/tmp/deskguard-standby-{}", process::id()));
-        fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let standby = Standby {
-            folder,
-            user: (data.uid(), data.gid()),
-        };
-        let owned = fs::set_permissions(&standby.folder, fs::Permissions::from_mode(0o700))
-            .and_then(|()| chown(&standby.folder, Some(data.uid()), Some(data.gid())));
-        owned.map_err(|error| format!("{}: {error}", standby.folder.display()))?;
-
-        let data = standby.data();
-        standby.run(
-            "pg_basebackup",
-            &["-R", "-c", "fast", "-X", "stream", "-D", &data],
-        )?;
-        let socket = standby.folder.display();
-        // No statement is to be cancelled because the primary has vacuumed.
-        let options = format!(
-            "-p {PORT} -k {socket} -c listen_addresses='' -c hot_standby=on \
-             -c hot_standby_feedback=on -c wal_receiver_status_interval=1"
-        );
-        let log = format!("{socket}/log");
-        standby
-            .run(
-                "pg_ctl",
-                &["-D", &data, "-l", &log, "-o", &options, "-w", "start"],
-            )
-            .map_err(|error| {
-                let log = fs::read_to_string(&log).unwrap_or_default();
-                format!("{error}\n{log}")
-            })?;
-        Ok(standby)
-    }
-
-    fn data(&self) -> String {
-        format!("{}/data", self.folder.display())
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
-        let bin = env::var("DESKGUARD_PG_BIN").expect("DESKGUARD_PG_BIN is the folder of pg_ctl");
-        let mut command = Command::new(Path::new(&bin).join(program));
-        command.args(arguments).current_dir("/");
-        // What pg_ctl starts must not keep the pipes of this process open.
-        let output = self.folder.join("output");
-        let to = |file: io::Result<fs::File>| file.map_err(|error| error.to_string());
-        let file = to(fs::File::create(&output))?;
-        command.stdout(to(file.try_clone())?).stderr(file);
-        // PostgreSQL does not run as root.
-        if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
-            command.uid(self.user.0).gid(self.user.1);
-        }
-        let status = command
-            .status()
-            .map_err(|error| format!("{program}: {error}"))?;
-        if status.success() {
-            return Ok(());
-        }
-        let output = fs::read_to_string(&output).unwrap_or_default();
-        Err(format!("{program}: {status}\n{output}"))
-    }
-
-    fn connect(&self, database: &Database, role: &str) -> Client {
-        Config::new()
-            .host_path(&self.folder)
-            .port(PORT)
-            .user(role)
-            .dbname(database.name())
-            .connect(NoTls)
-            .unwrap_or_else(|error| panic!("connecting to the standby as {role}: {error:?}"))
-    }
-}
-
-impl Drop for Standby {
-    fn drop(&mut self) {
-        let data = self.data();
-        if Path::new(&data).join("postmaster.pid").exists()
-            && let Err(error) = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"])
-        {
-            eprintln!("the standby does not stop: {error}");
-        }
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
 
 /// Waits until the standby has replayed what the primary has committed.
 fn replayed(primary: &mut Client, standby: &mut Client) {
@@ -139,7 +33,9 @@ fn replayed(primary: &mut Client, standby: &mut Client) {
 fn a_hot_standby_obeys_what_it_has_replayed() {
     let _roles = roles_stay();
     let desks = Fold::ALL.map(desk);
-    let standby = match Standby::start() {
+    // No statement is to be cancelled because the primary has vacuumed.
+    let options = "-c hot_standby=on -c hot_standby_feedback=on -c wal_receiver_status_interval=1";
+    let standby = match ServerCopy::start("standby", &["-R"], options) {
         Ok(standby) => standby,
         Err(error) => {
             println!("skipped: no standby could be started: {error}");

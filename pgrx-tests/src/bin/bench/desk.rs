@@ -224,8 +224,8 @@ pub fn zipf(random: &str, count: i64, exponent: f64) -> String {
     )
 }
 
-/// Tables of the help desk without any protection, in the schema plain.
-pub fn create(tickets: i64, agents: i64) -> String {
+/// The tickets without any protection, in the schema plain.
+pub fn tickets(tickets: i64, agents: i64) -> String {
     let department = zipf("c", DEPARTMENTS.into(), 0.8);
     let category = zipf("d", CATEGORIES.into(), 1.0);
     let assignee = zipf("e", agents, 0.5);
@@ -252,7 +252,17 @@ pub fn create(tickets: i64, agents: i64) -> String {
                  random() AS f, random() AS g
              FROM generate_series(1, {tickets}) AS n
          ) AS r;
-         CREATE TABLE plain.message (
+         {};
+         GRANT USAGE ON SCHEMA plain TO PUBLIC;
+         GRANT SELECT, INSERT, UPDATE ON plain.ticket TO PUBLIC;",
+        index("plain.ticket"),
+    )
+}
+
+/// The tables around the tickets.
+pub fn messages_and_followers(tickets: i64, agents: i64) -> String {
+    format!(
+        "CREATE TABLE plain.message (
              id bigint NOT NULL, ticket_id bigint NOT NULL, created_at timestamptz NOT NULL, body text NOT NULL
          );
          INSERT INTO plain.message (id, ticket_id, created_at, body)
@@ -265,10 +275,7 @@ pub fn create(tickets: i64, agents: i64) -> String {
          SELECT DISTINCT 1 + (random() * ({tickets} - 1))::bigint, agent
          FROM generate_series(1, {agents}) AS agent, generate_series(1, 200);
          {};
-         {};
-         GRANT USAGE ON SCHEMA plain TO PUBLIC;
-         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA plain TO PUBLIC;",
-        index("plain.ticket"),
+         GRANT SELECT ON plain.message, plain.ticket_follower TO PUBLIC;",
         index_followers("plain.ticket_follower"),
     )
 }

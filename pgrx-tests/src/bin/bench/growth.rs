@@ -1,5 +1,7 @@
 //! How the cost grows with the number of tickets.
 
+use std::iter;
+
 use deskguard_tests::server::Database;
 use postgres::Client;
 
@@ -10,11 +12,22 @@ use crate::variants::{Desk, Session, Variant};
 
 const SMALLEST: i64 = 100_000;
 
+/// 100,000, 300,000, 1,000,000 and so on, and all tickets.
+fn sizes(tickets: i64) -> Vec<i64> {
+    let decades = iter::successors(Some(SMALLEST), |size| size.checked_mul(10));
+    let mut sizes: Vec<i64> = decades
+        .flat_map(|size| [size, 3 * size])
+        .take_while(|size| *size < tickets)
+        .collect();
+    sizes.push(tickets);
+    sizes
+}
+
 pub fn measure(
     database: &Database,
     superuser: &mut Client,
     tickets: i64,
-    agents: &[&Agent],
+    agents: &[Agent],
     effort: Effort,
     report: &mut Report,
 ) {
@@ -29,7 +42,6 @@ pub fn measure(
     superuser
         .batch_execute("CREATE SCHEMA growing; GRANT USAGE ON SCHEMA growing TO PUBLIC")
         .unwrap();
-    let steps = ((tickets as f64 / SMALLEST as f64).log10() * 2.0).ceil() as i32;
     let statements = |table: &str, condition: Option<String>| {
         let and = condition
             .as_ref()
@@ -47,10 +59,7 @@ pub fn measure(
         "{:>9} {:<12} {:>18} {:>18} {:>18}",
         "tickets", "agent", "queue", "report", "week"
     );
-    for step in 0..=steps {
-        let share = f64::from(step) / f64::from(steps);
-        let size =
-            (SMALLEST as f64 * (tickets as f64 / SMALLEST as f64).powf(share)).round() as i64;
+    for size in sizes(tickets) {
         let condition =
             format!("hashint8(id)::bigint + 2147483648 <= 4294967295.0 * {size} / {tickets}");
         superuser

@@ -26,8 +26,8 @@ use variants::{DESK, FOLLOWED};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [tickets, agents, repeat, folder] = arguments.as_slice() else {
-        panic!("usage: bench TICKETS AGENTS REPEAT FOLDER");
+    let [folder, tickets, agents, repeat, part @ ..] = arguments.as_slice() else {
+        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth]");
     };
     let tickets: i64 = tickets.parse().expect("TICKETS is a number");
     let agents: i64 = agents.parse().expect("AGENTS is a number");
@@ -35,62 +35,125 @@ fn main() {
     assert!(tickets >= 10_000, "TICKETS: at least 10000");
     assert!(agents >= 60, "AGENTS: at least 60");
     assert!(repeat >= 1, "REPEAT: at least 1");
+    let name = match part {
+        [] => "results",
+        [part] if part == "growth" => "growth",
+        _ => panic!("the only part that can be measured alone is growth"),
+    };
 
     let start = Instant::now();
     let database = Database::with_deskguard("bench");
-    let mut report = Report::new(folder.into(), tickets);
     let mut superuser = database.superuser();
     print_settings(&mut superuser, tickets, agents, repeat);
-
     let agents = desk::agents(agents);
-    let compared: Vec<&Agent> = agents.iter().take(desk::COMPARED).collect();
-    load(&mut superuser, tickets, &agents, &compared);
-    println!("loaded in {:.0} s", start.elapsed().as_secs_f64());
-
     let effort = Effort { repeat };
-    report.title("Queries of a help desk");
-    report.table_head();
-    compare::queries(&database, DESK, &compared, &Query::ALL, effort, &mut report);
-    let followers: Vec<&Agent> = compared
-        .iter()
-        .copied()
-        .filter(|agent| agent.gains_by_following())
-        .collect();
-    let queries = [
-        Query::Queue,
-        Query::Report,
-        Query::Week,
-        Query::Point,
-        Query::Update,
-    ];
-    compare::queries(
-        &database,
-        FOLLOWED,
-        &followers,
-        &queries,
-        effort,
-        &mut report,
-    );
-    compare::agent_switch(&database, DESK, &agents[10..60], effort, &mut report);
-
-    backend::cold(&database, compared[1], effort, &mut report);
-    backend::memory(&database, &agents, &mut report);
-    backend::checks(&database, &mut superuser, &compared, effort, &mut report);
-    folding::on_and_off(&database, &compared, effort, &mut report);
-    growth::measure(
-        &database,
-        &mut superuser,
+    let mut bench = Bench {
+        database: &database,
+        superuser,
         tickets,
-        &compared[..3],
+        agents: &agents,
         effort,
-        &mut report,
-    );
-    // These two add agents and categories by the thousand.
-    backend::load(&database, &mut superuser, effort, &mut report);
-    folding::limit(&database, &mut superuser, tickets, effort, &mut report);
-
-    report.finish();
+        report: Report::new(folder.into(), name, tickets),
+        start,
+    };
+    if part.is_empty() {
+        bench.all();
+    } else {
+        bench.growth();
+    }
+    bench.report.finish();
     println!("{:.0} s in all", start.elapsed().as_secs_f64());
+}
+
+struct Bench<'a> {
+    database: &'a Database,
+    superuser: Client,
+    tickets: i64,
+    agents: &'a [Agent],
+    effort: Effort,
+    report: Report,
+    start: Instant,
+}
+
+impl Bench<'_> {
+    fn all(&mut self) {
+        let compared: Vec<&Agent> = self.agents.iter().take(desk::COMPARED).collect();
+        self.load(&[
+            desk::tickets(self.tickets, self.agents.len() as i64),
+            desk::messages_and_followers(self.tickets, self.agents.len() as i64),
+            desk::permissions(self.agents),
+            variants::access_tables(self.agents),
+            DESK.policies(&compared),
+            DESK.protect(),
+            FOLLOWED.policies(&compared),
+            FOLLOWED.protect(),
+        ]);
+        let (database, effort, report) = (self.database, self.effort, &mut self.report);
+        report.title("Queries of a help desk");
+        report.table_head();
+        compare::queries(database, DESK, &compared, &Query::ALL, effort, report);
+        let followers: Vec<&Agent> = compared
+            .iter()
+            .copied()
+            .filter(|agent| agent.gains_by_following())
+            .collect();
+        let queries = [
+            Query::Queue,
+            Query::Report,
+            Query::Week,
+            Query::Point,
+            Query::Update,
+        ];
+        compare::queries(database, FOLLOWED, &followers, &queries, effort, report);
+        compare::agent_switch(database, DESK, &self.agents[10..60], effort, report);
+
+        let superuser = &mut self.superuser;
+        backend::cold(database, compared[1], effort, report);
+        backend::memory(database, self.agents, report);
+        backend::checks(database, superuser, &compared, effort, report);
+        folding::on_and_off(database, &compared, effort, report);
+        self.measure_growth();
+        // These two add agents and categories by the thousand.
+        let (superuser, report) = (&mut self.superuser, &mut self.report);
+        backend::load(database, superuser, effort, report);
+        folding::limit(database, superuser, self.tickets, effort, report);
+    }
+
+    fn growth(&mut self) {
+        self.load(&[
+            desk::tickets(self.tickets, self.agents.len() as i64),
+            desk::permissions(self.agents),
+            variants::access_tables(self.agents),
+        ]);
+        self.measure_growth();
+    }
+
+    fn measure_growth(&mut self) {
+        growth::measure(
+            self.database,
+            &mut self.superuser,
+            self.tickets,
+            &self.agents[..3],
+            self.effort,
+            &mut self.report,
+        );
+    }
+
+    fn load(&mut self, scripts: &[String]) {
+        for script in scripts
+            .iter()
+            .map(String::as_str)
+            .chain(["VACUUM (FREEZE, ANALYZE)", "CHECKPOINT"])
+        {
+            if let Err(error) = self.superuser.batch_execute(script) {
+                panic!(
+                    "{}...: {error:?}",
+                    script.chars().take(300).collect::<String>()
+                );
+            }
+        }
+        println!("loaded in {:.0} s", self.start.elapsed().as_secs_f64());
+    }
 }
 
 fn print_settings(superuser: &mut Client, tickets: i64, agents: i64, repeat: usize) {
@@ -122,26 +185,4 @@ fn print_settings(superuser: &mut Client, tickets: i64, agents: i64, repeat: usi
         "Times are of processors, by client and backend together: on an idle machine, the time that passes.\n\
          Planning and parsing count. Ratios are medians, compared round by round; wall: of the time that passed."
     );
-}
-
-fn load(superuser: &mut Client, tickets: i64, agents: &[Agent], compared: &[&Agent]) {
-    let scripts = [
-        desk::create(tickets, agents.len() as i64),
-        desk::permissions(agents),
-        variants::access_tables(agents),
-        DESK.policies(compared),
-        DESK.protect(),
-        FOLLOWED.policies(compared),
-        FOLLOWED.protect(),
-        "VACUUM (FREEZE, ANALYZE)".into(),
-        "CHECKPOINT".into(),
-    ];
-    for script in scripts {
-        if let Err(error) = superuser.batch_execute(&script) {
-            panic!(
-                "{}...: {error:?}",
-                script.chars().take(300).collect::<String>()
-            );
-        }
-    }
 }

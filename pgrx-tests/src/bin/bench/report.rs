@@ -10,6 +10,7 @@ use crate::variants::Variant;
 
 pub struct Report {
     folder: PathBuf,
+    name: &'static str,
     tickets: i64,
     csv: String,
     plans: String,
@@ -36,10 +37,12 @@ const COLUMNS: [(Variant, &str); 5] = [
 ];
 
 impl Report {
-    pub fn new(folder: PathBuf, tickets: i64) -> Self {
+    /// `name`: of the CSV file.
+    pub fn new(folder: PathBuf, name: &'static str, tickets: i64) -> Self {
         fs::create_dir_all(&folder).expect("the folder for results can be made");
         Report {
             folder,
+            name,
             tickets,
             csv: "tickets,query,agent,variant,runs,min_ms,q1_ms,median_ms,q3_ms,p99_ms,wall_median_ms,ratio\n"
                 .into(),
@@ -161,19 +164,21 @@ impl Report {
 
     /// Writes the files, and sums up.
     pub fn finish(&self) {
-        let within = self.compared.iter().filter(|c| c.is_within_bound).count();
-        let best = self.compared.iter().filter(|c| c.is_best_policy).count();
         let all = self.compared.len();
-        self.title("Summary");
-        println!(
-            "deskguard is within its bound in {within} of {all} cases (1.10 x the limit; point reads 1.3 x or 60 us more),"
-        );
-        println!("and not slower than the best of the other policies in {best} of {all}.");
-        for (name, content) in [
-            ("results.csv", &self.csv),
-            ("ratios.svg", &plot::ratios(&self.compared)),
-            ("slow-plans.txt", &self.plans),
-        ] {
+        let mut files = vec![(format!("{}.csv", self.name), &self.csv)];
+        let plot = plot::ratios(&self.compared);
+        if all > 0 {
+            let within = self.compared.iter().filter(|c| c.is_within_bound).count();
+            let best = self.compared.iter().filter(|c| c.is_best_policy).count();
+            self.title("Summary");
+            println!(
+                "deskguard is within its bound in {within} of {all} cases (1.10 x the limit; point reads 1.3 x or 60 us more),"
+            );
+            println!("and not slower than the best of the other policies in {best} of {all}.");
+            files.push(("ratios.svg".into(), &plot));
+            files.push(("slow-plans.txt".into(), &self.plans));
+        }
+        for (name, content) in files {
             let path = self.folder.join(name);
             fs::write(&path, content).expect("the results can be written");
             println!("{}", path.display());
