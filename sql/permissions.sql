@@ -20,6 +20,7 @@ VALUES
     ('ticket.create_labels', 'Create labels', false, true),
     ('ticket.view.unassigned', 'View tickets that nobody is assigned to', false, true),
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
+    ('ticket.view.confidential', 'View confidential tickets that do not concern oneself', false, true),
     ('report.view', 'View reports', false, true),
     ('permission.audit', 'Ask about the access of other agents', false, true);
 

@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 use crate::catalog::own_table;
 use crate::load::Loader;
 use crate::protected::TicketTable;
-use crate::{checked_row, identity, settings};
+use crate::{identity, settings, write};
 
 thread_local! {
     /// Counts changes of rights, as far as this backend has heard of them.
@@ -91,7 +91,7 @@ unsafe extern "C-unwind" fn function_changed(
     hash: u32,
 ) {
     if hash != PLAN_MARK.1 {
-        checked_row::forget_functions();
+        write::forget_functions();
     }
 }
 

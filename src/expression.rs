@@ -202,19 +202,20 @@ impl Builder<'_> {
                     let column = self.arguments.category?;
                     one_of(column, self.access.categories(), c"has_category")?
                 }
-                Condition::Department(level) => {
+                Condition::Department => {
                     let column = self.arguments.department?;
-                    let function = match level {
-                        Level::Full => c"has_department",
-                        Level::Assign => c"may_assign_to",
-                    };
-                    one_of(column, self.access.departments_at(*level), function)?
+                    let departments = self.access.departments_at(Level::Full);
+                    one_of(column, departments, c"has_department")?
                 }
                 Condition::Own => any(self.own()?),
                 Condition::NotOwn => all(self.not_own()?),
                 Condition::Unassigned => all(self.unassigned()),
                 Condition::NotUnassigned => any(self.not_unassigned()),
                 Condition::Followed => self.followed()?,
+                // NULL is not true either: where it is not known, a ticket counts as confidential.
+                Condition::NotConfidential => {
+                    not(pg_sys::copyObjectImpl(self.arguments.confidential?.cast()).cast())
+                }
                 Condition::All(parts) => all(self.expressions(parts)?),
                 Condition::Any(parts) => any(self.expressions(parts)?),
             })

@@ -120,6 +120,7 @@ pub struct Arguments {
     pub department: Option<Operand>,
     pub assignee: Option<Operand>,
     pub team: Option<Operand>,
+    pub confidential: Option<*mut pg_sys::Node>,
 }
 
 impl Arguments {
@@ -143,6 +144,7 @@ impl Arguments {
                 department: None,
                 assignee: None,
                 team: None,
+                confidential: None,
             };
             match rule {
                 Rule::Silo => arguments.category = operand(1),
@@ -152,6 +154,7 @@ impl Arguments {
                     arguments.department = operand(2);
                     arguments.assignee = operand(3);
                     arguments.team = operand(4);
+                    arguments.confidential = given.get(5).copied();
                 }
             }
             Some(arguments)

@@ -10,7 +10,6 @@ mod ask;
 mod atoms;
 mod cache;
 mod catalog;
-mod checked_row;
 mod compat;
 mod departments;
 mod error;
@@ -27,6 +26,7 @@ mod protected;
 mod settings;
 mod single_row;
 mod tickets;
+mod write;
 
 use pgrx::prelude::*;
 

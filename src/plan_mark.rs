@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 
 use crate::expression::{items, new_node};
 use crate::identity::current_agent;
-use crate::{cache, checked_row, compat, error};
+use crate::{cache, compat, error, write};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,7 +221,7 @@ unsafe extern "C-unwind" fn planner(
     let _restore = Restore(|| PLANNING.set(before));
     // SAFETY: called for a query to be planned.
     unsafe {
-        let asks = checked_row::prepare(query);
+        let asks = write::prepare(query);
         let plan = match NEXT_PLANNER.get() {
             Some(next) => next(query, text, options, parameters),
             None => pg_sys::standard_planner(query, text, options, parameters),

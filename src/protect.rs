@@ -14,7 +14,9 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::Catalog;
 use crate::error;
-use crate::protected::{FollowerTable, TicketTable, display_name, root_of, table_name};
+use crate::protected::{
+    FollowerTable, StatusColumn, TicketTable, display_name, root_of, table_name,
+};
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
@@ -34,6 +36,10 @@ fn protect_tickets(
     follower_ticket_column: Option<&CStr>,
     follower_agent_column: Option<&CStr>,
     unassigned_value: Option<i64>,
+    status_column: Option<&CStr>,
+    archived_values: Option<Vec<Option<String>>>,
+    spam_values: Option<Vec<Option<String>>>,
+    confidential_column: Option<&CStr>,
 ) -> Result<(), SpiError> {
     let given = |name: Option<&CStr>| name.map(|name| name.to_string_lossy().into_owned());
     let needed = |name: Option<&CStr>, what: &str| {
@@ -65,6 +71,8 @@ fn protect_tickets(
             let agent = needed(follower_agent_column, "follower_agent_column");
             FollowerTable::new(oid, ticket, agent)
         }),
+        confidential: given(confidential_column),
+        status: status(given(status_column), archived_values, spam_values),
         find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
@@ -85,6 +93,40 @@ fn protect_tickets(
     advise_indexes(&table)?;
     advise_preload();
     Ok(())
+}
+
+/// The status column with its values that mean something.
+fn status(
+    column: Option<String>,
+    archived: Option<Vec<Option<String>>>,
+    spam: Option<Vec<Option<String>>>,
+) -> Option<StatusColumn> {
+    let values = |given: Option<Vec<Option<String>>>, what: &str| -> Vec<String> {
+        let all = given.unwrap_or_default().into_iter().map(|value| {
+            value.unwrap_or_else(|| {
+                error::raise(
+                    PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                    format!("{what} must not contain NULL"),
+                    "Name the statuses.",
+                )
+            })
+        });
+        all.collect()
+    };
+    let archived = values(archived, "archived_values");
+    let spam = values(spam, "spam_values");
+    if column.is_some() != (!archived.is_empty() || !spam.is_empty()) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "status_column and its values belong together",
+            "Give status_column with archived_values or spam_values or both, or none of them.",
+        );
+    }
+    Some(StatusColumn {
+        name: column?,
+        archived,
+        spam,
+    })
 }
 
 #[pg_extern(sql = false)]

@@ -14,12 +14,12 @@ mod permission;
 mod ticket;
 
 pub use access::{Access, Categories, Departments};
-pub use condition::{Condition, Shape, create_condition, past_silo_condition, silo_condition};
-pub use decision::{Check, Unobserved, create, decide, move_to, past_silo, silo};
+pub use condition::{Condition, Shape, past_silo_condition, silo_condition};
+pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
 pub use grants::{
     CategoryAccess, DepartmentSource, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
     Source,
 };
 pub use id_set::IdSet;
 pub use permission::{Action, Change, Permission, Relation};
-pub use ticket::{Column, Relations, Ticket};
+pub use ticket::{Column, Relations, Status, Ticket};

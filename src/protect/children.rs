@@ -59,7 +59,7 @@ pub fn protect_children() -> Result<(), SpiError> {
                            WHERE i.inhrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid)
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
                            WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
-                             AND t.tgfoid OPERATOR(pg_catalog.=) 'deskguard.note_department'::pg_catalog.regproc::pg_catalog.oid)
+                             AND t.tgfoid OPERATOR(pg_catalog.=) 'deskguard.note_ticket'::pg_catalog.regproc::pg_catalog.oid)
          ORDER BY p.table_id LIMIT 1",
     )? {
         create_trigger(DETACHED_TRIGGER, table)?;

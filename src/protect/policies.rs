@@ -14,11 +14,11 @@ const RULES: [&str; 5] = [
     "deskguard_modify",
     "deskguard_delete",
 ];
-/// The trigger that notes the department that a ticket had.
-const TRIGGER: &str = "deskguard_move";
+/// The trigger that notes what a ticket was.
+const TRIGGER: &str = "deskguard_update";
 /// The same on a partition that was detached and has lost the former; another name, since the
 /// partition could not be attached again otherwise.
-pub const DETACHED_TRIGGER: &str = "deskguard_move_detached";
+pub const DETACHED_TRIGGER: &str = "deskguard_update_detached";
 
 /// How a table is protected. Partitions and child tables have the columns of their root.
 pub enum Protection<'a> {
@@ -42,24 +42,20 @@ impl Protection<'_> {
                 let view = tickets.action_call("view_ok", table);
                 let modify = tickets.action_call("modify_ok", table);
                 let delete = tickets.action_call("delete_ok", table);
-                let id = bigint_expression(Some(&tickets.id));
-                let department = bigint_expression(tickets.department.as_deref());
                 // The new row may be one that the agent cannot modify any more.
-                let moved = match tickets.department {
-                    Some(_) => format!("deskguard.move_ok({this}, {id}, {department})"),
-                    None => "true".into(),
-                };
+                let updated = tickets.update_call(table).unwrap_or("true".into());
+                let create = tickets.create_call(table);
                 let mut policies = vec![
                     ("deskguard_view", "SELECT", format!("USING ({view})")),
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK (deskguard.create_ok({this}, {department}))"),
+                        format!("WITH CHECK ({create})"),
                     ),
                     (
                         "deskguard_modify",
                         "UPDATE",
-                        format!("USING ({modify}) WITH CHECK ({moved})"),
+                        format!("USING ({modify}) WITH CHECK ({updated})"),
                     ),
                     ("deskguard_delete", "DELETE", format!("USING ({delete})")),
                 ];
@@ -95,7 +91,7 @@ pub fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiE
     // SAFETY: a look-up in the system cache.
     let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
     // PostgreSQL gives a partition the triggers of its partitioned table.
-    if tickets.department.is_none() || is_partition {
+    if tickets.update_call(table).is_none() || is_partition {
         return Ok(());
     }
     create_trigger(TRIGGER, table)
@@ -104,7 +100,7 @@ pub fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiE
 pub fn create_trigger(trigger: &str, table: pg_sys::Oid) -> Result<(), SpiError> {
     Spi::run(&format!(
         "CREATE TRIGGER {trigger} BEFORE UPDATE ON {}
-         FOR EACH ROW EXECUTE FUNCTION deskguard.note_department()",
+         FOR EACH ROW EXECUTE FUNCTION deskguard.note_ticket()",
         display_name(table)
     ))
 }
