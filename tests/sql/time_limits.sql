@@ -105,6 +105,7 @@ UPDATE deskguard.team_member SET valid_from = '2100-01-01';
 SELECT test.explained(2, 7);
 -- The time of the member and of what the group has have nothing in common: it was never given, and will not be.
 UPDATE deskguard.group_member SET valid_from = '2021-01-01' WHERE agent_id = 2;
+SELECT test.explained(2, 7);
 SELECT test.explained(2, 5);
 ROLLBACK;
 BEGIN;
@@ -152,7 +153,7 @@ SELECT test.plan('SELECT * FROM desk.ticket');
 SELECT test.estimate('SELECT * FROM desk.ticket') AS rows_for_good;
 \c - postgres
 -- To end, of two.
-UPDATE deskguard.agent_category SET valid_until = '2100-01-01' WHERE category_id = 51;
+UPDATE deskguard.agent_category SET valid_until = '2100-01-01Z' WHERE category_id = 51;
 \c - regress_app
 SET TIME ZONE 'UTC';
 SET enable_seqscan = off;
@@ -167,7 +168,7 @@ SELECT test.plan('SELECT * FROM desk.ticket');
 RESET deskguard.fold_limit;
 \c - postgres
 -- To begin.
-UPDATE deskguard.agent_category SET valid_from = '2099-01-01', valid_until = NULL WHERE category_id = 51;
+UPDATE deskguard.agent_category SET valid_from = '2099-01-01Z', valid_until = NULL WHERE category_id = 51;
 \c - regress_app
 SET TIME ZONE 'UTC';
 SET enable_seqscan = off;
@@ -176,7 +177,7 @@ SELECT test.plan('SELECT * FROM desk.ticket');
 SELECT test.plan('SELECT * FROM desk.parted');
 \c - postgres
 -- Nothing until then.
-UPDATE deskguard.agent_category SET valid_from = '2098-01-01' WHERE category_id = 50;
+UPDATE deskguard.agent_category SET valid_from = '2098-01-01Z' WHERE category_id = 50;
 \c - regress_app
 SET TIME ZONE 'UTC';
 SET enable_seqscan = off;
@@ -185,10 +186,10 @@ SELECT test.plan('SELECT * FROM desk.ticket');
 \c - postgres
 -- A member for a time: its categories are its own for good, so only the other rule has a time.
 UPDATE deskguard.agent_category SET valid_from = NULL;
-UPDATE deskguard.group_member SET valid_until = '2100-01-01' WHERE agent_id = 20;
+UPDATE deskguard.group_member SET valid_until = '2100-01-01Z' WHERE agent_id = 20;
 -- What was over, or has begun, is nothing to a plan.
-UPDATE deskguard.agent_category SET valid_from = '2020-01-01' WHERE category_id = 50;
-INSERT INTO deskguard.agent_category VALUES (20, 52, NULL, '2020-01-01');
+UPDATE deskguard.agent_category SET valid_from = '2020-01-01Z' WHERE category_id = 50;
+INSERT INTO deskguard.agent_category VALUES (20, 52, NULL, '2020-01-01Z');
 \c - regress_app
 SET TIME ZONE 'UTC';
 SET enable_seqscan = off;
