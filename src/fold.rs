@@ -175,7 +175,7 @@ impl Rule {
     }
 
     /// When the agent's rights change, and at least those that it has from now on.
-    fn to_come<'a>(self, access: &'a Access) -> Option<(Moment, &'a Access)> {
+    fn to_come(self, access: &Access) -> Option<(Moment, &Access)> {
         match self {
             Rule::Silo => access.categories_to_come(),
             Rule::Action(_) | Rule::Follower => access.rest_to_come(),

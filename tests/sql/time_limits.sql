@@ -117,9 +117,14 @@ SELECT test.explained(2, 7, 'modify');
 ROLLBACK;
 
 -- Plans: an index condition that is right at all times, and the call for the time after.
-CREATE FUNCTION test.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION test.plan(query text) RETURNS TABLE (line text) LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || query;
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        -- PostgreSQL 18 says so of the scans that are switched off below.
+        IF line !~ 'Disabled: true' THEN
+            RETURN NEXT;
+        END IF;
+    END LOOP;
 END $$;
 CREATE FUNCTION test.estimate(query text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
