@@ -328,13 +328,13 @@ mod tests {
                     match departments {
                         0 => {}
                         1 => staff.all_departments = true,
-                        2 => drop(staff.held.departments.insert(2, Level::Full)),
-                        _ => drop(staff.held.departments.insert(1, Level::Assign)),
+                        2 => staff.held.departments.insert(2, Level::Full),
+                        _ => staff.held.departments.insert(1, Level::Assign),
                     }
                     match categories {
                         0 => {}
                         1 => staff.category_access = CategoryAccess::Open,
-                        _ => drop(staff.held.categories.insert(1)),
+                        _ => staff.held.categories.insert(1),
                     }
                     let mut held = grants(vec![staff]);
                     if bits & 1 == 0 || departments != 1 {
