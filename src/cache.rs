@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::own_table;
-use crate::load::Loader;
+use crate::load::{self, Loader};
 use crate::protected::TicketTable;
 use crate::{identity, settings, write};
 
@@ -263,6 +263,12 @@ impl Cache {
     fn agent(&mut self, agent: i64) -> Option<Option<Rc<Access>>> {
         self.clock += 1;
         let entry = self.agents.get_mut(&agent)?;
+        // Some of its rights may have ended or begun since.
+        if let Some(access) = &entry.access
+            && !access.time().contains(load::now())
+        {
+            return None;
+        }
         entry.last_used = self.clock;
         self.statistics.hits += 1;
         Some(entry.access.clone())

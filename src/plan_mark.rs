@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::rc::Rc;
 
-use deskguard_rules::Access;
+use deskguard_rules::{Access, Moment, Validity};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::expression::{items, new_node};
 use crate::identity::current_agent;
-use crate::{cache, compat, error, write};
+use crate::{cache, compat, error, load, write};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,9 @@ const AGENT_HIGH_ITEM: c_int = -7003;
 const SERIAL_ITEM: c_int = -7004;
 /// The plan has calls that ask the rules when it runs.
 const ASKS_ITEM: c_int = -7005;
+/// From when and until when the rights are those that the plan was made for: low and high half.
+const FROM_ITEMS: [c_int; 2] = [-7006, -7007];
+const UNTIL_ITEMS: [c_int; 2] = [-7008, -7009];
 
 thread_local! {
     static MADE: Cell<u32> = const { Cell::new(0) };
@@ -70,6 +73,16 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
             add(AGENT_LOW_ITEM, agent as u32);
             add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
         }
+        let time = rights.as_ref().map(|access| access.time());
+        for (items, bound) in [
+            (FROM_ITEMS, time.and_then(|time| time.from)),
+            (UNTIL_ITEMS, time.and_then(|time| time.until)),
+        ] {
+            if let Some(bound) = bound {
+                add(items[0], bound as u32);
+                add(items[1], (bound >> 32) as u32);
+            }
+        }
         MADE_LAST.set(Some(Made {
             serial: MADE.get(),
             statement: pg_sys::GetCurrentStatementStartTimestamp(),
@@ -85,7 +98,7 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
 /// Called while planning.
 pub unsafe fn asks_when_run(items: &mut *mut pg_sys::List) {
     unsafe {
-        if !has_item(*items, ASKS_ITEM) {
+        if find_item(*items, ASKS_ITEM).is_none() {
             add_item(items, ASKS_ITEM, 0);
         }
     }
@@ -98,12 +111,6 @@ unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
         (*item).hashValue = hash;
         *items = pg_sys::lappend(*items, item.cast());
     }
-}
-
-unsafe fn has_item(all: *mut pg_sys::List, cache: c_int) -> bool {
-    unsafe { items::<pg_sys::PlanInvalItem>(all) }
-        .iter()
-        .any(|item| unsafe { (**item).cacheId == cache })
 }
 
 /// The rights that a plan in the making was marked for already: all its rules are of one state.
@@ -119,11 +126,27 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
 }
 
 unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
+    unsafe { find_item(all, SERIAL_ITEM) }
+}
+
+unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
     unsafe {
         items::<pg_sys::PlanInvalItem>(all)
             .iter()
-            .find(|item| (***item).cacheId == SERIAL_ITEM)
+            .find(|item| (***item).cacheId == cache)
             .map(|item| (**item).hashValue)
+    }
+}
+
+/// When the rights that a plan was made for begin and end.
+unsafe fn time(all: *mut pg_sys::List) -> Validity {
+    let bound = |[low, high]: [c_int; 2]| unsafe {
+        let (low, high) = (find_item(all, low)?, find_item(all, high)?);
+        Some(Moment::from(high as i32) << 32 | Moment::from(low))
+    };
+    Validity {
+        from: bound(FROM_ITEMS),
+        until: bound(UNTIL_ITEMS),
     }
 }
 
@@ -301,7 +324,7 @@ pub fn rights_now() -> (Option<i64>, Rights, u32) {
 unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
     let Some(first) = marks.first().copied() else {
-        let asks = unsafe { has_item(plan.invalItems, ASKS_ITEM) };
+        let asks = unsafe { find_item(plan.invalItems, ASKS_ITEM) }.is_some();
         return asks.then(|| {
             let (agent, rights, _) = rights_now();
             Pinned { agent, rights }
@@ -309,9 +332,19 @@ unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<P
     };
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
-    let just_made = made.filter(|made| Some(made.serial) == serial && made.statement == statement);
     let agent = current_agent();
-    if marks.len() == 1 && first.agent == agent {
+    let time = unsafe { time(plan.invalItems) };
+    let now = load::now();
+    let just_made = made.filter(|made| {
+        Some(made.serial) == serial && made.statement == statement && time.contains(now)
+    });
+    if !time.is_not_over(now) {
+        // The plan has a way for this, but one for the rights of now is better: it is the last time.
+        cache::invalidate_plans();
+    }
+    // Not before its time, to which only the clock could have gone back.
+    let is_begun = time.from.is_none_or(|from| from <= now);
+    if marks.len() == 1 && first.agent == agent && is_begun {
         if let Some(made) = just_made {
             let rights = made.rights;
             return Some(Pinned { agent, rights });

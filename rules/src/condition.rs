@@ -236,9 +236,10 @@ fn any(mut parts: Vec<Condition>) -> Condition {
 mod tests {
     use super::*;
     use crate::grants::tests::{grants, group};
-    use crate::grants::{CategoryAccess, Grants};
+    use crate::grants::{CategoryAccess, Grants, Held, Membership};
     use crate::permission::{Change, Permission, Relation};
     use crate::ticket::Relations;
+    use crate::time::{Moment, Validity};
 
     fn holds(condition: &Condition, access: &Access, ticket: &Ticket) -> bool {
         let relations = Relations::between(access, ticket);
@@ -335,13 +336,13 @@ mod tests {
                     match departments {
                         0 => {}
                         1 => staff.all_departments = true,
-                        2 => drop(staff.held.departments.insert(2, Level::Full)),
-                        _ => drop(staff.held.departments.insert(1, Level::Assign)),
+                        2 => staff.held.departments.insert(2, Level::Full),
+                        _ => staff.held.departments.insert(1, Level::Assign),
                     }
                     match categories {
                         0 => {}
                         1 => staff.category_access = CategoryAccess::Open,
-                        _ => drop(staff.held.categories.insert(1)),
+                        _ => staff.held.categories.insert(1),
                     }
                     let mut held = grants(vec![staff]);
                     if bits & 1 == 0 || departments != 1 {
@@ -381,6 +382,142 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Numbers that look random.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (self.0 >> 33) % end
+        }
+
+        fn one_in(&mut self, many: u64) -> bool {
+            self.below(many) == 0
+        }
+
+        /// Mostly with a bound or two.
+        fn validity(&mut self) -> Validity {
+            let mut bound = || (!self.one_in(3)).then(|| self.below(7) as i64);
+            let (from, until) = (bound(), bound());
+            Validity { from, until }
+        }
+
+        fn held(&mut self, held: &mut Held) {
+            for permission in Permission::all() {
+                if !self.one_in(4) {
+                    let validity = self.validity();
+                    held.permissions.give(permission.name(), (), validity);
+                }
+            }
+            for category in [1, 2] {
+                if self.one_in(2) {
+                    held.categories.give(category, (), self.validity());
+                }
+            }
+            for department in [1, 3, 9] {
+                if self.one_in(3) {
+                    let level = [Level::Assign, Level::Full][self.below(2) as usize];
+                    held.departments.give(department, level, self.validity());
+                }
+            }
+        }
+
+        fn grants(&mut self) -> Grants {
+            let names = ["One", "Two"];
+            let mut held = grants(vec![]);
+            for name in &names[..self.below(3) as usize] {
+                let mut group = group(name);
+                group.all_departments = self.one_in(4);
+                if self.one_in(4) {
+                    group.category_access = CategoryAccess::Open;
+                }
+                self.held(&mut group.held);
+                held.groups.push(Membership {
+                    group: group.into(),
+                    validity: self.validity(),
+                });
+            }
+            self.held(&mut held.held);
+            if self.one_in(2) {
+                held.default_category_access = CategoryAccess::Open;
+            }
+            if self.one_in(2) {
+                held.teams.give(70, (), self.validity());
+            }
+            held
+        }
+    }
+
+    /// A plan has the conditions of the moment it is made at, and runs at a later one.
+    #[test]
+    fn conditions_stay_right_for_their_time_and_the_widest_ones_for_good() {
+        let mut numbers = Numbers(1);
+        let (mut same, mut changed) = (0, 0);
+        for round in 0..60 {
+            let mut held = numbers.grants();
+            let mut at = |moment| {
+                held.now = moment;
+                Access::compile(&held)
+            };
+            let shape = [0b11111, 0b01111, 0b110111, 0b101011].map(|bits| shapes()[bits])[round % 4];
+            let tickets = tickets(shape);
+            for planned in 0..7 {
+                let plan = at(planned);
+                let (silo_end, from_now_on) = or_never(plan.categories_to_come(), &plan);
+                let silo_wide = (from_now_on, silo_condition(from_now_on, shape));
+                let (end, from_now_on) = or_never(plan.rest_to_come(), &plan);
+                let view = past_silo_condition(from_now_on, shape, Action::View);
+                let view_wide = (from_now_on, view);
+                for run in planned..8 {
+                    let now = at(run);
+                    if run < end {
+                        same += 1;
+                    } else {
+                        changed += 1;
+                    }
+                    for ticket in &tickets {
+                        let right =
+                            |condition: Condition, wide: &(&Access, Condition), is_same, rule| {
+                                if is_same {
+                                    assert_eq!(holds(&condition, &plan, ticket), rule);
+                                }
+                                if rule {
+                                    // With its own lists, and with those of the moment.
+                                    assert!(holds(&wide.1, wide.0, ticket), "{wide:?} {ticket:?}");
+                                    assert!(holds(&wide.1, &now, ticket), "{wide:?} {ticket:?}");
+                                }
+                            };
+                        right(
+                            silo_condition(&plan, shape),
+                            &silo_wide,
+                            run < silo_end,
+                            silo(&now, ticket, &mut Unobserved),
+                        );
+                        for action in [Action::View, Action::Change(Change::Modify)] {
+                            right(
+                                past_silo_condition(&plan, shape, action),
+                                &view_wide,
+                                run < end,
+                                past_silo(&now, ticket, action),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        assert!(same > 400 && changed > 400, "{same} {changed}");
+    }
+
+    fn or_never<'a>(
+        to_come: Option<(Moment, &'a Access)>,
+        access: &'a Access,
+    ) -> (Moment, &'a Access) {
+        to_come.unwrap_or((Moment::MAX, access))
     }
 
     #[test]
