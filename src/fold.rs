@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::expression::{Builder, Operand, boolean, items};
-use crate::plan_mark::{Mark, asks_when_run, mark, marked, rights_now};
+use crate::plan_mark::{Mark, Rights, asks_when_run, mark, marked, rights_now};
 use crate::single_row::is_asked_by_key;
 use crate::{cache, settings};
 
@@ -48,18 +48,11 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             }
             _ => false,
         };
-        if !settings::folding() || matches!(rule, Rule::Follower) || is_by_key() {
+        if !settings::folding() || is_by_key() {
             asks_when_run(&mut plan.invalItems);
             return None;
         }
-        let rights = match marked(plan) {
-            Some(rights) => rights,
-            None => {
-                let (agent, rights, generation) = rights_now();
-                mark(plan, Mark { generation, agent }, &rights);
-                rights
-            }
-        };
+        let rights = rights_of_plan(plan);
         let (Some(access), Some(table)) = (rights, table) else {
             return Some(boolean(false));
         };
@@ -72,12 +65,24 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     }
 }
 
+/// The rights that a plan is made for, which is marked for them.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
+    unsafe {
+        marked(plan).unwrap_or_else(|| {
+            let (agent, rights, generation) = rights_now();
+            mark(plan, Mark { generation, agent }, &rights);
+            rights
+        })
+    }
+}
+
 /// The function that a policy calls.
 #[derive(Clone, Copy)]
 enum Rule {
     Silo,
-    /// Asked of a row of a follower table; stays a call.
-    Follower,
     Action(Action),
 }
 
@@ -93,9 +98,10 @@ impl Rule {
         };
         match name.to_bytes() {
             b"silo_ok" => Some(Rule::Silo),
-            b"follower_seen" | b"follower_ok" => Some(Rule::Follower),
             b"view_ok" => Some(Rule::Action(Action::View)),
             b"modify_ok" => Some(Rule::Action(Action::Change(Change::Modify))),
+            b"reply_ok" => Some(Rule::Action(Action::Change(Change::Reply))),
+            b"edit_messages_ok" => Some(Rule::Action(Action::Change(Change::EditMessages))),
             b"delete_ok" => Some(Rule::Action(Action::Change(Change::Delete))),
             _ => None,
         }
@@ -105,7 +111,6 @@ impl Rule {
     fn condition(self, access: &Access, shape: Shape) -> Option<Condition> {
         match self {
             Rule::Silo => Some(silo_condition(access, shape)),
-            Rule::Follower => None,
             Rule::Action(action) => Some(past_silo_condition(access, shape, action)),
         }
     }
@@ -146,7 +151,6 @@ impl Arguments {
             };
             match rule {
                 Rule::Silo => arguments.category = operand(1),
-                Rule::Follower => {}
                 Rule::Action(_) => {
                     arguments.id = operand(1);
                     arguments.department = operand(2);

@@ -30,7 +30,7 @@ impl Relation {
 }
 
 /// What an agent may do with a ticket that it can view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     Reply,
     Modify,
@@ -38,7 +38,7 @@ pub enum Change {
     Delete,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     View,
     Change(Change),
@@ -77,6 +77,8 @@ pub enum Permission {
     ViewAssigned,
     /// To ask about the access of other agents.
     Audit,
+    /// To reply to more than one ticket with one command.
+    MassReply,
     On(Change, Relation),
 }
 
@@ -89,6 +91,7 @@ impl Permission {
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
             Permission::Audit,
+            Permission::MassReply,
         ]
         .into_iter()
         .chain(
@@ -106,6 +109,7 @@ impl Permission {
             Permission::ViewUnassigned => "ticket.view.unassigned".into(),
             Permission::ViewAssigned => "ticket.view.assigned".into(),
             Permission::Audit => "permission.audit".into(),
+            Permission::MassReply => "ticket.mass_reply".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
                 Action::Change(change).name(),
@@ -122,7 +126,8 @@ impl Permission {
             Permission::ViewUnassigned => 2,
             Permission::ViewAssigned => 3,
             Permission::Audit => 4,
-            Permission::On(change, relation) => 5 + 4 * change as u32 + relation as u32,
+            Permission::MassReply => 5,
+            Permission::On(change, relation) => 6 + 4 * change as u32 + relation as u32,
         }
     }
 }
@@ -155,10 +160,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 22);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (21, 21));
+        assert_eq!((bits.len(), names.len()), (22, 22));
         assert!(names.contains("ticket.edit_messages.followed"));
     }
 
