@@ -13,6 +13,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::cache;
 use crate::catalog::own_function;
+use crate::expression::{any_of_list, equals_bigint};
 use crate::identity::current_agent;
 use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
 use crate::policy::call_state;
@@ -307,18 +308,10 @@ unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &IdSet) -> f64 
 unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
-    /// Operators "integer of this width = bigint", and the operator family of indexes on integers.
-    const EQUALS_BIGINT: [(pg_sys::Oid, u32); 3] = [
-        (pg_sys::INT2OID, 1862),
-        (pg_sys::INT4OID, 15),
-        (pg_sys::INT8OID, 410),
-    ];
-    const INTEGER_BTREE: u32 = 1976;
     unsafe {
         let atom = Atom::of(request.funcid)?;
         let call = &*request.node.cast::<pg_sys::FuncExpr>();
         if call.xpr.type_ != pg_sys::NodeTag::T_FuncExpr
-            || request.opfamily != INTEGER_BTREE.into()
             || request.indexarg != pg_sys::list_length(call.args) - 1
         {
             return None;
@@ -329,8 +322,7 @@ unsafe fn index_condition(
         if share_of_atom(request.root, atom, column, 0) > MOST_BY_INDEX {
             return None;
         }
-        let column_type = pg_sys::exprType(column);
-        let (_, operator) = EQUALS_BIGINT.iter().find(|(t, _)| *t == column_type)?;
+        let operator = equals_bigint(request.opfamily, column)?;
         let (types, arguments): (&[pg_sys::Oid], _) = match atom.list {
             Some(_) => (&[], std::ptr::null_mut()),
             None => {
@@ -353,9 +345,9 @@ unsafe fn index_condition(
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
-        let clause = crate::expression::any_of_list(
+        let clause = any_of_list(
             pg_sys::copyObjectImpl(column.cast()).cast(),
-            (*operator).into(),
+            operator,
             list.cast(),
             false,
         );

@@ -11,7 +11,7 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use crate::catalog::{Catalog, Key, Row};
 use crate::{cache, error};
 
-mod protected_table {
+pub mod protected_table {
     use crate::catalog::Attribute;
     pub const TABLE_ID: Attribute = 1;
     pub const KIND: Attribute = 2;
@@ -29,6 +29,9 @@ mod protected_table {
     pub const ARCHIVED_VALUES: Attribute = 16;
     pub const SPAM_VALUES: Attribute = 17;
     pub const CONFIDENTIAL_COLUMN: Attribute = 18;
+    pub const PARENT_TABLE: Attribute = 19;
+    pub const PARENT_COLUMN: Attribute = 20;
+    pub const AUTHOR_COLUMN: Attribute = 21;
 }
 
 /// A protected ticket table.
@@ -96,6 +99,7 @@ impl FollowerTable {
 /// How `protected_table.kind` calls them.
 pub const TICKETS: &str = "tickets";
 pub const FOLLOWERS: &str = "followers";
+pub const MESSAGES: &str = "messages";
 
 /// A table's name, qualified and quoted; none if it does not exist.
 pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
@@ -170,11 +174,6 @@ impl TicketTable {
     /// The protected ticket table that this table is, or is a partition or child of.
     pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
         TicketTable::find(catalog, root_of(catalog, oid)?)
-    }
-
-    /// The ticket table that this follower table, or partition or child of one, belongs to.
-    pub fn find_by_followers_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
-        TicketTable::find_by_followers(catalog, root_of(catalog, oid)?)
     }
 
     /// The ticket table that this follower table belongs to.
@@ -298,8 +297,8 @@ impl TicketTable {
         }
     }
 
-    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok or
-    /// delete_ok.
+    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok,
+    /// delete_ok and so on.
     pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
         format!(
             "deskguard.{function}({}, {}, {}, {}, {}, {})",
@@ -318,7 +317,7 @@ impl TicketTable {
     }
 }
 
-/// The table that was given to protect_tickets(), for a table that is protected with it.
+/// The table that was given to protect_tickets() or protect_messages(), for a table that is protected with it.
 pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     catalog.find(
         c"protected_table",

@@ -464,7 +464,8 @@ mod tests {
                 held.now = moment;
                 Access::compile(&held)
             };
-            let shape = [0b11111, 0b01111, 0b110111, 0b101011].map(|bits| shapes()[bits])[round % 4];
+            let shape =
+                [0b11111, 0b01111, 0b110111, 0b101011].map(|bits| shapes()[bits])[round % 4];
             let tickets = tickets(shape);
             for planned in 0..7 {
                 let plan = at(planned);

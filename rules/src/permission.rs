@@ -30,7 +30,7 @@ impl Relation {
 }
 
 /// What an agent may do with a ticket that it can view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     Reply,
     Modify,
@@ -38,7 +38,7 @@ pub enum Change {
     Delete,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     View,
     Change(Change),
@@ -81,6 +81,8 @@ pub enum Permission {
     Unarchive,
     /// To ask about the access of other agents.
     Audit,
+    /// To reply to more than one ticket with one command.
+    MassReply,
     On(Change, Relation),
 }
 
@@ -95,6 +97,7 @@ impl Permission {
             Permission::ViewConfidential,
             Permission::Unarchive,
             Permission::Audit,
+            Permission::MassReply,
         ]
         .into_iter()
         .chain(
@@ -114,6 +117,7 @@ impl Permission {
             Permission::ViewConfidential => "ticket.view.confidential".into(),
             Permission::Unarchive => "ticket.unarchive".into(),
             Permission::Audit => "permission.audit".into(),
+            Permission::MassReply => "ticket.mass_reply".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
                 Action::Change(change).name(),
@@ -132,7 +136,8 @@ impl Permission {
             Permission::Audit => 4,
             Permission::ViewConfidential => 5,
             Permission::Unarchive => 6,
-            Permission::On(change, relation) => 7 + 4 * change as u32 + relation as u32,
+            Permission::MassReply => 7,
+            Permission::On(change, relation) => 8 + 4 * change as u32 + relation as u32,
         }
     }
 }
@@ -165,10 +170,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 23);
+        assert_eq!(all.len(), 24);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (23, 23));
+        assert_eq!((bits.len(), names.len()), (24, 24));
         assert!(names.contains("ticket.edit_messages.followed"));
     }
 

@@ -26,8 +26,17 @@ pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {
         wanted.push((f.oid, &f.ticket));
         wanted.push((f.oid, &f.agent));
     }
+    advise(&wanted)
+}
+
+/// The same for a column of another table.
+pub fn advise_index(table: pg_sys::Oid, column: &str) -> Result<(), SpiError> {
+    advise(&[(table, column)])
+}
+
+fn advise(wanted: &[(pg_sys::Oid, &str)]) -> Result<(), SpiError> {
     let mut statements = Vec::new();
-    for (table, column) in wanted {
+    for &(table, column) in wanted {
         if !is_indexed(table, column)? {
             statements.push(format!(
                 "CREATE INDEX ON {} ({});",

@@ -6,6 +6,7 @@ use pgrx::spi::{SpiError, quote_literal};
 use super::add;
 use super::policies::{DETACHED_TRIGGER, Protection, create_trigger};
 use crate::catalog::{Catalog, own_table};
+use crate::child_table::ChildTable;
 use crate::error;
 use crate::owner_sql::RunAsOwner;
 use crate::protected::{TicketTable, display_name};
@@ -41,8 +42,10 @@ pub fn protect_children() -> Result<(), SpiError> {
             TicketTable::find_by_followers(&catalog, root).and_then(|table| table.followers)
         {
             add(Protection::Followers(&followers), child)?;
+        } else if let Some(messages) = ChildTable::find(&catalog, root) {
+            add(Protection::Messages(&messages), child)?;
         } else {
-            // The ticket table is gone: nobody sees the followers any more.
+            // The table above is gone: nobody sees the rows any more.
             return Ok(());
         }
     }

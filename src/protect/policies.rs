@@ -1,8 +1,9 @@
 //! The policies and the trigger of a protected table.
 
 use pgrx::prelude::*;
-use pgrx::spi::SpiError;
+use pgrx::spi::{SpiError, quote_identifier};
 
+use crate::child_table::{ChildTable, Parent};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, display_name, regclass};
 
 /// The policy that opens a table, and those that close it again.
@@ -24,6 +25,7 @@ pub const DETACHED_TRIGGER: &str = "deskguard_update_detached";
 pub enum Protection<'a> {
     Tickets(&'a TicketTable),
     Followers(&'a FollowerTable),
+    Messages(&'a ChildTable),
 }
 
 impl Protection<'_> {
@@ -31,6 +33,7 @@ impl Protection<'_> {
         match self {
             Protection::Tickets(table) => table.oid,
             Protection::Followers(table) => table.oid,
+            Protection::Messages(table) => table.oid,
         }
     }
 
@@ -68,12 +71,13 @@ impl Protection<'_> {
                 let ticket = bigint_expression(Some(&followers.ticket));
                 let agent = bigint_expression(Some(&followers.agent));
                 let change = format!("deskguard.follower_ok({this}, {ticket}, {agent})");
+                // The column as it is, so that its index is found.
+                let seen = format!(
+                    "deskguard.parent_seen({this}, {})",
+                    quote_identifier(&followers.ticket)
+                );
                 vec![
-                    (
-                        "deskguard_view",
-                        "SELECT",
-                        format!("USING (deskguard.follower_seen({this}, {ticket}))"),
-                    ),
+                    ("deskguard_view", "SELECT", format!("USING ({seen})")),
                     (
                         "deskguard_create",
                         "INSERT",
@@ -81,6 +85,32 @@ impl Protection<'_> {
                     ),
                     ("deskguard_modify", "UPDATE", "USING (false)".into()),
                     ("deskguard_delete", "DELETE", format!("USING ({change})")),
+                ]
+            }
+            Protection::Messages(messages) => {
+                let seen = messages.call("parent_seen", table);
+                let reply = messages.call("parent_reply_ok", table);
+                let edit = messages.call("parent_edit_ok", table);
+                let is_reply = matches!(messages.parent, Parent::Tickets(_));
+                let create = if is_reply || messages.author.is_some() {
+                    format!(
+                        "{reply} AND deskguard.new_message_ok({this}, {}, {})",
+                        bigint_expression(Some(&messages.column)),
+                        bigint_expression(messages.author.as_deref())
+                    )
+                } else {
+                    reply
+                };
+                vec![
+                    ("deskguard_view", "SELECT", format!("USING ({seen})")),
+                    (
+                        "deskguard_create",
+                        "INSERT",
+                        format!("WITH CHECK ({create})"),
+                    ),
+                    // Of the row before and of the row after.
+                    ("deskguard_modify", "UPDATE", format!("USING ({edit})")),
+                    ("deskguard_delete", "DELETE", format!("USING ({edit})")),
                 ]
             }
         }
@@ -186,6 +216,7 @@ fn policy_oid(
                        WHEN p.polpermissive THEN p.polname OPERATOR(pg_catalog.=) 'deskguard_base'
                            AND e.condition OPERATOR(pg_catalog.=) 'true'
                        ELSE e.condition OPERATOR(pg_catalog.~~) 'deskguard.%'
+                           OR e.condition OPERATOR(pg_catalog.~~) '(deskguard.%'
                            OR e.condition OPERATOR(pg_catalog.=) 'false'
                    END)",
                 Some(1),

@@ -310,6 +310,20 @@ pub fn copy_followers(table: &str) -> String {
     )
 }
 
+/// The same messages, protected.
+pub fn protect_messages(schema: &str) -> String {
+    let table = format!("{schema}.message");
+    format!(
+        "CREATE TABLE {table} (LIKE plain.message);
+         INSERT INTO {table} SELECT * FROM plain.message;
+         ALTER TABLE {table} ADD PRIMARY KEY (id);
+         CREATE INDEX ON {table} (ticket_id);
+         ALTER TABLE {table} ADD FOREIGN KEY (ticket_id) REFERENCES {schema}.ticket;
+         GRANT SELECT ON {table} TO PUBLIC;
+         SELECT deskguard.protect_messages('{table}', '{schema}.ticket')"
+    )
+}
+
 fn index(table: &str) -> String {
     let columns = [
         "department_id",

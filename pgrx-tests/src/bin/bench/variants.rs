@@ -4,6 +4,7 @@ use deskguard_tests::server::{APP, Database};
 
 use crate::desk::{self, Agent};
 use crate::measure::Connection;
+use crate::queries::Query;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
@@ -112,7 +113,11 @@ impl Desk {
             sql += &desk::copy_followers(&table);
             mapping += &format!(", follower_table => '{table}'");
         }
-        format!("{sql}; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})")
+        sql += &format!("; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})");
+        if !self.followers {
+            sql += &format!("; {}", desk::protect_messages(schema));
+        }
+        sql
     }
 
     /// Creates the policies of the other variants, on the plain table. Only the compared agents have
@@ -265,6 +270,16 @@ impl Session {
 
     pub fn table(&self) -> String {
         self.variant.table(self.desk.schema)
+    }
+
+    /// The table that a query reads: the tickets, or protected messages.
+    pub fn table_for(&self, query: Query) -> String {
+        match query {
+            Query::Messages | Query::TicketMessages if self.variant == Variant::Deskguard => {
+                format!("{}.message", self.desk.schema)
+            }
+            _ => self.table(),
+        }
     }
 
     /// The table to be written. The one that deskguard protects has its trigger.
