@@ -165,9 +165,7 @@ RESET ROLE;
 INSERT INTO deskguard.agent_permission VALUES (2, 'ticket.mass_reply');
 SET ROLE regress_ann;
 SELECT * FROM test.mass_replies();
-COPY desk.message (ticket_id) FROM STDIN;
-4
-\.
+\copy desk.message (ticket_id) FROM /dev/null
 RESET ROLE;
 DELETE FROM deskguard.agent_permission WHERE permission = 'ticket.mass_reply';
 
