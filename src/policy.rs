@@ -201,8 +201,8 @@ fn create_ok(
 }
 
 thread_local! {
-    /// What tickets were before the UPDATE that is under way, by table and id.
-    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<i64>), TicketColumns>> = RefCell::default();
+    /// What tickets were before the UPDATE that is under way, by table and new id.
+    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<i64>), Row>> = RefCell::default();
 }
 
 /// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
@@ -246,7 +246,10 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
         let noting = call_state(fcinfo, || Noting::of(relation));
         if let Some(noting) = noting {
             let id = noting.integer(row, noting.id);
-            let before = noting.columns(trigger.tg_trigtuple);
+            let before = (
+                noting.integer(trigger.tg_trigtuple, noting.id),
+                noting.columns(trigger.tg_trigtuple),
+            );
             UPDATED.with_borrow_mut(|updated| {
                 if updated.len() >= MOST_UPDATED {
                     updated.clear();
@@ -359,7 +362,7 @@ fn update_ok(
     };
     let before = UPDATED.with_borrow_mut(|updated| updated.remove(&(table.oid, id)));
     // A row that nobody noted: the trigger is off.
-    let Some(before) = before else {
+    let Some((id_before, before)) = before else {
         return false;
     };
     let after = TicketColumns {
@@ -373,10 +376,12 @@ fn update_ok(
         |followed| deskguard_rules::update(access, &table.ticket(before, followed), &after);
     let refusal = match update(false) {
         Ok(()) => return true,
-        Err(Refusal::Spam) if id.is_some_and(|id| followed.contains(id)) => update(true).err(),
+        Err(Refusal::Spam) if id_before.is_some_and(|id| followed.contains(id)) => {
+            update(true).err()
+        }
         Err(refusal) => Some(refusal),
     };
-    refusal.is_none_or(|refusal| refuse(table, access.agent, id, refusal))
+    refusal.is_none_or(|refusal| refuse(table, access.agent, id_before, refusal))
 }
 
 fn refuse(table: &TicketTable, agent: i64, id: Option<i64>, refusal: Refusal) -> ! {

@@ -114,10 +114,12 @@ SELECT * FROM test.tried(ARRAY[
 RESET ROLE;
 -- Delete by following.
 DELETE FROM deskguard.agent_permission WHERE permission = 'ticket.delete.unassigned';
-INSERT INTO desk.fan VALUES (1, 2);
+INSERT INTO desk.fan VALUES (1, 2), (42, 2);
 SET ROLE regress_ann;
 SELECT * FROM test.tried(ARRAY[
     $$UPDATE desk.filed SET "Der Status" = 'spam' WHERE id = 1$$,
+    $$UPDATE desk.filed SET "Der Status" = 'spam', id = 41 WHERE id = 1$$,
+    $$UPDATE desk.filed SET "Der Status" = 'spam', id = 42 WHERE id = 2$$,
     $$UPDATE desk.filed SET "Der Status" = 'spam' WHERE id = 2$$]);
 RESET ROLE;
 DELETE FROM deskguard.agent_permission;
