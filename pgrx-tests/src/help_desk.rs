@@ -64,6 +64,8 @@ pub struct Ticket {
     pub category: Option<Id>,
     pub assignee: Option<Id>,
     pub team: Option<Id>,
+    pub confidential: Option<bool>,
+    pub status: Option<&'static str>,
 }
 
 /// A help desk. Groups are known by their name; pairs are the rows of the join tables.
@@ -138,6 +140,11 @@ pub struct TicketTable {
     pub category: Option<Column>,
     pub assignee: Option<Column>,
     pub team: Option<Column>,
+    /// The name of the column.
+    pub confidential: Option<&'static str>,
+    pub status: Option<StatusColumn>,
+    /// The name of the enum, where it is one.
+    pub status_type: &'static str,
     pub follower: Option<FollowerTable>,
     pub unassigned_value: Option<Id>,
     pub partitioning: Partitioning,
@@ -155,6 +162,34 @@ pub struct FollowerTable {
     pub agent: Column,
     /// A foreign key to the ticket table, ON DELETE CASCADE.
     pub references: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct StatusColumn {
+    pub name: &'static str,
+    pub kind: StatusKind,
+    /// A value may be in both lists.
+    pub archived: Vec<&'static str>,
+    pub spam: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusKind {
+    Text,
+    Enum,
+    Integer(Kind),
+}
+
+impl StatusKind {
+    /// All values that a status has.
+    fn values(self) -> [&'static str; 5] {
+        match self {
+            // Alike, but not the same.
+            StatusKind::Text => ["open", "Open", "it's \"done\", {really}", "", "NULL"],
+            StatusKind::Enum => ["open", "on hold", "it's \"done\"", "Spam", "spam"],
+            StatusKind::Integer(_) => ["0", "1", "2", "-7", "32767"],
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -204,15 +239,75 @@ pub struct Case {
     pub desk: HelpDesk,
     /// To be inserted; their ids are free.
     pub new_tickets: Vec<Ticket>,
-    /// Existing tickets with one of their columns changed, of those that exist.
-    pub department_moves: Vec<Ticket>,
-    pub category_moves: Vec<Ticket>,
-    pub handovers: Vec<Ticket>,
+    pub changes: Vec<TicketChange>,
     /// Follower rows to be inserted.
     pub follows: Vec<(Id, Id)>,
     /// Unprotect the table when done, rather than drop it as it is.
     pub unprotect: bool,
 }
+
+/// An UPDATE of some of a ticket's columns, of those that exist.
+#[derive(Clone, Debug)]
+pub struct TicketChange {
+    pub old: Ticket,
+    pub new: Ticket,
+    /// The columns that are set, changed or not.
+    pub parts: Vec<Part>,
+}
+
+impl TicketChange {
+    /// What it makes of another ticket.
+    pub fn applied_to(&self, ticket: &Ticket) -> Ticket {
+        let mut changed = ticket.clone();
+        for part in &self.parts {
+            match part {
+                Part::Id => changed.id = self.new.id,
+                Part::Department => changed.department = self.new.department,
+                Part::Category => changed.category = self.new.category,
+                Part::Assignee => changed.assignee = self.new.assignee,
+                Part::Team => changed.team = self.new.team,
+                Part::Confidential => changed.confidential = self.new.confidential,
+                Part::Status => changed.status = self.new.status,
+            }
+        }
+        changed
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Id,
+    Department,
+    Category,
+    Assignee,
+    Team,
+    Confidential,
+    Status,
+}
+
+const ALL_PARTS: [Part; 7] = [
+    Part::Id,
+    Part::Department,
+    Part::Category,
+    Part::Assignee,
+    Part::Team,
+    Part::Confidential,
+    Part::Status,
+];
+
+/// Columns that are changed together.
+const CHANGES: [&[Part]; 10] = [
+    &[Part::Department],
+    &[Part::Category],
+    &[Part::Assignee, Part::Team],
+    &[Part::Status],
+    &[Part::Status],
+    &[Part::Confidential],
+    &[Part::Status, Part::Department],
+    &[Part::Status, Part::Assignee, Part::Confidential],
+    &[Part::Department, Part::Category, Part::Assignee],
+    &[Part::Id, Part::Status],
+];
 
 /// No ticket, agent, team, department or category has this id.
 pub const DANGLING: Id = 99;
@@ -229,6 +324,7 @@ pub fn catalog() -> Vec<Permission> {
         "ticket.create_labels",
         "ticket.view.unassigned",
         "ticket.view.assigned",
+        "ticket.view.confidential",
         "report.view",
         "permission.audit",
     ]
@@ -288,6 +384,8 @@ struct TicketPicks {
     category: Pick,
     assignee: Pick,
     team: Pick,
+    confidential: Option<bool>,
+    status: Option<usize>,
 }
 
 fn ticket_picks() -> impl Strategy<Value = TicketPicks> {
@@ -296,13 +394,19 @@ fn ticket_picks() -> impl Strategy<Value = TicketPicks> {
         pick(2, 9, 1, 0),
         pick(3, 5, 1, 2),
         pick(7, 2, 1, 0),
+        prop_oneof![6 => Just(Some(false)), 3 => Just(Some(true)), 1 => Just(None)],
+        proptest::option::weighted(0.9, 0..5usize),
     )
-        .prop_map(|(department, category, assignee, team)| TicketPicks {
-            department,
-            category,
-            assignee,
-            team,
-        })
+        .prop_map(
+            |(department, category, assignee, team, confidential, status)| TicketPicks {
+                department,
+                category,
+                assignee,
+                team,
+                confidential,
+                status,
+            },
+        )
 }
 
 /// Sometimes few, mostly many.
@@ -340,8 +444,9 @@ fn kind() -> impl Strategy<Value = Kind> {
     select(vec![Kind::Int8, Kind::Int4, Kind::Int2])
 }
 
-/// Names: schema, ticket table, its five columns, follower table, its two columns.
-type Names = [&'static str; 10];
+/// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
+/// for confidential tickets and for the status, the type of the latter.
+type Names = [&'static str; 13];
 
 const NAMES: [Names; 3] = [
     [
@@ -355,6 +460,9 @@ const NAMES: [Names; 3] = [
         "ticket_follower",
         "ticket_id",
         "agent_id",
+        "confidential",
+        "status",
+        "ticket_status",
     ],
     [
         "Help \"Desk\" 1",
@@ -367,6 +475,9 @@ const NAMES: [Names; 3] = [
         "order",
         "Ticket",
         "select",
+        "geheim?",
+        "Der \"Status\"",
+        "State's",
     ],
     // As likely as any to clash with names inside of a function.
     [
@@ -380,6 +491,9 @@ const NAMES: [Names; 3] = [
         "followers",
         "ticket_id",
         "agent",
+        "before",
+        "action",
+        "level",
     ],
 ];
 
@@ -391,6 +505,29 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
     );
     let follower = (there(), kind(), kind(), weighted(0.3));
     let kinds = (kind(), kind(), kind(), kind(), kind());
+    let confidential = weighted(0.5);
+    let status_kind = select(vec![
+        StatusKind::Text,
+        StatusKind::Enum,
+        StatusKind::Integer(Kind::Int8),
+        StatusKind::Integer(Kind::Int4),
+        StatusKind::Integer(Kind::Int2),
+    ]);
+    let some_values = || vec(weighted(0.35), 5);
+    let status = proptest::option::weighted(0.6, (status_kind, some_values(), some_values()))
+        .prop_map(|status| {
+            let (kind, archived, spam) = status?;
+            let some = |picks: Vec<bool>| -> Vec<&'static str> {
+                let values = kind.values().into_iter().zip(picks);
+                values
+                    .filter_map(|(value, is)| is.then_some(value))
+                    .collect()
+            };
+            Some((kind, some(archived), some(spam)))
+        });
+    let status = status.prop_map(|status| {
+        status.filter(|(_, archived, spam)| !archived.is_empty() || !spam.is_empty())
+    });
     let unassigned_value = prop_oneof![2 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(-1))];
     let partitioning = prop_oneof![
         4 => Just(Partitioning::None),
@@ -399,13 +536,20 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
         1 => Just(Partitioning::ByCategory),
     ];
     (
-        (columns, follower, kinds, unassigned_value, partitioning),
+        (
+            (columns, confidential, status),
+            follower,
+            kinds,
+            unassigned_value,
+            partitioning,
+        ),
         select(NAMES.to_vec()),
         (any::<bool>(), any::<bool>(), any::<bool>()),
     )
         .prop_map(
             |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
                 let (columns, follower, kinds, unassigned_value, partitioning) = shape;
+                let (columns, confidential, status) = columns;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
                 let (has_department, has_category, has_assignee, has_team) = columns;
                 let (has_follower, ticket, agent, references) = follower;
@@ -414,9 +558,7 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                     Partitioning::ByCategory if !has_category => Partitioning::None,
                     possible => possible,
                 };
-                // A foreign key needs a unique id, which these partitions cannot have.
-                let unique_id = matches!(partitioning, Partitioning::None | Partitioning::ById);
-                TicketTable {
+                let mut table = TicketTable {
                     schema: names[0],
                     name: names[1],
                     id: Column {
@@ -427,6 +569,14 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                     category: column(has_category, names[4], kinds.2),
                     assignee: column(has_assignee, names[5], kinds.3),
                     team: column(has_team, names[6], kinds.4),
+                    confidential: confidential.then_some(names[10]),
+                    status: status.map(|(kind, archived, spam)| StatusColumn {
+                        name: names[11],
+                        kind,
+                        archived,
+                        spam,
+                    }),
+                    status_type: names[12],
                     follower: has_follower.then_some(FollowerTable {
                         name: names[7],
                         ticket: Column {
@@ -437,14 +587,20 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                             name: names[9],
                             kind: agent,
                         },
-                        references: references && unique_id,
+                        references,
                     }),
                     unassigned_value: unassigned_value.filter(|_| has_assignee),
                     partitioning,
                     indexed,
                     protected_by_owner,
                     named_in_calls,
+                };
+                // A foreign key needs a unique id, which some partitions cannot have.
+                let has_unique_id = table.has_unique_id();
+                if let Some(follower) = &mut table.follower {
+                    follower.references &= has_unique_id;
                 }
+                table
             },
         )
 }
@@ -484,7 +640,7 @@ struct Raw {
     wide_ticket_id: bool,
     followers: Vec<(Pick, Pick)>,
     new_tickets: Vec<TicketPicks>,
-    moves: Vec<(usize, TicketPicks)>,
+    changes: Vec<(usize, usize, TicketPicks)>,
     follows: Vec<(Pick, Pick)>,
     unprotect: bool,
     times: Vec<Time>,
@@ -504,7 +660,7 @@ fn times() -> impl Strategy<Value = Vec<Time>> {
 }
 
 const MOST_AGENTS: usize = 5;
-const MOST_PERMISSIONS: usize = 27;
+const MOST_PERMISSIONS: usize = 28;
 
 /// A random help desk and what to try on it.
 pub fn cases() -> impl Strategy<Value = Case> {
@@ -555,7 +711,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     );
     let probes = (
         vec(ticket_picks(), 2..=4),
-        vec((nth(), ticket_picks()), 3..=8),
+        vec((nth(), nth(), ticket_picks()), 8..=16),
         vec((pick(0, 9, 1, 0), pick(0, 9, 1, 0)), 2..=5),
         any::<bool>(),
         times(),
@@ -588,7 +744,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
                 wide_ticket_id: tickets.2,
                 followers: tickets.3,
                 new_tickets: probes.0,
-                moves: probes.1,
+                changes: probes.1,
                 follows: probes.2,
                 unprotect: probes.3,
                 times: probes.4,
@@ -717,6 +873,11 @@ fn assemble(raw: Raw) -> Case {
             table.unassigned_value.unwrap_or(0),
         ),
         team: cell(&table.team, &picks.team, &raw.team_ids, 0),
+        confidential: table.confidential.and(picks.confidential),
+        status: table
+            .status
+            .as_ref()
+            .and_then(|column| Some(column.kind.values()[picks.status?])),
     };
     let mut tickets: Vec<Ticket> = (1..)
         .zip(&raw.tickets)
@@ -757,39 +918,30 @@ fn assemble(raw: Raw) -> Case {
         .filter_map(|(on, by)| on.zip(by))
         .collect();
 
-    let moved = |change: fn(&mut Ticket, Ticket)| -> Vec<Ticket> {
-        let move_one = |(nth, picks): &(usize, TicketPicks)| {
-            let mut old = tickets.get(nth % tickets.len().max(1))?.clone();
-            let new = ticket(old.id, picks);
-            change(&mut old, new);
-            Some(old)
+    let change = |(nth, columns, picks): &(usize, usize, TicketPicks)| {
+        let old = tickets.get(nth % tickets.len().max(1))?;
+        let mut parts = CHANGES[columns % CHANGES.len()].to_vec();
+        parts.retain(|part| match part {
+            // A foreign key holds the id.
+            Part::Id => !table.follower.as_ref().is_some_and(|f| f.references),
+            part => table.column(*part).is_some(),
+        });
+        if parts.is_empty() || parts == [Part::Id] {
+            return None;
+        }
+        let picked = ticket(NEW_TICKET, picks);
+        let mut change = TicketChange {
+            old: old.clone(),
+            new: picked,
+            parts,
         };
-        raw.moves.iter().filter_map(move_one).collect()
+        change.new = change.applied_to(old);
+        Some(change)
     };
-    let department_moves = moved(|ticket, new| ticket.department = new.department);
-    let category_moves = moved(|ticket, new| ticket.category = new.category);
-    let handovers = moved(|ticket, new| {
-        ticket.assignee = new.assignee;
-        ticket.team = new.team;
-    });
 
     Case {
         new_tickets,
-        department_moves: if table.department.is_some() {
-            department_moves
-        } else {
-            Vec::new()
-        },
-        category_moves: if table.category.is_some() {
-            category_moves
-        } else {
-            Vec::new()
-        },
-        handovers: if table.assignee.is_some() || table.team.is_some() {
-            handovers
-        } else {
-            Vec::new()
-        },
+        changes: raw.changes.iter().filter_map(change).collect(),
         follows,
         unprotect: raw.unprotect,
         desk: HelpDesk {
@@ -932,76 +1084,106 @@ impl TicketTable {
         tables
     }
 
-    /// Its columns with the values of a ticket, in one order.
-    fn values(&self, ticket: &Ticket) -> Vec<(&Column, Option<Id>)> {
-        [
-            (Some(&self.id), Some(ticket.id)),
-            (self.department.as_ref(), ticket.department),
-            (self.category.as_ref(), ticket.category),
-            (self.assignee.as_ref(), ticket.assignee),
-            (self.team.as_ref(), ticket.team),
-        ]
-        .into_iter()
-        .filter_map(|(column, value)| Some((column?, value)))
-        .collect()
+    /// The name of the column for this, if there is one.
+    pub fn column(&self, part: Part) -> Option<&'static str> {
+        let name = |column: &Option<Column>| column.as_ref().map(|column| column.name);
+        match part {
+            Part::Id => Some(self.id.name),
+            Part::Department => name(&self.department),
+            Part::Category => name(&self.category),
+            Part::Assignee => name(&self.assignee),
+            Part::Team => name(&self.team),
+            Part::Confidential => self.confidential,
+            Part::Status => self.status.as_ref().map(|status| status.name),
+        }
     }
 
-    fn columns(&self) -> Vec<&Column> {
-        let columns = [
-            Some(&self.id),
-            self.department.as_ref(),
-            self.category.as_ref(),
-            self.assignee.as_ref(),
-            self.team.as_ref(),
-        ];
-        columns.into_iter().flatten().collect()
+    /// Its columns, quoted, in one order.
+    fn columns(&self) -> Vec<(Part, String)> {
+        let quoted = |part| Some((part, ident(self.column(part)?)));
+        ALL_PARTS.into_iter().filter_map(quoted).collect()
+    }
+
+    fn type_of(&self, part: Part) -> String {
+        let of = |column: &Option<Column>| column.as_ref().map_or("", |c| c.kind.sql()).into();
+        match part {
+            Part::Id => self.id.kind.sql().into(),
+            Part::Department => of(&self.department),
+            Part::Category => of(&self.category),
+            Part::Assignee => of(&self.assignee),
+            Part::Team => of(&self.team),
+            Part::Confidential => "boolean".into(),
+            Part::Status => match self.status.as_ref().map(|status| status.kind) {
+                Some(StatusKind::Integer(kind)) => kind.sql().into(),
+                Some(StatusKind::Enum) => self.enum_sql(),
+                Some(StatusKind::Text) | None => "text".into(),
+            },
+        }
+    }
+
+    fn enum_sql(&self) -> String {
+        format!("{}.{}", ident(self.schema), ident(self.status_type))
+    }
+
+    fn is_enum(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.kind == StatusKind::Enum)
+    }
+
+    /// The names and the values of a ticket's columns, as lists.
+    fn row(&self, ticket: &Ticket) -> (String, String) {
+        let columns = self.columns();
+        let values: Vec<String> = columns.iter().map(|(part, _)| ticket.sql(*part)).collect();
+        let names: Vec<String> = columns.into_iter().map(|(_, name)| name).collect();
+        (names.join(", "), values.join(", "))
     }
 
     /// `INSERT` of one new ticket.
     pub fn insert_sql(&self, ticket: &Ticket) -> String {
-        let values = self.values(ticket);
-        let columns: Vec<String> = values
-            .iter()
-            .map(|(column, _)| ident(column.name))
-            .collect();
-        let values: Vec<String> = values.iter().map(|(_, value)| nullable(*value)).collect();
-        format!(
-            "INSERT INTO {} ({}) VALUES ({})",
-            self.sql(),
-            columns.join(", "),
-            values.join(", ")
-        )
+        let (names, values) = self.row(ticket);
+        format!("INSERT INTO {} ({names}) VALUES ({values})", self.sql())
+    }
+
+    pub fn insert_select_sql(&self, ticket: &Ticket) -> String {
+        let (names, values) = self.row(ticket);
+        format!("INSERT INTO {} ({names}) SELECT {values}", self.sql())
+    }
+
+    /// `INSERT` as the part of a MERGE.
+    pub fn merge_insert_sql(&self, ticket: &Ticket) -> String {
+        let (names, values) = self.row(ticket);
+        format!("INSERT ({names}) VALUES ({values})")
     }
 
     /// The list of `UPDATE … SET` that gives these columns the ticket's values.
-    pub fn set_sql(&self, columns: &[&Option<Column>], ticket: &Ticket) -> String {
-        let wanted: Vec<&str> = columns
-            .iter()
-            .filter_map(|column| Some(column.as_ref()?.name))
-            .collect();
-        let set = self.values(ticket).into_iter();
-        set.filter(|(column, _)| wanted.contains(&column.name))
-            .map(|(column, value)| format!("{} = {}", ident(column.name), nullable(value)))
+    pub fn set_sql(&self, parts: &[Part], ticket: &Ticket) -> String {
+        let columns = self.columns().into_iter();
+        columns
+            .filter(|(part, _)| parts.contains(part))
+            .map(|(part, name)| format!("{name} = {}", ticket.sql(part)))
             .collect::<Vec<_>>()
             .join(", ")
     }
 
+    /// May there be an ON CONFLICT on the id?
+    pub fn has_unique_id(&self) -> bool {
+        matches!(self.partitioning, Partitioning::None | Partitioning::ById)
+    }
+
     fn create_sql(&self) -> String {
         let mut sql = format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema));
-        let define = |columns: &mut dyn Iterator<Item = &&Column>| -> String {
-            let define = |column: &&Column| {
-                let not_null = if column.name == self.id.name {
-                    " NOT NULL"
-                } else {
-                    ""
-                };
-                format!("{} {}{not_null}", ident(column.name), column.kind.sql())
-            };
-            columns.map(define).collect::<Vec<_>>().join(", ")
+        if let Some(status) = self.status.as_ref().filter(|_| self.is_enum()) {
+            let labels = status.kind.values().map(literal).join(", ");
+            let _ = writeln!(sql, "CREATE TYPE {} AS ENUM ({labels});", self.enum_sql());
+        }
+        let define = |(part, name): &(Part, String)| {
+            let not_null = if *part == Part::Id { " NOT NULL" } else { "" };
+            format!("{name} {}{not_null}", self.type_of(*part))
         };
-        let columns = self.columns();
-        let forward = define(&mut columns.iter());
-        let backward = define(&mut columns.iter().rev());
+        let mut columns: Vec<String> = self.columns().iter().map(define).collect();
+        let forward = columns.join(", ");
+        columns.reverse();
+        let backward = columns.join(", ");
         let table = self.sql();
         let id = ident(self.id.name);
         let key = match self.partitioning {
@@ -1069,8 +1251,8 @@ impl TicketTable {
             }
         }
         if self.indexed {
-            for column in self.columns() {
-                let _ = writeln!(sql, "CREATE INDEX ON {table} ({});", ident(column.name));
+            for (_, column) in self.columns() {
+                let _ = writeln!(sql, "CREATE INDEX ON {table} ({column});");
             }
         }
         let app = [APP].into_iter().chain(MAPPED).map(ident);
@@ -1116,6 +1298,23 @@ impl TicketTable {
                 literal(follower.agent.name)
             ));
         }
+        if let Some(column) = self.confidential {
+            arguments.push(format!("confidential_column => {}", literal(column)));
+        }
+        if let Some(status) = &self.status {
+            let column = literal(status.name);
+            arguments.push(format!("status_column => {column}"));
+            for (argument, values) in [
+                ("archived_values", &status.archived),
+                ("spam_values", &status.spam),
+            ] {
+                let values: Vec<String> = values.iter().map(|value| literal(value)).collect();
+                if !values.is_empty() {
+                    let values = values.join(", ");
+                    arguments.push(format!("{argument} => ARRAY[{values}]"));
+                }
+            }
+        }
         if let Some(value) = self.unassigned_value {
             arguments.push(format!("unassigned_value => {value}"));
         }
@@ -1132,7 +1331,27 @@ impl TicketTable {
     pub fn drop_sql(&self) -> String {
         let follower = self.follower_sql();
         let follower = follower.map_or(String::new(), |name| format!("DROP TABLE {name};\n"));
-        format!("{follower}DROP TABLE {};\n", self.sql())
+        let status = if self.is_enum() {
+            format!("DROP TYPE {};\n", self.enum_sql())
+        } else {
+            String::new()
+        };
+        format!("{follower}DROP TABLE {};\n{status}", self.sql())
+    }
+}
+
+impl Ticket {
+    /// The value of one of its columns.
+    fn sql(&self, part: Part) -> String {
+        match part {
+            Part::Id => self.id.to_string(),
+            Part::Department => nullable(self.department),
+            Part::Category => nullable(self.category),
+            Part::Assignee => nullable(self.assignee),
+            Part::Team => nullable(self.team),
+            Part::Confidential => nullable(self.confidential),
+            Part::Status => nullable(self.status.map(literal)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::help_desk::{
-    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, HelpDesk, Id, Level, Ticket,
+    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, HelpDesk, Id, Level, StatusColumn, Ticket,
 };
 
 pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
@@ -54,6 +54,7 @@ pub enum Refusal {
     Silo,
     /// The kind of ticket may not be viewed at all.
     Kind,
+    Confidential,
     Department,
 }
 
@@ -322,8 +323,18 @@ impl HelpDesk {
             && (self.own(a, t)
                 || self.followed(a, t)
                 || (self.dept(a, t, Level::Full)
-                    && ((self.unassigned(t) && self.has(a, "ticket.view.unassigned"))
-                        || (self.assigned(a, t) && self.has(a, "ticket.view.assigned")))))
+                    && self.views_kind(a, t)
+                    && (!self.confidential(t) || self.has(a, "ticket.view.confidential"))))
+    }
+
+    fn views_kind(&self, a: Id, t: &Ticket) -> bool {
+        (self.unassigned(t) && self.has(a, "ticket.view.unassigned"))
+            || (self.assigned(a, t) && self.has(a, "ticket.view.assigned"))
+    }
+
+    /// All that are not said to be open are confidential.
+    pub fn confidential(&self, t: &Ticket) -> bool {
+        self.table.confidential.is_some() && t.confidential != Some(false)
     }
 
     pub fn act(&self, a: Id, t: &Ticket, action: &str) -> bool {
@@ -342,16 +353,61 @@ impl HelpDesk {
             && self.has(a, "ticket.create")
             && self.silo_ok(a, t)
             && self.dept(a, t, Level::Assign)
+            && (!self.spam(t) || self.deletes_new(a, t))
     }
 
-    /// May it hand the ticket over to the other department? Apart from what it then sees.
-    pub fn may_move(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
-        self.act(a, old, "modify")
-            && (old.department == new.department || self.dept(a, new, Level::Assign))
+    /// Nobody follows a ticket that is being made.
+    fn deletes_new(&self, a: Id, t: &Ticket) -> bool {
+        let unfollowed = HelpDesk {
+            followers: Vec::new(),
+            ..self.clone()
+        };
+        unfollowed.act(a, t, "delete")
     }
 
-    pub fn may_recategorize(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
-        self.act(a, old, "modify") && self.silo_ok(a, new)
+    // ---- updates ----
+
+    fn has_status(&self, t: &Ticket, values: fn(&StatusColumn) -> &[&'static str]) -> bool {
+        match (&self.table.status, t.status) {
+            (Some(column), Some(status)) => values(column).contains(&status),
+            _ => false,
+        }
+    }
+
+    pub fn archived(&self, t: &Ticket) -> bool {
+        self.has_status(t, |column| &column.archived)
+    }
+
+    pub fn spam(&self, t: &Ticket) -> bool {
+        self.has_status(t, |column| &column.spam)
+    }
+
+    /// Why a ticket that it may modify may not become this one.
+    pub fn refusals_of_update(&self, a: Id, old: &Ticket, new: &Ticket) -> Vec<&'static str> {
+        let leaves_archive = self.archived(old) && !self.archived(new);
+        let becomes_spam = self.spam(new) && !self.spam(old);
+        let rules = [
+            (
+                "department move",
+                old.department != new.department && !self.dept(a, new, Level::Assign),
+            ),
+            (
+                "category move",
+                old.category != new.category && !self.silo_ok(a, new),
+            ),
+            (
+                "unarchive",
+                leaves_archive && !self.has(a, "ticket.unarchive"),
+            ),
+            ("spam", becomes_spam && !self.act(a, old, "delete")),
+        ];
+        let refuses = |(rule, refused): (&'static str, bool)| refused.then_some(rule);
+        rules.into_iter().filter_map(refuses).collect()
+    }
+
+    /// May it turn the one into the other? Apart from what it then sees.
+    pub fn may_update(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
+        self.act(a, old, "modify") && self.refusals_of_update(a, old, new).is_empty()
     }
 
     // ---- the follower table ----
@@ -396,10 +452,12 @@ impl HelpDesk {
             Refusal::MayNotUse
         } else if !self.silo_ok(a, t) {
             Refusal::Silo
-        } else if self.dept(a, t, Level::Full) {
+        } else if !self.dept(a, t, Level::Full) {
+            Refusal::Department
+        } else if !self.views_kind(a, t) {
             Refusal::Kind
         } else {
-            Refusal::Department
+            Refusal::Confidential
         })
     }
 }
@@ -409,7 +467,8 @@ impl HelpDesk {
 mod tests {
     use super::*;
     use crate::help_desk::{
-        Column, Department, FollowerTable, Group, Kind, Partitioning, TicketTable, Time, catalog,
+        Column, Department, FollowerTable, Group, Kind, Partitioning, StatusKind, TicketTable,
+        Time, catalog,
     };
 
     const ANN: Id = 1;
@@ -458,6 +517,9 @@ mod tests {
                 category: Some(column("category")),
                 assignee: Some(column("assignee")),
                 team: Some(column("team")),
+                confidential: None,
+                status: None,
+                status_type: "",
                 follower: Some(FollowerTable {
                     name: "follower",
                     ticket: column("ticket"),
@@ -499,13 +561,15 @@ mod tests {
             category,
             assignee,
             team,
+            confidential: None,
+            status: None,
         }
     }
 
     #[test]
     fn catalog_is_the_rules_own() {
         let catalog = catalog();
-        assert_eq!(catalog.len(), 25);
+        assert_eq!(catalog.len(), 26);
         assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 8);
     }
 
@@ -589,9 +653,72 @@ mod tests {
         assert!(!desk.create(ANN, &ticket([None; 4])));
         let own = ticket([Some(1), None, Some(ANN), None]);
         let moved = |department| ticket([department, None, Some(ANN), None]);
-        assert!(desk.may_move(ANN, &own, &moved(Some(4))));
-        assert!(!desk.may_move(ANN, &own, &moved(Some(2))));
-        assert!(!desk.may_move(ANN, &own, &moved(None)));
+        assert!(desk.may_update(ANN, &own, &moved(Some(4))));
+        assert!(!desk.may_update(ANN, &own, &moved(Some(2))));
+        assert!(!desk.may_update(ANN, &own, &moved(None)));
+    }
+
+    #[test]
+    fn confidential_tickets_are_for_those_they_concern() {
+        let mut desk = desk();
+        desk.table.confidential = Some("secret");
+        desk.agent_departments.insert((ANN, 1), Level::Full);
+        grant(&mut desk, &["ticket.view.unassigned"]);
+        let in_one = |confidential, assignee| Ticket {
+            confidential,
+            ..ticket([Some(1), None, assignee, None])
+        };
+        for (confidential, hidden) in [(Some(false), false), (Some(true), true), (None, true)] {
+            assert_eq!(!desk.view(ANN, &in_one(confidential, None)), hidden);
+            assert!(desk.view(ANN, &in_one(confidential, Some(ANN))));
+        }
+        let secret = in_one(Some(true), None);
+        assert_eq!(
+            desk.refusal(Some(ANN), &secret),
+            Some(Refusal::Confidential)
+        );
+        grant(&mut desk, &["ticket.view.confidential"]);
+        assert!(desk.view(ANN, &secret));
+        desk.agent_permissions
+            .remove(&(ANN, "ticket.view.unassigned".into()));
+        assert_eq!(desk.refusal(Some(ANN), &secret), Some(Refusal::Kind));
+    }
+
+    #[test]
+    fn a_status_is_left_and_reached_with_the_right_for_it() {
+        let mut desk = desk();
+        desk.table.status = Some(StatusColumn {
+            name: "status",
+            kind: StatusKind::Text,
+            archived: vec!["closed"],
+            spam: vec!["spam"],
+        });
+        grant(&mut desk, &["ticket.create", "ticket.modify.own"]);
+        desk.agent_departments.insert((ANN, 1), Level::Assign);
+        let with = |status, assignee| Ticket {
+            status,
+            ..ticket([Some(1), None, assignee, None])
+        };
+        let own = |status| with(status, Some(ANN));
+        let (open, closed, spam) = (own(Some("open")), own(Some("closed")), own(Some("spam")));
+        assert!(desk.may_update(ANN, &open, &closed) && desk.may_update(ANN, &spam, &open));
+        assert!(desk.may_update(ANN, &closed, &closed) && desk.may_update(ANN, &spam, &spam));
+        for left in [&open, &own(None)] {
+            assert_eq!(desk.refusals_of_update(ANN, &closed, left), ["unarchive"]);
+        }
+        assert_eq!(
+            desk.refusals_of_update(ANN, &closed, &spam),
+            ["unarchive", "spam"]
+        );
+        assert!(desk.create(ANN, &closed) && !desk.create(ANN, &spam));
+        grant(&mut desk, &["ticket.unarchive", "ticket.delete.own"]);
+        assert!(desk.may_update(ANN, &closed, &spam) && desk.create(ANN, &spam));
+        // What counts is what it was; and what is new has no followers.
+        assert!(desk.may_update(ANN, &open, &with(Some("spam"), None)));
+        assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
+        desk.followers = vec![(Some(1), Some(ANN))];
+        grant(&mut desk, &["ticket.delete.followed"]);
+        assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
     }
 
     #[test]
@@ -661,7 +788,7 @@ mod tests {
 
         desk.group_members = [(ALL_NON_DESTRUCTIVE, ANN)].into();
         assert!(desk.act(ANN, &t, "modify") && !desk.act(ANN, &t, "delete"));
-        assert_eq!(desk.effective_permissions(ANN).len(), 17);
+        assert_eq!(desk.effective_permissions(ANN).len(), 18);
         desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
         assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
     }

@@ -121,6 +121,9 @@ fn help_desk(random: &mut Random) -> HelpDesk {
             category: Some(column("category_id")),
             assignee: Some(column("assignee_id")),
             team: Some(column("team_id")),
+            confidential: None,
+            status: None,
+            status_type: "",
             follower: None,
             unassigned_value: None,
             partitioning: Partitioning::None,
@@ -135,6 +138,8 @@ fn help_desk(random: &mut Random) -> HelpDesk {
                 category: random.maybe(CATEGORIES),
                 assignee: random.maybe(AGENTS).filter(|_| id % 2 == 0),
                 team: random.maybe(TEAMS).filter(|_| id % 5 == 0),
+                confidential: None,
+                status: None,
             })
             .collect(),
         followers: vec![],
