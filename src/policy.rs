@@ -75,11 +75,6 @@ impl Call {
     }
 }
 
-const MODIFY: Action = Action::Change(Change::Modify);
-const DELETE: Action = Action::Change(Change::Delete);
-const REPLY: Action = Action::Change(Change::Reply);
-const EDIT_MESSAGES: Action = Action::Change(Change::EditMessages);
-
 #[pg_extern(sql = false)]
 fn silo_ok(
     ticket_table: Option<pg_sys::Oid>,
@@ -112,75 +107,34 @@ fn columns(
     }
 }
 
-#[pg_extern(sql = false)]
-fn view_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table).past_silo(row, Action::View)
+/// May the agent do this with a ticket that is there, apart from the silo?
+macro_rules! for_each_action {
+    ($($name:ident => $action:expr),+ $(,)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                ticket_table: Option<pg_sys::Oid>,
+                id: Option<i64>,
+                department: Option<i64>,
+                assignee: Option<i64>,
+                team: Option<i64>,
+                confidential: Option<bool>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let row = (id, columns(department, assignee, team, confidential));
+                Call::of(fcinfo, ticket_table).past_silo(row, $action)
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn modify_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table).past_silo(row, MODIFY)
-}
-
-#[pg_extern(sql = false)]
-fn reply_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table).past_silo(row, REPLY)
-}
-
-#[pg_extern(sql = false)]
-fn edit_messages_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table).past_silo(row, EDIT_MESSAGES)
-}
-
-#[pg_extern(sql = false)]
-fn delete_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table).past_silo(row, DELETE)
-}
+for_each_action!(
+    view_ok => Action::View,
+    reply_ok => Action::Change(Change::Reply),
+    modify_ok => Action::Change(Change::Modify),
+    edit_messages_ok => Action::Change(Change::EditMessages),
+    delete_ok => Action::Change(Change::Delete),
+);
 
 #[pg_extern(sql = false)]
 fn create_ok(

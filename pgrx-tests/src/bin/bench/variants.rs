@@ -15,7 +15,8 @@ pub enum Variant {
     /// The literals as parameters of a statement that is prepared once for all agents.
     LimitPrepared,
     Deskguard,
-    /// A policy that is the literal, for a role that is one agent: what row-level security itself costs.
+    /// Policies as deskguard's that are the literals, for a role that is one agent: what row-level security
+    /// itself costs.
     LiteralPolicy,
     /// Policies with `= ANY (ARRAY(SELECT ...))`, the usual advice.
     AnyArray,
@@ -180,13 +181,31 @@ impl Desk {
         sql += &format!("CREATE ROLE {login} LOGIN;");
         for agent in compared {
             let role = format!("{login}_{}", agent.id);
-            let condition = agent
-                .literal(self.followed_by(agent, "plain").map(any_of))
-                .unwrap_or_else(|| "true".into());
-            sql += &format!(
-                "CREATE ROLE {role}; GRANT {role} TO {login};
-                 CREATE POLICY {role} ON plain.ticket TO {role} USING ({condition});"
-            );
+            let or_true = |condition: Option<String>| condition.unwrap_or_else(|| "true".into());
+            let seen = or_true(agent.past_silo(self.followed_by(agent, "plain").map(any_of)));
+            let silo = or_true(agent.silo());
+            let inside = or_true(agent.inside());
+            sql += &format!("CREATE ROLE {role}; GRANT {role} TO {login};");
+            for (name, policy) in [
+                ("base", format!("TO {role} USING (true)")),
+                ("silo", format!("AS RESTRICTIVE TO {role} USING ({silo})")),
+                (
+                    "view",
+                    format!("AS RESTRICTIVE FOR SELECT TO {role} USING ({seen})"),
+                ),
+                (
+                    "create",
+                    format!("AS RESTRICTIVE FOR INSERT TO {role} WITH CHECK ({inside})"),
+                ),
+                (
+                    "modify",
+                    format!(
+                        "AS RESTRICTIVE FOR UPDATE TO {role} USING ({seen}) WITH CHECK ({inside})"
+                    ),
+                ),
+            ] {
+                sql += &format!("CREATE POLICY {role}_{name} ON plain.ticket {policy};");
+            }
         }
         sql
     }
