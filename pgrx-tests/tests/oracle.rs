@@ -1089,7 +1089,9 @@ fn changes(
     for (nth, change) in case.changes.iter().enumerate() {
         let mut form = FORMS[(turn + nth) % FORMS.len()];
         let on_conflict = [Form::OnConflictUpdate, Form::OnConflictNothing];
-        if !case.desk.table.has_unique_id() && on_conflict.contains(&form) {
+        // ON CONFLICT cannot move a row to another partition.
+        let sets_id = change.parts.contains(&Part::Id);
+        if on_conflict.contains(&form) && (sets_id || !case.desk.table.has_unique_id()) {
             form = Form::Merge;
         }
         change_one(client, &case.desk, who, change, form, counts)?;
