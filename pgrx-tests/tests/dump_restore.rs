@@ -35,7 +35,10 @@ fn find(what: &str, wanted: impl Fn(&HelpDesk) -> bool) -> HelpDesk {
                 .agents
                 .iter()
                 .any(|agent| agent.db_role.is_some() && agent.active)
-            && desk.agents.iter().any(|agent| sees_some(&desk, agent.id))
+            && desk
+                .agents
+                .iter()
+                .any(|agent| sees_some(&desk, agent.id) && does_all(&desk, agent.id))
             && desk.table.confidential.is_some()
             && desk
                 .table
@@ -57,6 +60,11 @@ fn sees_some(desk: &HelpDesk, agent: i64) -> bool {
         .filter(|ticket| desk.view(agent, ticket))
         .count();
     seen > 0 && seen < desk.tickets.len()
+}
+
+fn does_all(desk: &HelpDesk, agent: i64) -> bool {
+    let does = |action: &str| desk.tickets.iter().any(|t| desk.act(agent, t, action));
+    ["reply", "modify", "edit_messages"].into_iter().all(does)
 }
 
 fn load(desk: &HelpDesk) -> Database {
