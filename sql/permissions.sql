@@ -21,7 +21,8 @@ VALUES
     ('ticket.view.unassigned', 'View tickets that nobody is assigned to', false, true),
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
     ('report.view', 'View reports', false, true),
-    ('permission.audit', 'Ask about the access of other agents', false, true);
+    ('permission.audit', 'Ask about the access of other agents', false, true),
+    ('shared.manage', 'See and change all shared objects', false, true);
 
 INSERT INTO deskguard.permission (name, description, destructive, builtin)
 SELECT

@@ -8,15 +8,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::rc::Rc;
 
-use deskguard_rules::Access;
+use deskguard_rules::{Access, IdSet};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::own_table;
 use crate::load::Loader;
 use crate::protected::TicketTable;
+use crate::shared::SharedTable;
 use crate::{checked_row, identity, settings};
 
 thread_local! {
@@ -36,13 +38,50 @@ struct Cache {
     all_tables: Option<Rc<[Rc<TicketTable>]>>,
     tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     tables_of_followers: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
+    shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
     statistics: Statistics,
 }
 
+/// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
+/// its end, so that one statement sees one state of the rights.
+pub struct Agent {
+    access: Access,
+    /// The objects of a table that are shared with it.
+    shared: RefCell<HashMap<pg_sys::Oid, Rc<IdSet>>>,
+}
+
+impl Deref for Agent {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Agent {
+    fn new(access: Access) -> Rc<Agent> {
+        Rc::new(Agent {
+            access,
+            shared: RefCell::default(),
+        })
+    }
+
+    /// The objects of a table of shared objects that are shared with the agent.
+    pub fn shared(self: &Rc<Agent>, table: pg_sys::Oid) -> Rc<IdSet> {
+        if let Some(known) = self.shared.borrow().get(&table) {
+            return known.clone();
+        }
+        let objects: Rc<IdSet> = Rc::new(Loader::now().shared_with(self.agent, table));
+        self.shared.borrow_mut().insert(table, objects.clone());
+        CACHE.with_borrow_mut(|cache| cache.has_grown(self, objects.bytes()));
+        objects
+    }
+}
+
 struct Entry {
     /// None for an agent that is unknown or inactive.
-    access: Option<Rc<Access>>,
+    access: Option<Rc<Agent>>,
     bytes: usize,
     last_used: u64,
 }
@@ -166,18 +205,18 @@ fn remembered<T: Clone>(
 }
 
 /// What an agent may do; none for an unknown or inactive one.
-pub fn access(agent: i64) -> Option<Rc<Access>> {
+pub fn access(agent: i64) -> Option<Rc<Agent>> {
     remembered(
         |cache| cache.agent(agent),
-        |loader| loader.access(agent).map(Rc::new),
+        |loader| loader.access(agent).map(Agent::new),
         |cache, access| cache.add(agent, access),
     )
 }
 
 /// What each of these agents may do.
-pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Access>>)> {
+pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Agent>>)> {
     let generation = refresh();
-    let mut all: Vec<(i64, Option<Option<Rc<Access>>>)> = CACHE.with_borrow_mut(|cache| {
+    let mut all: Vec<(i64, Option<Option<Rc<Agent>>>)> = CACHE.with_borrow_mut(|cache| {
         if cache.generation != generation {
             cache.forget(generation);
         }
@@ -187,7 +226,7 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
     if all.iter().any(|(_, found)| found.is_none()) {
         let loader = Loader::of_all_agents();
         for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
-            let access = loader.access(*agent).map(Rc::new);
+            let access = loader.access(*agent).map(Agent::new);
             CACHE.with_borrow_mut(|cache| {
                 cache.statistics.loads += 1;
                 if cache.generation == refresh() {
@@ -236,6 +275,17 @@ pub fn ticket_table_of_followers(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
     )
 }
 
+/// The table of shared objects that this table is or is part of.
+pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
+    remembered(
+        |cache| cache.shared_tables.get(&oid).cloned(),
+        |loader| SharedTable::find_by_part(loader.catalog(), oid).map(Rc::new),
+        |cache, table| {
+            cache.shared_tables.insert(oid, table);
+        },
+    )
+}
+
 /// What the tables say about a role.
 pub fn role(oid: pg_sys::Oid) -> identity::Role {
     remembered(
@@ -260,7 +310,7 @@ impl Cache {
         };
     }
 
-    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Access>>> {
+    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
         self.clock += 1;
         let entry = self.agents.get_mut(&agent)?;
         entry.last_used = self.clock;
@@ -268,7 +318,7 @@ impl Cache {
         Some(entry.access.clone())
     }
 
-    fn add(&mut self, agent: i64, access: Option<Rc<Access>>) {
+    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>) {
         self.clock += 1;
         let bytes = std::mem::size_of::<(i64, Entry)>()
             + access.as_ref().map_or(0, |access| access.bytes());
@@ -282,6 +332,21 @@ impl Cache {
             self.bytes -= former.bytes;
         }
         self.shrink();
+    }
+
+    /// Something more of an agent was loaded.
+    fn has_grown(&mut self, agent: &Rc<Agent>, bytes: usize) {
+        self.statistics.loads += 1;
+        let entry = self.agents.get_mut(&agent.agent);
+        let is_cached = |entry: &&mut Entry| {
+            let access = entry.access.as_ref();
+            access.is_some_and(|access| Rc::ptr_eq(access, agent))
+        };
+        if let Some(entry) = entry.filter(is_cached) {
+            entry.bytes += bytes;
+            self.bytes += bytes;
+            self.shrink();
+        }
     }
 
     /// Drops those least recently used, until the rest is within three quarters of the limit.

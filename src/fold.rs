@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::expression::{Builder, Operand, boolean, items};
-use crate::plan_mark::{Mark, asks_when_run, mark, marked, rights_now};
+use crate::plan_mark::{Mark, Rights, asks_when_run, mark, marked, rights_now};
 use crate::single_row::is_asked_by_key;
 use crate::{cache, settings};
 
@@ -52,14 +52,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             asks_when_run(&mut plan.invalItems);
             return None;
         }
-        let rights = match marked(plan) {
-            Some(rights) => rights,
-            None => {
-                let (agent, rights, generation) = rights_now();
-                mark(plan, Mark { generation, agent }, &rights);
-                rights
-            }
-        };
+        let rights = rights_of_plan(plan);
         let (Some(access), Some(table)) = (rights, table) else {
             return Some(boolean(false));
         };
@@ -69,6 +62,20 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             arguments: &arguments,
         };
         builder.expression(&rule.condition(&access, table.shape())?)
+    }
+}
+
+/// The rights that a plan is made for: it is marked with them when the first rule asks.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
+    unsafe {
+        marked(plan).unwrap_or_else(|| {
+            let (agent, rights, generation) = rights_now();
+            mark(plan, Mark { generation, agent }, &rights);
+            rights
+        })
     }
 }
 

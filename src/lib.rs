@@ -16,6 +16,7 @@ mod departments;
 mod error;
 mod explain;
 mod expression;
+mod feature;
 mod fold;
 mod identity;
 mod load;
@@ -25,6 +26,7 @@ mod policy;
 mod protect;
 mod protected;
 mod settings;
+mod shared;
 mod single_row;
 mod tickets;
 

@@ -207,6 +207,19 @@ impl Loader {
         })
     }
 
+    /// Raises an error that names the permissions there are, if this is none.
+    pub fn check_permission(&self, name: &str) {
+        let all = self.permissions();
+        if !all.contains_key(name) {
+            let names: Vec<&str> = all.keys().map(String::as_str).collect();
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("unknown permission \"{name}\""),
+                format!("Permissions in deskguard.permission: {}.", names.join(", ")),
+            );
+        }
+    }
+
     fn load_tree(&self) -> Rc<DepartmentTree> {
         let mut parents = BTreeMap::new();
         self.catalog.scan(c"department", None, &[], |row| {
@@ -215,7 +228,7 @@ impl Loader {
         Rc::new(DepartmentTree(parents))
     }
 
-    fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> BTreeSet<i64> {
+    pub fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> BTreeSet<i64> {
         let mut of = BTreeSet::new();
         self.catalog.scan(
             table,

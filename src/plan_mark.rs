@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::rc::Rc;
 
-use deskguard_rules::Access;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::cache::Agent;
 use crate::expression::{items, new_node};
 use crate::identity::current_agent;
 use crate::{cache, checked_row, compat, error};
@@ -46,7 +46,7 @@ struct Made {
 }
 
 /// What an agent may do; none for nobody, or an unknown or inactive agent.
-pub type Rights = Option<Rc<Access>>;
+pub type Rights = Option<Rc<Agent>>;
 
 /// Marks a plan that is being made.
 ///

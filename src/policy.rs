@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Change, Column, Unobserved};
+use deskguard_rules::{Action, Change, Column, Unobserved};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 
+use crate::cache::Agent;
 use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
 use crate::tickets::{Followed, TicketColumns};
@@ -34,7 +35,7 @@ pub fn call_state<T>(fcinfo: pg_sys::FunctionCallInfo, find_out: impl FnOnce() -
 struct Call {
     table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Access>, Rc<TicketTable>, Followed)>,
+    who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
     /// Of a follower table: what was decided so far, by ticket and whether it was to be viewed.
     decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
@@ -273,7 +274,14 @@ pub unsafe extern "C-unwind" fn note_department(fcinfo: pg_sys::FunctionCallInfo
 }
 
 /// An integer column of any width; none if it is NULL or not there.
-unsafe fn integer(row: pg_sys::HeapTuple, relation: pg_sys::Relation, column: &str) -> Option<i64> {
+///
+/// # Safety
+/// The row is one of the relation, which is open.
+pub unsafe fn integer(
+    row: pg_sys::HeapTuple,
+    relation: pg_sys::Relation,
+    column: &str,
+) -> Option<i64> {
     unsafe {
         let columns = pgrx::PgTupleDesc::from_pg_unchecked((*relation).rd_att);
         let (number, column) = (1..)

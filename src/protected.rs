@@ -11,7 +11,7 @@ use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 use crate::catalog::{Catalog, Key, Row};
 use crate::{cache, error};
 
-mod protected_table {
+pub mod protected_table {
     use crate::catalog::Attribute;
     pub const TABLE_ID: Attribute = 1;
     pub const KIND: Attribute = 2;
@@ -25,6 +25,7 @@ mod protected_table {
     pub const FOLLOWER_TABLE: Attribute = 10;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
+    pub const OWNER_COLUMN: Attribute = 15;
 }
 
 /// A protected ticket table.
@@ -71,6 +72,9 @@ impl FollowerTable {
 /// How `protected_table.kind` calls them.
 pub const TICKETS: &str = "tickets";
 pub const FOLLOWERS: &str = "followers";
+pub const SHARED: &str = "shared";
+/// Protected by deskguard.protect_feature() only.
+pub const FEATURE: &str = "feature";
 
 /// A table's name, qualified and quoted; none if it does not exist.
 pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
@@ -236,13 +240,23 @@ impl TicketTable {
     }
 }
 
-/// The table that was given to protect_tickets(), for a table that is protected with it.
+/// The table that was given to be protected, for a table that is protected with it.
 pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
         &[Key::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::ROOT),
+    )
+}
+
+/// How a table is protected.
+pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
+    catalog.find(
+        c"protected_table",
+        c"protected_table_pkey",
+        &[Key::oid(protected_table::TABLE_ID, oid)],
+        |row| row.required(protected_table::KIND),
     )
 }
 

@@ -196,6 +196,7 @@ pub fn catalog() -> Vec<Permission> {
         "ticket.view.assigned",
         "report.view",
         "permission.audit",
+        "shared.manage",
     ]
     .map(String::from)
     .to_vec();

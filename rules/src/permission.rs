@@ -1,5 +1,8 @@
 //! The permissions that deskguard itself asks for, and the names they have in the catalog.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// How an agent stands to a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
@@ -77,6 +80,8 @@ pub enum Permission {
     ViewAssigned,
     /// To ask about the access of other agents.
     Audit,
+    /// To see and change all shared objects.
+    ManageShared,
     On(Change, Relation),
 }
 
@@ -89,6 +94,7 @@ impl Permission {
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
             Permission::Audit,
+            Permission::ManageShared,
         ]
         .into_iter()
         .chain(
@@ -106,12 +112,20 @@ impl Permission {
             Permission::ViewUnassigned => "ticket.view.unassigned".into(),
             Permission::ViewAssigned => "ticket.view.assigned".into(),
             Permission::Audit => "permission.audit".into(),
+            Permission::ManageShared => "shared.manage".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
                 Action::Change(change).name(),
                 relation.name()
             ),
         }
+    }
+
+    /// None for a permission that only users ask for.
+    pub fn from_name(name: &str) -> Option<Permission> {
+        static BY_NAME: LazyLock<HashMap<String, Permission>> =
+            LazyLock::new(|| Permission::all().map(|p| (p.name(), p)).collect());
+        BY_NAME.get(name).copied()
     }
 
     /// Its place in a [`PermissionSet`].
@@ -123,6 +137,7 @@ impl Permission {
             Permission::ViewAssigned => 3,
             Permission::Audit => 4,
             Permission::On(change, relation) => 5 + 4 * change as u32 + relation as u32,
+            Permission::ManageShared => 21,
         }
     }
 }
@@ -155,11 +170,16 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 21);
+        assert_eq!(all.len(), 22);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (21, 21));
+        assert_eq!((bits.len(), names.len()), (22, 22));
         assert!(names.contains("ticket.edit_messages.followed"));
+        assert!(
+            all.iter()
+                .all(|p| Permission::from_name(&p.name()) == Some(*p))
+        );
+        assert_eq!(Permission::from_name("report.view"), None);
     }
 
     #[test]

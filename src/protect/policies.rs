@@ -1,29 +1,98 @@
 //! The policies and the trigger of a protected table.
 
 use pgrx::prelude::*;
-use pgrx::spi::SpiError;
+use pgrx::spi::{SpiError, quote_identifier};
 
+use super::feature;
+use super::registry::features_of;
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, display_name, regclass};
+use crate::shared::SharedTable;
 
 /// The policy that opens a table, and those that close it again.
 const BASE: &str = "deskguard_base";
-const RULES: [&str; 5] = [
+const RULES: [&str; 10] = [
+    feature::COMMANDS[0].1,
+    feature::COMMANDS[1].1,
+    feature::COMMANDS[2].1,
+    feature::COMMANDS[3].1,
+    feature::COMMANDS[4].1,
     "deskguard_silo",
     "deskguard_view",
     "deskguard_create",
     "deskguard_modify",
     "deskguard_delete",
 ];
-/// The trigger that notes the department that a ticket had.
-const TRIGGER: &str = "deskguard_move";
-/// The same on a partition that was detached and has lost the former; another name, since the
-/// partition could not be attached again otherwise.
-pub const DETACHED_TRIGGER: &str = "deskguard_move_detached";
+/// Follows the name of a trigger on a partition that was detached and has lost the former; another
+/// name, since the partition could not be attached again otherwise.
+const DETACHED: &str = "_detached";
+
+/// A trigger that deskguard puts on tables.
+pub struct Trigger {
+    name: &'static str,
+    event: &'static str,
+    condition: String,
+    function: &'static str,
+}
+
+impl Trigger {
+    fn on_row(name: &'static str, event: &'static str, function: &'static str) -> Trigger {
+        Trigger {
+            name,
+            event,
+            condition: "FOR EACH ROW".into(),
+            function,
+        }
+    }
+}
+
+const MOVE: &str = "deskguard_move";
+const SHARED_DELETE: &str = "deskguard_shared_delete";
+const SHARED_UPDATE: &str = "deskguard_shared_update";
+const SHARED_TRUNCATE: &str = "deskguard_shared_truncate";
+
+/// The triggers of a table that a partition has from its partitioned table.
+pub fn row_triggers(protection: &Protection) -> Vec<Trigger> {
+    match protection {
+        Protection::Tickets(tickets) if tickets.department.is_some() => {
+            vec![Trigger::on_row(MOVE, "BEFORE UPDATE", "note_department")]
+        }
+        Protection::Shared(shared) => {
+            let id = quote_identifier(&shared.id);
+            let update = Trigger::on_row(SHARED_UPDATE, "AFTER UPDATE", "object_gone");
+            vec![
+                Trigger::on_row(SHARED_DELETE, "AFTER DELETE", "object_gone"),
+                Trigger {
+                    condition: format!(
+                        "FOR EACH ROW WHEN ((OLD.{id} OPERATOR(pg_catalog.=) NEW.{id}) IS NOT TRUE)"
+                    ),
+                    ..update
+                },
+            ]
+        }
+        _ => vec![],
+    }
+}
+
+/// The triggers that each table has for itself.
+fn statement_triggers(protection: &Protection) -> Vec<Trigger> {
+    match protection {
+        Protection::Shared(_) => vec![Trigger {
+            name: SHARED_TRUNCATE,
+            event: "AFTER TRUNCATE",
+            condition: "FOR EACH STATEMENT".into(),
+            function: "object_gone",
+        }],
+        _ => vec![],
+    }
+}
 
 /// How a table is protected. Partitions and child tables have the columns of their root.
 pub enum Protection<'a> {
     Tickets(&'a TicketTable),
     Followers(&'a FollowerTable),
+    Shared(&'a SharedTable),
+    /// By nothing but features, which tables that are protected otherwise may have, too.
+    Feature(pg_sys::Oid),
 }
 
 impl Protection<'_> {
@@ -31,6 +100,8 @@ impl Protection<'_> {
         match self {
             Protection::Tickets(table) => table.oid,
             Protection::Followers(table) => table.oid,
+            Protection::Shared(table) => table.oid,
+            Protection::Feature(table) => *table,
         }
     }
 
@@ -87,25 +158,57 @@ impl Protection<'_> {
                     ("deskguard_delete", "DELETE", format!("USING ({change})")),
                 ]
             }
+            Protection::Shared(shared) => {
+                let id = bigint_expression(Some(&shared.id));
+                let owner = bigint_expression(shared.owner.as_deref());
+                let change = format!("deskguard.shared_ok({this}, {owner})");
+                vec![
+                    (
+                        "deskguard_view",
+                        "SELECT",
+                        format!("USING (deskguard.shared_seen({this}, {id}, {owner}))"),
+                    ),
+                    (
+                        "deskguard_create",
+                        "INSERT",
+                        format!("WITH CHECK ({change})"),
+                    ),
+                    // Of the row as it was, and of what becomes of it.
+                    ("deskguard_modify", "UPDATE", format!("USING ({change})")),
+                    ("deskguard_delete", "DELETE", format!("USING ({change})")),
+                ]
+            }
+            Protection::Feature(_) => vec![],
         }
     }
 }
 
-pub fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn add_triggers(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     // SAFETY: a look-up in the system cache.
     let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
-    // PostgreSQL gives a partition the triggers of its partitioned table.
-    if tickets.department.is_none() || is_partition {
-        return Ok(());
+    let mut triggers = statement_triggers(protection);
+    // PostgreSQL gives a partition the others of its partitioned table.
+    if !is_partition {
+        triggers.extend(row_triggers(protection));
     }
-    create_trigger(TRIGGER, table)
+    triggers
+        .iter()
+        .try_for_each(|trigger| create_trigger(trigger, false, table))
 }
 
-pub fn create_trigger(trigger: &str, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn create_trigger(
+    trigger: &Trigger,
+    is_detached: bool,
+    table: pg_sys::Oid,
+) -> Result<(), SpiError> {
     Spi::run(&format!(
-        "CREATE TRIGGER {trigger} BEFORE UPDATE ON {}
-         FOR EACH ROW EXECUTE FUNCTION deskguard.note_department()",
-        display_name(table)
+        "CREATE TRIGGER {}{} {} ON {} {} EXECUTE FUNCTION deskguard.{}()",
+        trigger.name,
+        if is_detached { DETACHED } else { "" },
+        trigger.event,
+        display_name(table),
+        trigger.condition,
+        trigger.function,
     ))
 }
 
@@ -117,13 +220,16 @@ pub fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
             Spi::run(&format!("DROP POLICY {policy} ON {name}"))?;
         }
     }
-    for trigger in [TRIGGER, DETACHED_TRIGGER] {
+    for trigger in [MOVE, SHARED_DELETE, SHARED_UPDATE, SHARED_TRUNCATE]
+        .into_iter()
+        .flat_map(|name| [name.to_string(), format!("{name}{DETACHED}")])
+    {
         let is_there = Spi::get_one_with_args::<bool>(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
                             WHERE tgrelid OPERATOR(pg_catalog.=) $1
                               AND tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name
                               AND tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
-            &[table.into(), trigger.into()],
+            &[table.into(), trigger.as_str().into()],
         )?;
         if is_there == Some(true) {
             Spi::run(&format!("DROP TRIGGER {trigger} ON {name}"))?;
@@ -189,7 +295,7 @@ fn policy_oid(
                    AND (NOT $3 OR CASE
                        WHEN p.polpermissive THEN p.polname OPERATOR(pg_catalog.=) 'deskguard_base'
                            AND e.condition OPERATOR(pg_catalog.=) 'true'
-                       ELSE e.condition OPERATOR(pg_catalog.~~) 'deskguard.%'
+                       ELSE pg_catalog.ltrim(e.condition, '(') OPERATOR(pg_catalog.~~) 'deskguard.%'
                            OR e.condition OPERATOR(pg_catalog.=) 'false'
                    END)",
                 Some(1),
@@ -206,14 +312,23 @@ fn policy_oid(
     })
 }
 
-/// Creates the policies of a table: first those that close it.
-pub fn create_policies(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+/// Creates the policies of a table: first those that close it, and then the one that opens it, if it
+/// is not opened by policies of its own already.
+pub fn create_policies(
+    protection: &Protection,
+    table: pg_sys::Oid,
+    open: bool,
+) -> Result<(), SpiError> {
     let name = display_name(table);
-    for (policy, command, expressions) in protection.policies(table) {
+    let mut policies = protection.policies(table);
+    policies.extend(feature::policies(&features_of(protection.root())?));
+    for (policy, command, expressions) in policies {
         Spi::run(&format!(
             "CREATE POLICY {policy} ON {name} AS RESTRICTIVE FOR {command} {expressions}"
         ))?;
     }
-    Spi::run(&format!("CREATE POLICY {BASE} ON {name} USING (true)"))?;
+    if open {
+        Spi::run(&format!("CREATE POLICY {BASE} ON {name} USING (true)"))?;
+    }
     tie_policies(table)
 }

@@ -6,7 +6,7 @@ use pgrx::spi::SpiError;
 use super::policies::Protection;
 use crate::catalog::own_table;
 use crate::owner_sql::RunAsOwner;
-use crate::protected::{FOLLOWERS, TICKETS};
+use crate::protected::{FEATURE, FOLLOWERS, SHARED, TICKETS};
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -60,22 +60,29 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
         _ => None,
     };
     let followers = columns.and_then(|t| t.followers.as_ref());
+    let shared = match protection {
+        Protection::Shared(shared) if is_root => Some(*shared),
+        _ => None,
+    };
+    let id = columns.map(|t| &t.id).or(shared.map(|s| &s.id));
     let kind = match protection {
         Protection::Tickets(_) => TICKETS,
         Protection::Followers(_) => FOLLOWERS,
+        Protection::Shared(_) => SHARED,
+        Protection::Feature(_) => FEATURE,
     };
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
         "INSERT INTO deskguard.protected_table
          SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
-                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity
+                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name
          FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[
             table.into(),
             kind.into(),
             protection.root().into(),
-            columns.map(|t| t.id.as_str()).into(),
+            id.map(String::as_str).into(),
             columns.and_then(|t| t.department.as_deref()).into(),
             columns.and_then(|t| t.category.as_deref()).into(),
             columns.and_then(|t| t.assignee.as_deref()).into(),
@@ -84,6 +91,43 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
             followers.map(|f| f.oid).into(),
             followers.map(|f| f.ticket.as_str()).into(),
             followers.map(|f| f.agent.as_str()).into(),
+            shared.and_then(|s| s.owner.as_deref()).into(),
         ],
+    )
+}
+
+/// The permissions that the rows of a table need: command and permission.
+pub fn features_of(table: pg_sys::Oid) -> Result<Vec<(String, String)>, SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::connect(|client| {
+        let mut features = Vec::new();
+        for row in client.select(
+            "SELECT command, permission FROM deskguard.protected_feature
+             WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+             ORDER BY command COLLATE pg_catalog.\"C\", permission COLLATE pg_catalog.\"C\"",
+            None,
+            &[table.into()],
+        )? {
+            features.extend(row.get(1)?.zip(row.get(2)?));
+        }
+        Ok(features)
+    })
+}
+
+pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::run_with_args(
+        "INSERT INTO deskguard.protected_feature (table_id, command, permission)
+         VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        &[table.into(), command.into(), permission.into()],
+    )
+}
+
+pub fn forget_features(table: pg_sys::Oid) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::run_with_args(
+        "DELETE FROM deskguard.protected_feature
+         WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
+        &[table.into()],
     )
 }
