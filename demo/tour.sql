@@ -154,6 +154,20 @@ COMMIT;
 
 -- What is left is his own, and what he follows.
 
+-- A right may also end by itself. Noah helps out in billing, for three seconds. His statement was
+-- prepared before.
+
+SET deskguard.agent_id = 6; -- Noah
+PREPARE seen AS
+SELECT c.name AS category, count(*) AS tickets
+FROM desk.tickets
+JOIN desk.categories AS c USING (category_no)
+GROUP BY c.name;
+\! psql -qU postgres -c "INSERT INTO deskguard.agent_category (agent_id, category_id, valid_until) VALUES (6, 6, now() + interval '3 s')"
+EXECUTE seen;
+\! sleep 3
+EXECUTE seen;
+
 -- # 8. Handing over to where one cannot look
 --
 -- Zoe at the front desk has the level "assign" on all departments. She can create tickets there,

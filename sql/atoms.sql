@@ -23,7 +23,6 @@ BEGIN
             SELECT * FROM (VALUES
                 ('has_category', 'has the category'),
                 ('has_department', 'has full access to the department'),
-                ('may_assign_to', 'may assign tickets to the department'),
                 ('in_team', 'is in the team')
             ) AS a (name, description)
         LOOP
@@ -59,11 +58,6 @@ CREATE FUNCTION deskguard.departments() RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'departments_wrapper';
 COMMENT ON FUNCTION deskguard.departments() IS
     'For plans: the departments, with their descendants, that the current agent has full access to, if it has not all';
-
-CREATE FUNCTION deskguard.assignable_departments() RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'assignable_departments_wrapper';
-COMMENT ON FUNCTION deskguard.assignable_departments() IS
-    'For plans: the departments, with their descendants, that the current agent may assign tickets to, if it has not all';
 
 CREATE FUNCTION deskguard.teams() RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'teams_wrapper';

@@ -77,6 +77,8 @@ BEGIN
                 category_column = deskguard.renamed_column(p.table_id, p.category_column, new_name),
                 assignee_column = deskguard.renamed_column(p.table_id, p.assignee_column, new_name),
                 team_column = deskguard.renamed_column(p.table_id, p.team_column, new_name),
+                status_column = deskguard.renamed_column(p.table_id, p.status_column, new_name),
+                confidential_column = deskguard.renamed_column(p.table_id, p.confidential_column, new_name),
                 owner_column = deskguard.renamed_column(p.table_id, p.owner_column, new_name)
             WHERE p.table_id = command.objid;
             UPDATE deskguard.protected_table AS p

@@ -12,10 +12,14 @@ CREATE FUNCTION deskguard.protect_tickets(
     follower_table regclass DEFAULT NULL,
     follower_ticket_column name DEFAULT 'ticket_id',
     follower_agent_column name DEFAULT 'agent_id',
-    unassigned_value bigint DEFAULT NULL
+    unassigned_value bigint DEFAULT NULL,
+    status_column name DEFAULT NULL,
+    archived_values text[] DEFAULT NULL,
+    spam_values text[] DEFAULT NULL,
+    confidential_column name DEFAULT NULL
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_tickets_wrapper';
-COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint) IS
+COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name) IS
     'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void
@@ -113,19 +117,19 @@ LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNA
 COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
     'For policies: does the silo rule let the current agent have tickets of the category?';
 
-CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'view_ok_wrapper';
-COMMENT ON FUNCTION deskguard.view_ok(regclass, bigint, bigint, bigint, bigint) IS
+COMMENT ON FUNCTION deskguard.view_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
     'For policies: may the current agent view such a ticket, apart from the silo rule?';
 
-CREATE FUNCTION deskguard.modify_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+CREATE FUNCTION deskguard.modify_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'modify_ok_wrapper';
-COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint) IS
+COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
     'For policies: may the current agent modify such a ticket, apart from the silo rule?';
 
-CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint) RETURNS boolean
+CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
-COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint) IS
+COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
     'For policies: may the current agent delete such a ticket, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
@@ -133,10 +137,10 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard.written_silo_ok(regclass, bigint) IS
     'For plans: deskguard.silo_ok() asked of a row that a command writes';
 
-CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint) RETURNS boolean
+CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint, assignee bigint, team bigint, confidential boolean, status text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
-COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint) IS
-    'For policies: may the current agent create tickets in the department, apart from the silo rule?';
+COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
+    'For policies: may the current agent create such a ticket, apart from the silo rule?';
 
 CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
@@ -148,15 +152,15 @@ LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODU
 COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
     'For policies: may the current agent make the agent follow the ticket, or stop it?';
 
-CREATE FUNCTION deskguard.move_ok(ticket_table regclass, id bigint, department bigint) RETURNS boolean
-LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'move_ok_wrapper';
-COMMENT ON FUNCTION deskguard.move_ok(regclass, bigint, bigint) IS
-    'For policies: was the updated ticket in the department before, or may the current agent assign tickets there (42501 if neither)?';
+CREATE FUNCTION deskguard.update_ok(ticket_table regclass, id bigint, department bigint, status text) RETURNS boolean
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok_wrapper';
+COMMENT ON FUNCTION deskguard.update_ok(regclass, bigint, bigint, text) IS
+    'For policies: may the current agent move the updated ticket to the department, and give it the status (42501 if not)?';
 
-CREATE FUNCTION deskguard.note_department() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'note_department';
-COMMENT ON FUNCTION deskguard.note_department() IS
-    'Trigger: notes the department that a ticket had, for deskguard.move_ok()';
+CREATE FUNCTION deskguard.note_ticket() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'note_ticket';
+COMMENT ON FUNCTION deskguard.note_ticket() IS
+    'Trigger: notes what a ticket was before an UPDATE, for deskguard.update_ok()';
 
 CREATE FUNCTION deskguard.feature_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feature_support_wrapper';

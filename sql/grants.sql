@@ -3,7 +3,10 @@
 CREATE TABLE deskguard.group_permission (
     group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
     permission text NOT NULL REFERENCES deskguard.permission ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (group_id, permission)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (group_id, permission),
+    CONSTRAINT group_permission_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX group_permission_permission_idx ON deskguard.group_permission (permission);
 COMMENT ON TABLE deskguard.group_permission IS 'Permissions of groups';
@@ -11,7 +14,10 @@ COMMENT ON TABLE deskguard.group_permission IS 'Permissions of groups';
 CREATE TABLE deskguard.agent_permission (
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
     permission text NOT NULL REFERENCES deskguard.permission ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (agent_id, permission)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (agent_id, permission),
+    CONSTRAINT agent_permission_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX agent_permission_permission_idx ON deskguard.agent_permission (permission);
 COMMENT ON TABLE deskguard.agent_permission IS 'Permissions of single agents: overrides';
@@ -21,7 +27,10 @@ CREATE TABLE deskguard.group_department (
     department_id bigint NOT NULL REFERENCES deskguard.department ON DELETE CASCADE ON UPDATE CASCADE,
     level text NOT NULL
         CONSTRAINT group_department_level_is_assign_or_full CHECK (level IN ('assign', 'full')),
-    PRIMARY KEY (group_id, department_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (group_id, department_id),
+    CONSTRAINT group_department_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX group_department_department_id_idx ON deskguard.group_department (department_id);
 COMMENT ON TABLE deskguard.group_department IS 'Departments of groups';
@@ -33,7 +42,10 @@ CREATE TABLE deskguard.agent_department (
     department_id bigint NOT NULL REFERENCES deskguard.department ON DELETE CASCADE ON UPDATE CASCADE,
     level text NOT NULL
         CONSTRAINT agent_department_level_is_assign_or_full CHECK (level IN ('assign', 'full')),
-    PRIMARY KEY (agent_id, department_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (agent_id, department_id),
+    CONSTRAINT agent_department_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX agent_department_department_id_idx ON deskguard.agent_department (department_id);
 COMMENT ON TABLE deskguard.agent_department IS 'Departments of single agents';
@@ -43,7 +55,10 @@ COMMENT ON COLUMN deskguard.agent_department.level IS
 CREATE TABLE deskguard.group_category (
     group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
     category_id bigint NOT NULL REFERENCES deskguard.category ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (group_id, category_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (group_id, category_id),
+    CONSTRAINT group_category_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX group_category_category_id_idx ON deskguard.group_category (category_id);
 COMMENT ON TABLE deskguard.group_category IS 'Categories of groups';
@@ -51,7 +66,25 @@ COMMENT ON TABLE deskguard.group_category IS 'Categories of groups';
 CREATE TABLE deskguard.agent_category (
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
     category_id bigint NOT NULL REFERENCES deskguard.category ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (agent_id, category_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (agent_id, category_id),
+    CONSTRAINT agent_category_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX agent_category_category_id_idx ON deskguard.agent_category (category_id);
 COMMENT ON TABLE deskguard.agent_category IS 'Categories of single agents';
+
+DO $$
+DECLARE
+    table_name name;
+BEGIN
+    FOREACH table_name IN ARRAY ARRAY[
+        'group_member', 'team_member', 'group_permission', 'agent_permission', 'group_department', 'agent_department',
+        'group_category', 'agent_category'
+    ] LOOP
+        EXECUTE format('
+            COMMENT ON COLUMN deskguard.%1$I.valid_from IS ''When it begins to count; NULL: it counts at once'';
+            COMMENT ON COLUMN deskguard.%1$I.valid_until IS ''When it counts no longer; NULL: it does not end'';
+        ', table_name);
+    END LOOP;
+END $$;

@@ -20,6 +20,7 @@ VALUES
     ('ticket.create_labels', 'Create labels', false, true),
     ('ticket.view.unassigned', 'View tickets that nobody is assigned to', false, true),
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
+    ('ticket.view.confidential', 'View confidential tickets that do not concern oneself', false, true),
     ('report.view', 'View reports', false, true),
     ('permission.audit', 'Ask about the access of other agents', false, true),
     ('shared.manage', 'See and change all shared objects', false, true);
@@ -71,7 +72,10 @@ VALUES
 CREATE TABLE deskguard.group_member (
     group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (group_id, agent_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (group_id, agent_id),
+    CONSTRAINT group_member_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX group_member_agent_id_idx ON deskguard.group_member (agent_id);
 COMMENT ON TABLE deskguard.group_member IS 'Which agents belong to which permission groups';

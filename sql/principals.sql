@@ -45,7 +45,10 @@ COMMENT ON TABLE deskguard.team IS 'Teams of agents; a ticket assigned to a team
 CREATE TABLE deskguard.team_member (
     team_id bigint NOT NULL REFERENCES deskguard.team ON DELETE CASCADE ON UPDATE CASCADE,
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
-    PRIMARY KEY (team_id, agent_id)
+    valid_from timestamptz,
+    valid_until timestamptz,
+    PRIMARY KEY (team_id, agent_id),
+    CONSTRAINT team_member_valid_from_is_before_valid_until CHECK (valid_from < valid_until)
 );
 CREATE INDEX team_member_agent_id_idx ON deskguard.team_member (agent_id);
 COMMENT ON TABLE deskguard.team_member IS 'Which agents belong to which teams';

@@ -15,6 +15,10 @@ CREATE TABLE deskguard.protected_table (
     follower_agent_column name,
     had_row_security boolean NOT NULL,
     had_force_row_security boolean NOT NULL,
+    status_column name,
+    archived_values text[],
+    spam_values text[],
+    confidential_column name,
     owner_column name
 );
 CREATE INDEX protected_table_root_idx ON deskguard.protected_table (root);
@@ -24,6 +28,12 @@ COMMENT ON COLUMN deskguard.protected_table.kind IS
     'tickets, followers or shared; feature: protected by protect_feature() only';
 COMMENT ON COLUMN deskguard.protected_table.root IS
     'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
+COMMENT ON COLUMN deskguard.protected_table.archived_values IS
+    'Statuses that tickets leave only with ticket.unarchive, as text';
+COMMENT ON COLUMN deskguard.protected_table.spam_values IS
+    'Statuses that tickets get only with the right to delete them, as text';
+COMMENT ON COLUMN deskguard.protected_table.confidential_column IS
+    'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
 COMMENT ON COLUMN deskguard.protected_table.had_row_security IS
     'Was row-level security enabled before? unprotect() puts it back';
 COMMENT ON COLUMN deskguard.protected_table.had_force_row_security IS

@@ -138,7 +138,7 @@ fn held(grants: &Grants) -> Vec<(String, String, bool)> {
             grants.permission_sources(permission).map(|source| {
                 let (by, locked) = match source {
                     Source::Group(name) => (name, true),
-                    Source::Agent(_) | Source::DefaultSetting => ("agent", false),
+                    Source::Agent(_) => ("agent", false),
                 };
                 (permission.clone(), by.into(), locked)
             })

@@ -34,7 +34,6 @@ type Ids = fn(&Access) -> &IdSet;
 
 const CATEGORIES: Ids = Access::categories;
 const FULL: Ids = |access| access.departments_at(Level::Full);
-const ASSIGN: Ids = |access| access.departments_at(Level::Assign);
 const TEAMS: Ids = Access::teams;
 
 /// For an estimate the planner asks for the list itself and looks at each id of it; some of them do.
@@ -80,7 +79,6 @@ macro_rules! for_each_width {
 
 for_each_width!(CATEGORIES => has_category_int2, has_category_int4, has_category_int8, categories);
 for_each_width!(FULL => has_department_int2, has_department_int4, has_department_int8, departments);
-for_each_width!(ASSIGN => may_assign_to_int2, may_assign_to_int4, may_assign_to_int8, assignable_departments);
 for_each_width!(TEAMS => in_team_int2, in_team_int4, in_team_int8, teams);
 
 fn follows(
@@ -144,7 +142,7 @@ struct Atom {
     list: Option<Ids>,
 }
 
-const ATOMS: [Atom; 5] = [
+const ATOMS: [Atom; 4] = [
     Atom {
         name: b"has_category",
         list_function: c"categories",
@@ -154,11 +152,6 @@ const ATOMS: [Atom; 5] = [
         name: b"has_department",
         list_function: c"departments",
         list: Some(FULL),
-    },
-    Atom {
-        name: b"may_assign_to",
-        list_function: c"assignable_departments",
-        list: Some(ASSIGN),
     },
     Atom {
         name: b"in_team",

@@ -11,15 +11,15 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, IdSet};
+use deskguard_rules::Access;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::own_table;
-use crate::load::Loader;
+use crate::load::{self, Loader};
 use crate::protected::TicketTable;
-use crate::shared::SharedTable;
-use crate::{checked_row, identity, settings};
+use crate::shared::{Shared, SharedTable};
+use crate::{error, identity, settings, write};
 
 thread_local! {
     /// Counts changes of rights, as far as this backend has heard of them.
@@ -47,8 +47,9 @@ struct Cache {
 /// its end, so that one statement sees one state of the rights.
 pub struct Agent {
     access: Access,
-    /// The objects of a table that are shared with it.
-    shared: RefCell<HashMap<pg_sys::Oid, Rc<IdSet>>>,
+    generation: u32,
+    /// What of a table is shared with it.
+    shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
 }
 
 impl Deref for Agent {
@@ -60,22 +61,28 @@ impl Deref for Agent {
 }
 
 impl Agent {
-    fn new(access: Access) -> Rc<Agent> {
-        Rc::new(Agent {
-            access,
+    fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
+        let generation = GENERATION.get();
+        Some(Rc::new(Agent {
+            access: loader.access(agent)?,
+            generation,
             shared: RefCell::default(),
-        })
+        }))
     }
 
-    /// The objects of a table of shared objects that are shared with the agent.
-    pub fn shared(self: &Rc<Agent>, table: pg_sys::Oid) -> Rc<IdSet> {
+    /// What of a table of shared objects is shared with the agent, as of the state of its rights:
+    /// refused if that is over and it was not asked for before.
+    pub fn shared(self: &Rc<Agent>, table: pg_sys::Oid) -> Rc<Shared> {
         if let Some(known) = self.shared.borrow().get(&table) {
             return known.clone();
         }
-        let objects: Rc<IdSet> = Rc::new(Loader::now().shared_with(self.agent, table));
-        self.shared.borrow_mut().insert(table, objects.clone());
-        CACHE.with_borrow_mut(|cache| cache.has_grown(self, objects.bytes()));
-        objects
+        let shared = Rc::new(Shared::load(&Loader::now(), self, table));
+        if refresh() != self.generation {
+            error::rights_changed();
+        }
+        self.shared.borrow_mut().insert(table, shared.clone());
+        CACHE.with_borrow_mut(|cache| cache.has_grown(self, shared.bytes()));
+        shared
     }
 }
 
@@ -130,7 +137,7 @@ unsafe extern "C-unwind" fn function_changed(
     hash: u32,
 ) {
     if hash != PLAN_MARK.1 {
-        checked_row::forget_functions();
+        write::forget_functions();
     }
 }
 
@@ -208,7 +215,7 @@ fn remembered<T: Clone>(
 pub fn access(agent: i64) -> Option<Rc<Agent>> {
     remembered(
         |cache| cache.agent(agent),
-        |loader| loader.access(agent).map(Agent::new),
+        |loader| Agent::load(loader, agent),
         |cache, access| cache.add(agent, access),
     )
 }
@@ -226,7 +233,7 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
     if all.iter().any(|(_, found)| found.is_none()) {
         let loader = Loader::of_all_agents();
         for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
-            let access = loader.access(*agent).map(Agent::new);
+            let access = Agent::load(&loader, *agent);
             CACHE.with_borrow_mut(|cache| {
                 cache.statistics.loads += 1;
                 if cache.generation == refresh() {
@@ -313,6 +320,12 @@ impl Cache {
     fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
         self.clock += 1;
         let entry = self.agents.get_mut(&agent)?;
+        // Some of its rights may have ended or begun since.
+        if let Some(access) = &entry.access
+            && !access.time().contains(load::now())
+        {
+            return None;
+        }
         entry.last_used = self.clock;
         self.statistics.hits += 1;
         Some(entry.access.clone())

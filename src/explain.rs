@@ -1,9 +1,10 @@
 //! Says in JSON why an agent may or may not do something with a ticket.
 
 use deskguard_rules::{
-    Access, Action, Change, Check, Column, DepartmentSource, Grants, Relation, Relations, Source,
-    Ticket,
+    Access, Action, Change, Check, Column, Given, Grants, Moment, Relation, Relations, Source,
+    Ticket, Validity,
 };
+use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
 
 use crate::load::NoAgent;
@@ -54,13 +55,21 @@ pub fn explain(
             rules.push(json!({"rule": "agent", "passed": true}));
             let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
             allowed = deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
+            let rights: Vec<_> = looked_at
+                .iter()
+                .map(|(check, _)| Rights::of(*check, &grants, &ticket))
+                .collect();
             rules.extend(
                 looked_at
                     .iter()
-                    .map(|(c, passed)| entry(*c, *passed, &grants)),
+                    .zip(&rights)
+                    .map(|((check, passed), rights)| entry(*check, *passed, rights, grants.now)),
             );
             match looked_at.iter().find(|(_, passed)| !passed) {
-                Some((failed, _)) => refusal(*failed),
+                Some((failed, _)) => {
+                    let at_other_times = rights.iter().map(Rights::at_other_times);
+                    refusal(*failed) + &at_other_times.collect::<String>()
+                }
                 None => grant(&looked_at, &ticket),
             }
         }
@@ -77,7 +86,7 @@ pub fn explain(
     })
 }
 
-fn entry(check: Check, passed: bool, grants: &Grants) -> Value {
+fn entry(check: Check, passed: bool, rights: &Rights, now: Moment) -> Value {
     let mut fields = Map::new();
     let mut set = |key: &str, value: Value| {
         fields.insert(key.into(), value);
@@ -85,35 +94,14 @@ fn entry(check: Check, passed: bool, grants: &Grants) -> Value {
     set("passed", passed.into());
     match check {
         Check::Permission(permission) => {
-            let name = permission.name();
             set("rule", "permission".into());
-            set(
-                "granted_by",
-                list(grants.permission_sources(&name).map(source)),
-            );
-            set("permission", name.into());
+            set("permission", permission.name().into());
         }
         Check::Silo { category } => {
-            let open = grants.open_sources();
             set("rule", "silo".into());
             set("category", category.into());
-            set(
-                "category_access",
-                if open.is_empty() { "silo" } else { "open" }.into(),
-            );
-            set(
-                "granted_by",
-                if open.is_empty() {
-                    list(
-                        category
-                            .into_iter()
-                            .flat_map(|c| grants.category_sources(c))
-                            .map(source),
-                    )
-                } else {
-                    list(open.into_iter().map(source))
-                },
-            );
+            let access = if rights.open { "open" } else { "silo" };
+            set("category_access", access.into());
         }
         Check::Relation(relations) => {
             set("rule", "relation".into());
@@ -123,60 +111,198 @@ fn entry(check: Check, passed: bool, grants: &Grants) -> Value {
             set("rule", "department".into());
             set("department", department.into());
             set("level", level.name().into());
-            set(
-                "granted_by",
-                list(
-                    grants
-                        .all_departments_sources()
-                        .chain(
-                            department
-                                .into_iter()
-                                .flat_map(|d| grants.department_sources(d, level)),
-                        )
-                        .map(department_source),
-                ),
-            );
         }
         Check::Change(change, relations) => {
-            let names: Vec<_> = check.permissions().iter().map(|p| p.name()).collect();
             set("rule", "action".into());
             set("action", Action::Change(change).name().into());
             set("relations", list(relations.iter().map(|r| r.name().into())));
-            set(
-                "granted_by",
-                list(names.iter().flat_map(|name| {
-                    grants.permission_sources(name).map(|by| {
-                        let mut by = source(by);
-                        by["permission"] = name.as_str().into();
-                        by
-                    })
-                })),
-            );
-            set("permissions", names.into());
+            let names = check.permissions().into_iter().map(|p| p.name().into());
+            set("permissions", list(names));
+        }
+    }
+    let at = |rights: &[Right]| list(rights.iter().map(|right| right.json(now)));
+    if !matches!(check, Check::Relation(_)) {
+        set("granted_by", at(&rights.valid));
+    }
+    for (key, rights) in [("expired", &rights.expired), ("to_come", &rights.to_come)] {
+        if !rights.is_empty() {
+            set(key, at(rights));
         }
     }
     Value::Object(fields)
+}
+
+/// The rights that a check asks for.
+#[derive(Default)]
+struct Rights {
+    valid: Vec<Right>,
+    /// If none is valid: those that would let it pass at another time.
+    expired: Vec<Right>,
+    to_come: Vec<Right>,
+    /// Of the silo: is the agent not in it?
+    open: bool,
+}
+
+struct Right {
+    /// As it reads in JSON and in a sentence.
+    json: Value,
+    name: String,
+    validity: Validity,
+}
+
+impl Rights {
+    fn of(check: Check, grants: &Grants, ticket: &Ticket) -> Rights {
+        let mut rights = Rights::default();
+        match check {
+            Check::Permission(permission) => {
+                let name = permission.name();
+                rights.add_all(grants, grants.permission_given(&name).map(Right::of));
+            }
+            Check::Change(..) => {
+                for permission in check.permissions() {
+                    let name = permission.name();
+                    rights.add_all(
+                        grants,
+                        grants.permission_given(&name).map(|given| {
+                            let mut right = Right::of(given);
+                            right.json["permission"] = name.as_str().into();
+                            right
+                        }),
+                    );
+                }
+            }
+            Check::Silo { category } => {
+                rights.add_all(grants, grants.open_given().map(Right::of));
+                if grants.open_by_default(|validity| validity.contains(grants.now)) {
+                    rights.add_all(grants, [Right::default_setting()]);
+                }
+                rights.open = !rights.valid.is_empty();
+                if let (false, Some(category)) = (rights.open, category) {
+                    rights.add_all(grants, grants.category_given(category).map(Right::of));
+                }
+            }
+            Check::Department { department, level } => {
+                let all = grants.all_departments_given().map(|given| {
+                    let mut right = Right::of(given);
+                    right.json["departments"] = "all".into();
+                    right
+                });
+                rights.add_all(grants, all);
+                let given = department
+                    .into_iter()
+                    .flat_map(|d| grants.department_given(d, level));
+                rights.add_all(grants, given.map(Right::of));
+            }
+            Check::Relation(_) => {
+                let team = ticket.team.value();
+                let membership = team.and_then(|team| Some((team, grants.teams.validity(&team)?)));
+                rights.add_all(grants, membership.map(Right::of_team));
+            }
+        }
+        if !rights.valid.is_empty() {
+            rights.expired.clear();
+            rights.to_come.clear();
+        }
+        rights
+    }
+
+    fn add_all(&mut self, grants: &Grants, all: impl IntoIterator<Item = Right>) {
+        for right in all {
+            let validity = right.validity;
+            if validity.contains(grants.now) {
+                self.valid.push(right);
+            } else if validity.is_empty() {
+                // A member for a time at which the group does not have it.
+            } else if validity.is_not_over(grants.now) {
+                self.to_come.push(right);
+            } else {
+                self.expired.push(right);
+            }
+        }
+    }
+
+    /// What ended last and what begins next.
+    fn at_other_times(&self) -> String {
+        let ended = self.expired.iter().max_by_key(|r| r.validity.until);
+        let begins = self.to_come.iter().min_by_key(|r| r.validity.from);
+        let ended = ended.and_then(|r| Some((r, "ended", r.validity.until?)));
+        let begins = begins.and_then(|r| Some((r, "begins", r.validity.from?)));
+        [ended, begins]
+            .into_iter()
+            .flatten()
+            .map(|(right, verb, at)| format!("; {} {verb} at {}", right.name, timestamp(at)))
+            .collect()
+    }
+}
+
+impl Right {
+    fn of(given: Given) -> Right {
+        let (mut json, name) = match given.by {
+            Source::Agent(id) => (json!({"agent": id}), "its own grant".into()),
+            Source::Group(name) => (
+                json!({"group": name}),
+                format!("what it has through the group \"{name}\""),
+            ),
+        };
+        if let Some(department) = given.department {
+            json["department"] = department.into();
+        }
+        Right {
+            json,
+            name,
+            validity: given.validity,
+        }
+    }
+
+    fn of_team((team, validity): (i64, Validity)) -> Right {
+        Right {
+            json: json!({"team": team}),
+            name: format!("its membership in team {team}"),
+            validity,
+        }
+    }
+
+    fn default_setting() -> Right {
+        Right {
+            json: json!({"setting": "deskguard.default_category_access"}),
+            name: "the default".into(),
+            validity: Validity::ALWAYS,
+        }
+    }
+
+    /// With its bounds, but without the one that is of no interest any more.
+    fn json(&self, now: Moment) -> Value {
+        let mut json = self.json.clone();
+        let Validity { from, until } = self.validity;
+        if let Some(from) = from.filter(|from| *from > now) {
+            json["valid_from"] = timestamp(from).into();
+        }
+        if let Some(until) = until {
+            json["valid_until"] = timestamp(until).into();
+        }
+        json
+    }
 }
 
 fn list(values: impl Iterator<Item = Value>) -> Value {
     Value::Array(values.collect())
 }
 
-fn source(by: Source) -> Value {
-    match by {
-        Source::Agent(id) => json!({"agent": id}),
-        Source::Group(name) => json!({"group": name}),
-        Source::DefaultSetting => json!({"setting": "deskguard.default_category_access"}),
+/// As in PostgreSQL's JSON.
+fn timestamp(moment: Moment) -> String {
+    let mut text = [0; pg_sys::MAXDATELEN as usize + 1];
+    // SAFETY: MAXDATELEN is the most that it writes, before a null character.
+    unsafe {
+        pg_sys::JsonEncodeDateTime(
+            text.as_mut_ptr(),
+            moment.into(),
+            pg_sys::TIMESTAMPTZOID,
+            std::ptr::null(),
+        );
+        std::ffi::CStr::from_ptr(text.as_ptr())
+            .to_string_lossy()
+            .into_owned()
     }
-}
-
-fn department_source(by: DepartmentSource) -> Value {
-    let mut value = source(by.source);
-    match by.department {
-        Some(id) => value["department"] = id.into(),
-        None => value["departments"] = "all".into(),
-    }
-    value
 }
 
 fn refusal(failed: Check) -> String {

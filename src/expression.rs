@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use deskguard_rules::{Access, Condition, IdSet, Level};
+use deskguard_rules::{Access, Condition, IdSet, Level, Moment};
 use pgrx::pg_sys;
 
 use crate::catalog::own_function;
@@ -190,6 +190,67 @@ impl Operand {
     }
 }
 
+/// What holds now, until a moment, and from then on what a call answers when the query runs. `always`
+/// holds whenever one of the two does: it is what an index can use.
+///
+/// In this form rather than as "one or the other", since the planner then takes the condition on the
+/// call, which it knows to take no rows away, for no condition at all.
+///
+/// # Safety
+/// Conditions on the same rows.
+pub unsafe fn until(
+    moment: Moment,
+    now: *mut pg_sys::Node,
+    always: *mut pg_sys::Node,
+    call: *mut pg_sys::Node,
+) -> *mut pg_sys::Node {
+    /// Operators "timestamptz < timestamptz" and ">=".
+    const BEFORE: u32 = 1322;
+    const NOT_BEFORE: u32 = 1325;
+    unsafe {
+        let mut parts = vec![always];
+        if !pg_sys::equal(now.cast(), always.cast()) {
+            parts.push(any(vec![now, transaction_is(NOT_BEFORE, moment)]));
+        }
+        parts.push(any(vec![transaction_is(BEFORE, moment), call]));
+        all(parts)
+    }
+}
+
+/// Compares now() with a moment.
+unsafe fn transaction_is(operator: u32, moment: Moment) -> *mut pg_sys::Node {
+    unsafe {
+        let now = pg_sys::makeFuncExpr(
+            pg_sys::F_NOW.into(),
+            pg_sys::TIMESTAMPTZOID,
+            std::ptr::null_mut(),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        );
+        let moment = pg_sys::makeConst(
+            pg_sys::TIMESTAMPTZOID,
+            -1,
+            pg_sys::InvalidOid,
+            8,
+            moment.into(),
+            false,
+            true,
+        );
+        let clause = pg_sys::make_opclause(
+            operator.into(),
+            pg_sys::BOOLOID,
+            false,
+            now.cast(),
+            moment.cast(),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+        );
+        pg_sys::set_opfuncid(clause.cast());
+        clause.cast()
+    }
+}
+
 /// Turns a condition into an expression of the planner.
 pub struct Builder<'a> {
     pub access: &'a Access,
@@ -206,19 +267,20 @@ impl Builder<'_> {
                     let column = self.arguments.category?;
                     one_of(column, self.access.categories(), c"has_category")?
                 }
-                Condition::Department(level) => {
+                Condition::Department => {
                     let column = self.arguments.department?;
-                    let function = match level {
-                        Level::Full => c"has_department",
-                        Level::Assign => c"may_assign_to",
-                    };
-                    one_of(column, self.access.departments_at(*level), function)?
+                    let departments = self.access.departments_at(Level::Full);
+                    one_of(column, departments, c"has_department")?
                 }
                 Condition::Own => any(self.own()?),
                 Condition::NotOwn => all(self.not_own()?),
                 Condition::Unassigned => all(self.unassigned()),
                 Condition::NotUnassigned => any(self.not_unassigned()),
                 Condition::Followed => self.followed()?,
+                // NULL is not true either: where it is not known, a ticket counts as confidential.
+                Condition::NotConfidential => {
+                    not(pg_sys::copyObjectImpl(self.arguments.confidential?.cast()).cast())
+                }
                 Condition::All(parts) => all(self.expressions(parts)?),
                 Condition::Any(parts) => any(self.expressions(parts)?),
             })

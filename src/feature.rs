@@ -1,10 +1,11 @@
 //! Rows that need a permission: what the policies of deskguard.protect_feature() call.
 
+use deskguard_rules::Access;
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::expression::boolean;
-use crate::fold::rights_of_plan;
+use crate::expression::{boolean, until};
+use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
 use crate::plan_mark::{asks_when_run, rights_of_query};
 use crate::settings;
 
@@ -19,15 +20,20 @@ fn feature_support(request: Internal) -> Internal {
     let answer = request.unwrap().and_then(|datum| unsafe {
         let node = datum.cast_mut_ptr::<pg_sys::Node>();
         match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => simplify(&*node.cast()),
+            pg_sys::NodeTag::T_SupportRequestSimplify => {
+                simplify(&*node.cast()).map(pg_sys::Datum::from)
+            }
+            pg_sys::NodeTag::T_SupportRequestSelectivity => {
+                selectivity(&mut *node.cast()).then_some(datum)
+            }
             _ => None,
         }
     });
     // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.map_or(0.into(), pg_sys::Datum::from)))
+    Internal::from(Some(answer.unwrap_or(0.into())))
 }
 
-/// True or false, as the current agent has the permission or not.
+/// True or false, as the current agent has the permission or not, until that may change by itself.
 ///
 /// # Safety
 /// As called by the planner.
@@ -37,8 +43,9 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         if request.root.is_null() || (*request.root).glob.is_null() {
             return None;
         }
-        let argument: *mut pg_sys::Node = pg_sys::list_nth((*request.fcall).args, 0).cast();
-        if (*argument).type_ != pg_sys::NodeTag::T_Const {
+        let call = &*request.fcall;
+        let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, 0).cast();
+        if (*argument).type_ != pg_sys::NodeTag::T_Const || is_for_later(call.args) {
             return None;
         }
         let constant = &*argument.cast::<pg_sys::Const>();
@@ -48,7 +55,14 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             asks_when_run(&mut plan.invalItems);
             return None;
         }
-        let has = rights_of_plan(plan).is_some_and(|access| access.has_named(&permission));
-        Some(boolean(has))
+        let Some(agent) = rights_of_plan(plan) else {
+            return Some(boolean(false));
+        };
+        let has = |access: &Access| boolean(access.has_named(&permission));
+        let now = has(&agent);
+        Some(match agent.rest_to_come() {
+            Some((moment, from_now_on)) => until(moment, now, has(from_now_on), for_later(call)),
+            None => now,
+        })
     }
 }

@@ -4,13 +4,15 @@
 //! answers with the condition for the current agent as one would write it by hand: literals on the
 //! table's own columns, or true or false. The plan is then the one that the hand-written query gets.
 
+use std::ffi::c_int;
+
 use deskguard_rules::{
-    Access, Action, Change, Condition, Shape, past_silo_condition, silo_condition,
+    Access, Action, Change, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::expression::{Builder, Operand, boolean, items};
+use crate::expression::{Builder, Operand, boolean, items, until};
 use crate::plan_mark::{Mark, Rights, asks_when_run, mark, marked, rights_now};
 use crate::single_row::is_asked_by_key;
 use crate::{cache, settings};
@@ -21,12 +23,17 @@ fn rule_support(request: Internal) -> Internal {
     let answer = request.unwrap().and_then(|datum| unsafe {
         let node = datum.cast_mut_ptr::<pg_sys::Node>();
         match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => simplify(&*node.cast()),
+            pg_sys::NodeTag::T_SupportRequestSimplify => {
+                simplify(&*node.cast()).map(pg_sys::Datum::from)
+            }
+            pg_sys::NodeTag::T_SupportRequestSelectivity => {
+                selectivity(&mut *node.cast()).then_some(datum)
+            }
             _ => None,
         }
     });
     // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.map_or(0.into(), pg_sys::Datum::from)))
+    Internal::from(Some(answer.unwrap_or(0.into())))
 }
 
 /// # Safety
@@ -38,6 +45,9 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
+        if is_for_later(call.args) {
+            return None;
+        }
         let rule = Rule::of(call.funcid)?;
         let arguments = Arguments::of(rule, call)?;
         let table = cache::ticket_table(arguments.table);
@@ -56,12 +66,21 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let (Some(access), Some(table)) = (rights, table) else {
             return Some(boolean(false));
         };
-        let builder = Builder {
-            access: &access,
-            table: &table,
-            arguments: &arguments,
+        let expression = |access: &Access, condition| {
+            let builder = Builder {
+                access,
+                table: &table,
+                arguments: &arguments,
+            };
+            builder.expression(&condition)
         };
-        builder.expression(&rule.condition(&access, table.shape())?)
+        let shape = table.shape();
+        let now = expression(&access, rule.condition(&access, shape)?)?;
+        let Some((moment, from_now_on)) = rule.to_come(&access) else {
+            return Some(now);
+        };
+        let always = expression(from_now_on, rule.condition_at_least(from_now_on, shape)?)?;
+        Some(until(moment, now, always, for_later(call)))
     }
 }
 
@@ -77,6 +96,46 @@ pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
             rights
         })
     }
+}
+
+/// Where a plan has a call for the time after a change of rights, the call's first argument, a constant,
+/// has this in place of its location in the query: the planner, which looks at conditions again for each
+/// partition, is not to fold it.
+const LATER: c_int = -0xDE5C;
+
+/// The call for the time after a change.
+///
+/// # Safety
+/// A call of ours in a policy, which names its table or, for a feature, its permission first.
+pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
+    unsafe {
+        let call: *mut pg_sys::FuncExpr =
+            pg_sys::copyObjectImpl(std::ptr::from_ref(call).cast()).cast();
+        let first: *mut pg_sys::Const = pg_sys::list_nth((*call).args, 0).cast();
+        (*first).location = LATER;
+        call.cast()
+    }
+}
+
+/// # Safety
+/// The arguments of a call of ours.
+pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
+    unsafe {
+        let first: *mut pg_sys::Const = pg_sys::list_nth(arguments, 0).cast();
+        (*first).xpr.type_ == pg_sys::NodeTag::T_Const && (*first).location == LATER
+    }
+}
+
+/// A plan is made for the time before the change: what comes later takes no rows away.
+///
+/// # Safety
+/// As called by the planner.
+pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    let is_for_later = unsafe { is_for_later(request.args) };
+    if is_for_later {
+        request.selectivity = 1.0;
+    }
+    is_for_later
 }
 
 /// The function that a policy calls.
@@ -116,6 +175,25 @@ impl Rule {
             Rule::Action(action) => Some(past_silo_condition(access, shape, action)),
         }
     }
+
+    /// A condition that holds wherever the rule does for this access or for one that has less, at the
+    /// time of the query.
+    fn condition_at_least(self, access: &Access, shape: Shape) -> Option<Condition> {
+        match self {
+            // An agent that leaves a team may gain by that: what was its own is assigned to others,
+            // and it may change these. But it must see what it changes.
+            Rule::Action(_) => Rule::Action(Action::View).condition(access, shape),
+            Rule::Silo | Rule::Follower => self.condition(access, shape),
+        }
+    }
+
+    /// When the agent's rights change, and at least those that it has from now on.
+    fn to_come(self, access: &Access) -> Option<(Moment, &Access)> {
+        match self {
+            Rule::Silo => access.categories_to_come(),
+            Rule::Action(_) | Rule::Follower => access.rest_to_come(),
+        }
+    }
 }
 
 /// The arguments of a call: the columns, as far as the function has them.
@@ -127,6 +205,7 @@ pub struct Arguments {
     pub department: Option<Operand>,
     pub assignee: Option<Operand>,
     pub team: Option<Operand>,
+    pub confidential: Option<*mut pg_sys::Node>,
 }
 
 impl Arguments {
@@ -150,6 +229,7 @@ impl Arguments {
                 department: None,
                 assignee: None,
                 team: None,
+                confidential: None,
             };
             match rule {
                 Rule::Silo => arguments.category = operand(1),
@@ -159,6 +239,7 @@ impl Arguments {
                     arguments.department = operand(2);
                     arguments.assignee = operand(3);
                     arguments.team = operand(4);
+                    arguments.confidential = given.get(5).copied();
                 }
             }
             Some(arguments)

@@ -10,7 +10,6 @@ mod ask;
 mod atoms;
 mod cache;
 mod catalog;
-mod checked_row;
 mod compat;
 mod departments;
 mod error;
@@ -29,6 +28,7 @@ mod settings;
 mod shared;
 mod single_row;
 mod tickets;
+mod write;
 
 use pgrx::prelude::*;
 

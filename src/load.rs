@@ -6,11 +6,12 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
+    Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Moment,
+    PermissionAccess, Timed, Validity,
 };
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, Key, Row};
+use crate::catalog::{Attribute, Catalog, Key, Row};
 use crate::{error, settings};
 
 // The columns of the tables in sql/, by number.
@@ -42,18 +43,21 @@ mod permission_group {
     /// The built-in group that has every permission but the destructive ones.
     pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
 }
-/// group_member and team_member: the group or team first.
+/// group_member and team_member: the group or team first, and for how long.
 mod member {
     use crate::catalog::Attribute;
     pub const OF: Attribute = 1;
     pub const AGENT_ID: Attribute = 2;
+    pub const VALID_FROM: Attribute = 3;
 }
-/// The six grant tables: who holds it, what, and for departments the level.
+/// The six grant tables: who holds it, what, for departments the level, and for how long.
 mod grant {
     use crate::catalog::Attribute;
     pub const HOLDER: Attribute = 1;
     pub const OBJECT: Attribute = 2;
+    pub const VALID_FROM: Attribute = 3;
     pub const LEVEL: Attribute = 3;
+    pub const VALID_FROM_AFTER_LEVEL: Attribute = 4;
 }
 
 /// Why an agent has no rights at all.
@@ -76,8 +80,8 @@ pub struct Loader {
 struct AllAgents {
     agents: HashMap<i64, AgentRow>,
     held: HashMap<i64, Held>,
-    groups: HashMap<i64, BTreeSet<i64>>,
-    teams: HashMap<i64, BTreeSet<i64>>,
+    groups: HashMap<i64, Timed<i64>>,
+    teams: HashMap<i64, Timed<i64>>,
 }
 
 #[derive(Clone, Copy)]
@@ -101,12 +105,10 @@ impl Loader {
     pub fn of_all_agents() -> Loader {
         let mut loader = Loader::now();
         let members = |table| {
-            let mut of: HashMap<i64, BTreeSet<i64>> = HashMap::new();
+            let mut of: HashMap<i64, Timed<i64>> = HashMap::new();
             loader.catalog.scan(table, None, &[], |row| {
                 let agent = row.required(member::AGENT_ID);
-                of.entry(agent)
-                    .or_default()
-                    .insert(row.required(member::OF));
+                read_membership(row, of.entry(agent).or_default());
             });
             of
         };
@@ -160,10 +162,21 @@ impl Loader {
         };
         Ok(Grants {
             agent,
+            now: now(),
             category_access: row.category_access,
             default_category_access: settings::default_category_access(),
             held,
-            groups: groups.into_iter().filter_map(|id| self.group(id)).collect(),
+            groups: groups
+                .iter()
+                .filter_map(|(id, validity)| {
+                    let group = self.group(*id)?;
+                    Some(Membership {
+                        id: *id,
+                        group,
+                        validity,
+                    })
+                })
+                .collect(),
             teams,
             tree: self.tree.get_or_init(|| self.load_tree()).clone(),
             catalog: self.permissions().clone(),
@@ -228,15 +241,13 @@ impl Loader {
         Rc::new(DepartmentTree(parents))
     }
 
-    pub fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> BTreeSet<i64> {
-        let mut of = BTreeSet::new();
+    fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> Timed<i64> {
+        let mut of = Timed::default();
         self.catalog.scan(
             table,
             Some(index),
             &[Key::bigint(member::AGENT_ID, agent)],
-            |row| {
-                of.insert(row.required(member::OF));
-            },
+            |row| read_membership(row, &mut of),
         );
         of
     }
@@ -305,7 +316,9 @@ impl Granted {
     fn read(self, row: &Row, held: &mut Held) {
         match self {
             Granted::Permission => {
-                held.permissions.insert(row.required(grant::OBJECT));
+                let validity = validity(row, grant::VALID_FROM);
+                held.permissions
+                    .give(row.required(grant::OBJECT), (), validity);
             }
             Granted::Department => {
                 let level = match row.required(grant::LEVEL) {
@@ -313,13 +326,37 @@ impl Granted {
                     "assign" => Level::Assign,
                     other => unknown_word(other),
                 };
-                held.departments.insert(row.required(grant::OBJECT), level);
+                let validity = validity(row, grant::VALID_FROM_AFTER_LEVEL);
+                held.departments
+                    .give(row.required(grant::OBJECT), level, validity);
             }
             Granted::Category => {
-                held.categories.insert(row.required(grant::OBJECT));
+                let validity = validity(row, grant::VALID_FROM);
+                held.categories
+                    .give(row.required(grant::OBJECT), (), validity);
             }
         }
     }
+}
+
+fn read_membership(row: &Row, of: &mut Timed<i64>) {
+    let validity = validity(row, member::VALID_FROM);
+    of.give(row.required(member::OF), (), validity);
+}
+
+/// The columns valid_from and, after it, valid_until. An infinite bound is none.
+fn validity(row: &Row, from: Attribute) -> Validity {
+    let bound = |column| row.get::<Moment>(column);
+    Validity {
+        from: bound(from).filter(|from| *from != Moment::MIN),
+        until: bound(from + 1).filter(|until| *until != Moment::MAX),
+    }
+}
+
+/// What now() is for the current statement.
+pub fn now() -> Moment {
+    // SAFETY: reads the transaction's state. A parallel worker has its leader's.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
 }
 
 /// The tables of grants, each with its primary key, which begins with the holder.

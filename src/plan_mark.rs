@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::rc::Rc;
 
+use deskguard_rules::{Moment, Validity};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -13,7 +14,7 @@ use pgrx::prelude::*;
 use crate::cache::Agent;
 use crate::expression::{items, new_node};
 use crate::identity::current_agent;
-use crate::{cache, checked_row, compat, error};
+use crate::{cache, compat, error, load, write};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,11 @@ const AGENT_LOW_ITEM: c_int = -7002;
 const AGENT_HIGH_ITEM: c_int = -7003;
 /// Tells the plan from all others that this backend made.
 const SERIAL_ITEM: c_int = -7004;
-/// The plan has calls that ask the rules when it runs.
+/// The plan has calls that ask the rules when it runs; of which table of shared objects, if of one.
 const ASKS_ITEM: c_int = -7005;
+/// From when and until when the rights are those that the plan was made for: low and high half.
+const FROM_ITEMS: [c_int; 2] = [-7006, -7007];
+const UNTIL_ITEMS: [c_int; 2] = [-7008, -7009];
 
 thread_local! {
     static MADE: Cell<u32> = const { Cell::new(0) };
@@ -70,6 +74,16 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
             add(AGENT_LOW_ITEM, agent as u32);
             add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
         }
+        let time = rights.as_ref().map(|access| access.time());
+        for (items, bound) in [
+            (FROM_ITEMS, time.and_then(|time| time.from)),
+            (UNTIL_ITEMS, time.and_then(|time| time.until)),
+        ] {
+            if let Some(bound) = bound {
+                add(items[0], bound as u32);
+                add(items[1], (bound >> 32) as u32);
+            }
+        }
         MADE_LAST.set(Some(Made {
             serial: MADE.get(),
             statement: pg_sys::GetCurrentStatementStartTimestamp(),
@@ -84,11 +98,27 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
 /// # Safety
 /// Called while planning.
 pub unsafe fn asks_when_run(items: &mut *mut pg_sys::List) {
+    unsafe { asks_for_shared(items, pg_sys::InvalidOid) }
+}
+
+/// The same of calls that ask what of a table is shared with the agent.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn asks_for_shared(items: &mut *mut pg_sys::List, table: pg_sys::Oid) {
     unsafe {
-        if !has_item(*items, ASKS_ITEM) {
-            add_item(items, ASKS_ITEM, 0);
+        if !asked(*items).any(|known| known == table) {
+            add_item(items, ASKS_ITEM, table.to_u32());
         }
     }
+}
+
+unsafe fn asked(all: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::Oid> {
+    unsafe { items::<pg_sys::PlanInvalItem>(all) }
+        .iter()
+        .map(|item| unsafe { &**item })
+        .filter(|item| item.cacheId == ASKS_ITEM)
+        .map(|item| item.hashValue.into())
 }
 
 unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
@@ -98,12 +128,6 @@ unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
         (*item).hashValue = hash;
         *items = pg_sys::lappend(*items, item.cast());
     }
-}
-
-unsafe fn has_item(all: *mut pg_sys::List, cache: c_int) -> bool {
-    unsafe { items::<pg_sys::PlanInvalItem>(all) }
-        .iter()
-        .any(|item| unsafe { (**item).cacheId == cache })
 }
 
 /// The rights that a plan in the making was marked for already: all its rules are of one state.
@@ -119,11 +143,27 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
 }
 
 unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
+    unsafe { find_item(all, SERIAL_ITEM) }
+}
+
+unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
     unsafe {
         items::<pg_sys::PlanInvalItem>(all)
             .iter()
-            .find(|item| (***item).cacheId == SERIAL_ITEM)
+            .find(|item| (***item).cacheId == cache)
             .map(|item| (**item).hashValue)
+    }
+}
+
+/// When the rights that a plan was made for begin and end.
+unsafe fn time(all: *mut pg_sys::List) -> Validity {
+    let bound = |[low, high]: [c_int; 2]| unsafe {
+        let (low, high) = (find_item(all, low)?, find_item(all, high)?);
+        Some(Moment::from(high as i32) << 32 | Moment::from(low))
+    };
+    Validity {
+        from: bound(FROM_ITEMS),
+        until: bound(UNTIL_ITEMS),
     }
 }
 
@@ -217,11 +257,16 @@ unsafe extern "C-unwind" fn planner(
     options: c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    let before = PLANNING.replace(true);
-    let _restore = Restore(|| PLANNING.set(before));
+    let planning = PLANNING.replace(true);
+    // For an estimate the rights are asked that the plan is made for, not those of a query around it.
+    let mut running = RUNNING.take();
+    let _restore = Restore(move || {
+        PLANNING.set(planning);
+        RUNNING.set(running.take());
+    });
     // SAFETY: called for a query to be planned.
     unsafe {
-        let asks = checked_row::prepare(query);
+        let asks = write::prepare(query);
         let plan = match NEXT_PLANNER.get() {
             Some(next) => next(query, text, options, parameters),
             None => pg_sys::standard_planner(query, text, options, parameters),
@@ -300,32 +345,45 @@ pub fn rights_now() -> (Option<i64>, Rights, u32) {
 /// change. A plan just made for this very statement may be run: the statement began before.
 unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
+    // What will be asked is loaded now, so that it is of one state with the rest.
+    let pinned = |agent, rights: Rights| {
+        if let Some(rights) = &rights {
+            let tables = unsafe { asked(plan.invalItems) };
+            for table in tables.filter(|table| *table != pg_sys::InvalidOid) {
+                rights.shared(table);
+            }
+        }
+        Some(Pinned { agent, rights })
+    };
     let Some(first) = marks.first().copied() else {
-        let asks = unsafe { has_item(plan.invalItems, ASKS_ITEM) };
-        return asks.then(|| {
-            let (agent, rights, _) = rights_now();
-            Pinned { agent, rights }
-        });
+        unsafe { asked(plan.invalItems) }.next()?;
+        let (agent, rights, _) = rights_now();
+        return pinned(agent, rights);
     };
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
-    let just_made = made.filter(|made| Some(made.serial) == serial && made.statement == statement);
     let agent = current_agent();
-    if marks.len() == 1 && first.agent == agent {
+    let time = unsafe { time(plan.invalItems) };
+    let now = load::now();
+    let just_made = made.filter(|made| {
+        Some(made.serial) == serial && made.statement == statement && time.contains(now)
+    });
+    if !time.is_not_over(now) {
+        // The plan has a way for this, but one for the rights of now is better: it is the last time.
+        cache::invalidate_plans();
+    }
+    // Not before its time, to which only the clock could have gone back.
+    let is_begun = time.from.is_none_or(|from| from <= now);
+    if marks.len() == 1 && first.agent == agent && is_begun {
         if let Some(made) = just_made {
-            let rights = made.rights;
-            return Some(Pinned { agent, rights });
+            return pinned(agent, made.rights);
         }
         let rights = agent.and_then(cache::access);
         if first.generation == generation && cache::refresh() == generation {
-            return Some(Pinned { agent, rights });
+            return pinned(agent, rights);
         }
     }
     // The plan may be kept, and nobody else would drop it: retrying is to help.
     cache::invalidate_plans();
-    error::raise(
-        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        "the rights of an agent changed while the statement was about to start",
-        "Retry the transaction.",
-    );
+    error::rights_changed()
 }

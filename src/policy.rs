@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Column, Unobserved};
+use deskguard_rules::{Action, Change, Refusal, Unobserved};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 
@@ -40,8 +40,8 @@ struct Call {
     decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
 
-/// What policies pass of a ticket: id, department, assignee and team.
-type Row = (Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+/// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
+type Row = (Option<i64>, TicketColumns);
 
 type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
 
@@ -77,15 +77,9 @@ impl Call {
     }
 
     /// What the policies besides deskguard_silo ask of a row.
-    fn past_silo(&self, (id, department, assignee, team): Row, action: Action) -> bool {
+    fn past_silo(&self, (id, columns): Row, action: Action) -> bool {
         let Some((access, table, followed)) = &self.who else {
             return false;
-        };
-        let columns = TicketColumns {
-            department,
-            assignee,
-            team,
-            ..TicketColumns::default()
         };
         let allows =
             |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
@@ -129,6 +123,22 @@ fn silo_ok(
     })
 }
 
+fn columns(
+    department: Option<i64>,
+    assignee: Option<i64>,
+    team: Option<i64>,
+    confidential: Option<bool>,
+) -> TicketColumns {
+    TicketColumns {
+        department,
+        assignee,
+        team,
+        // Where it is not known, a ticket counts as confidential.
+        confidential: confidential.unwrap_or(true),
+        ..TicketColumns::default()
+    }
+}
+
 #[pg_extern(sql = false)]
 fn view_ok(
     ticket_table: Option<pg_sys::Oid>,
@@ -136,10 +146,11 @@ fn view_ok(
     department: Option<i64>,
     assignee: Option<i64>,
     team: Option<i64>,
+    confidential: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let ticket = (id, department, assignee, team);
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, Action::View)
+    let row = (id, columns(department, assignee, team, confidential));
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, Action::View)
 }
 
 #[pg_extern(sql = false)]
@@ -149,10 +160,11 @@ fn modify_ok(
     department: Option<i64>,
     assignee: Option<i64>,
     team: Option<i64>,
+    confidential: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let ticket = (id, department, assignee, team);
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, MODIFY)
+    let row = (id, columns(department, assignee, team, confidential));
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, MODIFY)
 }
 
 #[pg_extern(sql = false)]
@@ -162,24 +174,27 @@ fn delete_ok(
     department: Option<i64>,
     assignee: Option<i64>,
     team: Option<i64>,
+    confidential: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let ticket = (id, department, assignee, team);
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(ticket, DELETE)
+    let row = (id, columns(department, assignee, team, confidential));
+    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, DELETE)
 }
 
 #[pg_extern(sql = false)]
 fn create_ok(
     ticket_table: Option<pg_sys::Oid>,
     department: Option<i64>,
+    assignee: Option<i64>,
+    team: Option<i64>,
+    confidential: Option<bool>,
+    status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
-        let columns = TicketColumns {
-            department,
-            ..TicketColumns::default()
-        };
+        let mut columns = columns(department, assignee, team, confidential);
+        columns.status = table.status(status);
         deskguard_rules::create(access, &table.ticket(columns, false))
     })
 }
@@ -213,21 +228,21 @@ fn follower_ok(
 }
 
 thread_local! {
-    /// The departments that tickets had before the UPDATE that is under way, by table and ticket.
-    static MOVING: RefCell<HashMap<(pg_sys::Oid, i64), Option<i64>>> = RefCell::default();
+    /// What tickets were before the UPDATE that is under way, by table and id.
+    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<i64>), TicketColumns>> = RefCell::default();
 }
 
 /// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
 /// desk's own updates others in between.
-const MOST_MOVING: usize = 1000;
+const MOST_UPDATED: usize = 1000;
 
 #[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_note_department() -> &'static pg_sys::Pg_finfo_record {
+pub extern "C" fn pg_finfo_note_ticket() -> &'static pg_sys::Pg_finfo_record {
     const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
     &VERSION_1
 }
 
-/// Trigger: notes the department that a ticket had, for move_ok, since a policy sees the new row only.
+/// Trigger: notes what a ticket was, for update_ok, since a policy sees the new row only.
 ///
 /// By hand and not by pgrx's pg_trigger, which takes several times as long, and here each updated row
 /// pays.
@@ -236,14 +251,14 @@ pub extern "C" fn pg_finfo_note_department() -> &'static pg_sys::Pg_finfo_record
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-pub unsafe extern "C-unwind" fn note_department(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
         // Everyone may call the function, since owners of tables make the trigger.
         if !pgrx::trigger_support::called_as_trigger(fcinfo) {
             error::raise(
                 PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                "deskguard.note_department() can only be called as a trigger",
+                "deskguard.note_ticket() can only be called as a trigger",
                 "deskguard.protect_tickets() makes the trigger.",
             );
         }
@@ -254,83 +269,187 @@ pub unsafe extern "C-unwind" fn note_department(fcinfo: pg_sys::FunctionCallInfo
         } else {
             trigger.tg_newtuple
         };
-        let relation = trigger.tg_relation;
-        let oid = (*relation).rd_id;
-        if policies_apply(oid)
-            && let Some(table) = cache::ticket_table(oid)
-            && let Some(column) = &table.department
-            && let Some(id) = integer(row, relation, &table.id)
-        {
-            let department = integer(trigger.tg_trigtuple, relation, column);
-            MOVING.with_borrow_mut(|moving| {
-                if moving.len() >= MOST_MOVING {
-                    moving.clear();
+        let relation = &*trigger.tg_relation;
+        let noting = call_state(fcinfo, || Noting::of(relation));
+        if let Some(noting) = noting {
+            let id = integer(row, noting.descriptor, noting.id);
+            let before = noting.columns(trigger.tg_trigtuple);
+            UPDATED.with_borrow_mut(|updated| {
+                if updated.len() >= MOST_UPDATED {
+                    updated.clear();
                 }
-                moving.insert((table.oid, id), department);
+                updated.insert((noting.table.oid, id), before);
             });
         }
         pg_sys::Datum::from(row)
     }
 }
 
-/// An integer column of any width; none if it is NULL or not there.
+/// Where the rows of a table have what update_ok needs.
+struct Noting {
+    table: Rc<TicketTable>,
+    descriptor: pg_sys::TupleDesc,
+    id: Place,
+    department: Option<Place>,
+    assignee: Option<Place>,
+    team: Option<Place>,
+    confidential: Option<Place>,
+    status: Option<Place>,
+}
+
+/// The number and the type of a column.
+type Place = (std::ffi::c_int, pg_sys::Oid);
+
+/// # Safety
+/// The relation is open.
+pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Place> {
+    let columns = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(relation.rd_att) };
+    (1..)
+        .zip(columns.iter())
+        .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)
+        .map(|(number, attribute)| (number, attribute.atttypid))
+}
+
+unsafe fn value(
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    (number, _): Place,
+) -> Option<pg_sys::Datum> {
+    let mut is_null = false;
+    let datum = unsafe { pg_sys::heap_getattr(row, number, descriptor, &mut is_null) };
+    (!is_null).then_some(datum)
+}
+
+/// An integer column of any width.
 ///
 /// # Safety
-/// The row is one of the relation, which is open.
+/// The place is one of the descriptor, which is the row's.
 pub unsafe fn integer(
     row: pg_sys::HeapTuple,
-    relation: pg_sys::Relation,
-    column: &str,
+    descriptor: pg_sys::TupleDesc,
+    place: Place,
 ) -> Option<i64> {
-    unsafe {
-        let columns = pgrx::PgTupleDesc::from_pg_unchecked((*relation).rd_att);
-        let (number, column) = (1..)
-            .zip(columns.iter())
-            .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)?;
-        let mut is_null = false;
-        let datum = pg_sys::heap_getattr(row, number, (*relation).rd_att, &mut is_null);
-        match column.atttypid {
-            _ if is_null => None,
-            pg_sys::INT2OID => Some((datum.value() as i16).into()),
-            pg_sys::INT4OID => Some((datum.value() as i32).into()),
-            _ => Some(datum.value() as i64),
+    let datum = unsafe { value(row, descriptor, place) }?;
+    Some(match place.1 {
+        pg_sys::INT2OID => (datum.value() as i16).into(),
+        pg_sys::INT4OID => (datum.value() as i32).into(),
+        _ => datum.value() as i64,
+    })
+}
+
+impl Noting {
+    /// None where the policies do not apply.
+    unsafe fn of(relation: &pg_sys::RelationData) -> Option<Noting> {
+        if !policies_apply(relation.rd_id) {
+            return None;
+        }
+        let table = cache::ticket_table(relation.rd_id)?;
+        let place = |column: &str| unsafe { place(relation, column) };
+        let of = |column: &Option<String>| place(column.as_deref()?);
+        // Who may not reach a status by a move alone needs no more than the department.
+        let with_status = |column| table.status.as_ref().and_then(|_| of(column));
+        Some(Noting {
+            descriptor: relation.rd_att,
+            id: place(&table.id)?,
+            department: of(&table.department),
+            assignee: with_status(&table.assignee),
+            team: with_status(&table.team),
+            confidential: with_status(&table.confidential),
+            status: table.status.as_ref().and_then(|status| place(&status.name)),
+            table,
+        })
+    }
+
+    unsafe fn columns(&self, row: pg_sys::HeapTuple) -> TicketColumns {
+        unsafe {
+            let integer = |place: Option<Place>| integer(row, self.descriptor, place?);
+            let get = |place| value(row, self.descriptor, place);
+            let confidential = self.confidential.and_then(get);
+            let status = self.status.and_then(|(number, oid)| {
+                let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+                let value = get((number, oid))?;
+                pg_sys::getTypeOutputInfo(oid, &mut output, &mut is_varlena);
+                let text = pg_sys::OidOutputFunctionCall(output, value);
+                Some(
+                    std::ffi::CStr::from_ptr(text)
+                        .to_string_lossy()
+                        .into_owned(),
+                )
+            });
+            TicketColumns {
+                department: integer(self.department),
+                category: None,
+                assignee: integer(self.assignee),
+                team: integer(self.team),
+                confidential: confidential.is_none_or(|value| value.value() != 0),
+                status: self.table.status(status.as_deref()),
+            }
         }
     }
 }
 
-/// May the updated ticket be in this department? Where it was before, or where the agent may assign
-/// tickets.
+/// May an updated ticket be in this department and have this status?
 #[pg_extern(sql = false)]
-fn move_ok(
+fn update_ok(
     ticket_table: Option<pg_sys::Oid>,
     id: Option<i64>,
     department: Option<i64>,
+    status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
-    let Some((access, table, _)) = &call.who else {
+    let Some((access, table, followed)) = &call.who else {
         return false;
     };
-    let before = id.and_then(|id| MOVING.with_borrow_mut(|moving| moving.remove(&(table.oid, id))));
-    let allowed = table.department.is_none()
-        || before == Some(department)
-        || deskguard_rules::move_to(access, Column::Value(department));
-    if !allowed {
-        refuse_move(table, Some(access.agent), department);
-    }
-    true
+    let before = UPDATED.with_borrow_mut(|updated| updated.remove(&(table.oid, id)));
+    // A row that nobody noted: the trigger is off.
+    let Some(before) = before else {
+        return false;
+    };
+    let after = TicketColumns {
+        department,
+        status: table.status(status),
+        ..before
+    };
+    // Following matters for the right to delete only, and takes a look-up.
+    let after = table.ticket(after, false);
+    let update =
+        |followed| deskguard_rules::update(access, &table.ticket(before, followed), &after);
+    let refusal = match update(false) {
+        Ok(()) => return true,
+        Err(Refusal::Spam) if id.is_some_and(|id| followed.contains(id)) => update(true).err(),
+        Err(refusal) => Some(refusal),
+    };
+    refusal.is_none_or(|refusal| refuse(table, access.agent, id, refusal))
 }
 
-fn refuse_move(table: &TicketTable, agent: Option<i64>, department: Option<i64>) -> ! {
-    let department = department.map_or("no department".into(), |id| format!("department {id}"));
+fn refuse(table: &TicketTable, agent: i64, id: Option<i64>, refusal: Refusal) -> ! {
+    let ticket = id.map_or("NULL".into(), |id| id.to_string());
+    let (what, hint) = match refusal {
+        Refusal::Move(department) => (
+            format!(
+                "move a ticket of {} to {}",
+                table.name(),
+                department.map_or("no department".into(), |id| format!("department {id}"))
+            ),
+            "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
+        ),
+        Refusal::Unarchive => (
+            format!(
+                "take ticket {ticket} of {} out of the archive",
+                table.name()
+            ),
+            "It needs the permission \"ticket.unarchive\".",
+        ),
+        Refusal::Spam => (
+            format!("mark ticket {ticket} of {} as spam", table.name()),
+            "It needs a permission to delete it, such as \"ticket.delete.own\".",
+        ),
+    };
     error::raise(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!(
-            "{} may not move a ticket of {} to {department}",
-            agent.map_or("nobody".into(), |id| format!("agent {id}")),
-            table.name(),
-        ),
-        "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
+        format!("agent {agent} may not {what}"),
+        hint,
     )
 }
 

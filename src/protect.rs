@@ -16,7 +16,10 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::Catalog;
 use crate::error;
-use crate::protected::{FollowerTable, TicketTable, display_name, root_of, table_name};
+use crate::protected::{
+    FOLLOWERS, FollowerTable, StatusColumn, TicketTable, display_name, protected_table, root_of,
+    table_name,
+};
 use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
@@ -37,6 +40,10 @@ fn protect_tickets(
     follower_ticket_column: Option<&CStr>,
     follower_agent_column: Option<&CStr>,
     unassigned_value: Option<i64>,
+    status_column: Option<&CStr>,
+    archived_values: Option<Vec<Option<String>>>,
+    spam_values: Option<Vec<Option<String>>>,
+    confidential_column: Option<&CStr>,
 ) -> Result<(), SpiError> {
     let given = |name: Option<&CStr>| name.map(|name| name.to_string_lossy().into_owned());
     let needed = |name: Option<&CStr>, what: &str| {
@@ -68,6 +75,8 @@ fn protect_tickets(
             let agent = needed(follower_agent_column, "follower_agent_column");
             FollowerTable::new(oid, ticket, agent)
         }),
+        confidential: given(confidential_column),
+        status: status(given(status_column), archived_values, spam_values),
         find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
@@ -88,6 +97,40 @@ fn protect_tickets(
     advise_indexes(&table)?;
     advise_preload();
     Ok(())
+}
+
+/// The status column with its values that mean something.
+fn status(
+    column: Option<String>,
+    archived: Option<Vec<Option<String>>>,
+    spam: Option<Vec<Option<String>>>,
+) -> Option<StatusColumn> {
+    let values = |given: Option<Vec<Option<String>>>, what: &str| -> Vec<String> {
+        let all = given.unwrap_or_default().into_iter().map(|value| {
+            value.unwrap_or_else(|| {
+                error::raise(
+                    PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                    format!("{what} must not contain NULL"),
+                    "Name the statuses.",
+                )
+            })
+        });
+        all.collect()
+    };
+    let archived = values(archived, "archived_values");
+    let spam = values(spam, "spam_values");
+    if column.is_some() != (!archived.is_empty() || !spam.is_empty()) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "status_column and its values belong together",
+            "Give status_column with archived_values or spam_values or both, or none of them.",
+        );
+    }
+    Some(StatusColumn {
+        name: column?,
+        archived,
+        spam,
+    })
 }
 
 #[pg_extern(sql = false)]
@@ -113,8 +156,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         );
     }
     match root_of(&catalog, oid) {
-        // Names the protected tables.
-        None => drop(TicketTable::resolve(Some(oid))),
+        None => refuse_unprotected(oid),
         Some(root) if root != oid && is_child_of_protected(oid)? => error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
@@ -134,6 +176,30 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     forget_features(oid)?;
     forget_visibility(oid, None)?;
     remove(oid)
+}
+
+/// What is not protected cannot be unprotected.
+fn refuse_unprotected(table: pg_sys::Oid) -> ! {
+    let mut names = vec![];
+    Catalog::now().scan(c"protected_table", None, &[], |row| {
+        let given: pg_sys::Oid = row.required(protected_table::TABLE_ID);
+        // Others are unprotected with these.
+        if row.required::<pg_sys::Oid>(protected_table::ROOT) == given
+            && row.required::<&str>(protected_table::KIND) != FOLLOWERS
+        {
+            names.extend(table_name(given));
+        }
+    });
+    names.sort();
+    error::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("{} is not protected", display_name(table)),
+        if names.is_empty() {
+            "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+        } else {
+            format!("Protected tables: {}.", names.join(", "))
+        },
+    )
 }
 
 /// Protects one table and notes it in the registry.

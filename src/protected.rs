@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::Shape;
+use deskguard_rules::{Shape, Status};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
@@ -25,7 +25,11 @@ pub mod protected_table {
     pub const FOLLOWER_TABLE: Attribute = 10;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
-    pub const OWNER_COLUMN: Attribute = 15;
+    pub const STATUS_COLUMN: Attribute = 15;
+    pub const ARCHIVED_VALUES: Attribute = 16;
+    pub const SPAM_VALUES: Attribute = 17;
+    pub const CONFIDENTIAL_COLUMN: Attribute = 18;
+    pub const OWNER_COLUMN: Attribute = 19;
 }
 
 /// A protected ticket table.
@@ -40,8 +44,29 @@ pub struct TicketTable {
     /// The assignee that means "nobody", besides NULL.
     pub unassigned_value: Option<i64>,
     pub followers: Option<FollowerTable>,
+    pub confidential: Option<String>,
+    pub status: Option<StatusColumn>,
     /// Written when it is first needed.
     pub find_query: OnceCell<String>,
+}
+
+/// The status of tickets, as far as the rules ask for it.
+#[derive(Clone, Debug)]
+pub struct StatusColumn {
+    pub name: String,
+    /// The statuses, as text, of tickets in the archive.
+    pub archived: Vec<String>,
+    pub spam: Vec<String>,
+}
+
+impl StatusColumn {
+    fn status(&self, value: Option<&str>) -> Status {
+        let is_in = |list: &[String]| list.iter().any(|one| Some(one.as_str()) == value);
+        Status {
+            archived: is_in(&self.archived),
+            spam: is_in(&self.spam),
+        }
+    }
 }
 
 /// The table of who follows which ticket.
@@ -100,6 +125,7 @@ pub fn display_name(oid: pg_sys::Oid) -> String {
 impl TicketTable {
     fn read(row: &Row) -> Option<TicketTable> {
         let column = |attribute| row.get::<&std::ffi::CStr>(attribute).map(owned);
+        let values = |attribute| row.get::<Vec<String>>(attribute).unwrap_or_default();
         let is_tickets = row.required::<&str>(protected_table::KIND) == TICKETS;
         let oid = row.required(protected_table::TABLE_ID);
         let is_root = row.required::<pg_sys::Oid>(protected_table::ROOT) == oid;
@@ -123,6 +149,12 @@ impl TicketTable {
             unassigned_value: row.get(protected_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
             followers: followers().filter(|f| table_name(f.oid).is_some()),
+            confidential: column(protected_table::CONFIDENTIAL_COLUMN),
+            status: column(protected_table::STATUS_COLUMN).map(|name| StatusColumn {
+                name,
+                archived: values(protected_table::ARCHIVED_VALUES),
+                spam: values(protected_table::SPAM_VALUES),
+            }),
             find_query: OnceCell::new(),
         })
     }
@@ -208,6 +240,7 @@ impl TicketTable {
             assignee: self.assignee.is_some(),
             team: self.team.is_some(),
             followers: self.followers.is_some(),
+            confidential: self.confidential.is_some(),
         }
     }
 
@@ -221,16 +254,70 @@ impl TicketTable {
         ))
     }
 
+    /// What the policy deskguard_create asks of a new ticket.
+    pub fn create_call(&self, table: pg_sys::Oid) -> String {
+        format!(
+            "deskguard.create_ok({}, {}, {}, {}, {}, {})",
+            regclass(table),
+            bigint_expression(self.department.as_deref()),
+            bigint_expression(self.assignee.as_deref()),
+            bigint_expression(self.team.as_deref()),
+            self.confidential_expression(),
+            self.status_expression(),
+        )
+    }
+
+    /// Does it matter what becomes of a ticket?
+    pub fn notes_updates(&self) -> bool {
+        self.department.is_some() || self.status.is_some()
+    }
+
+    /// What the policy deskguard_modify asks of an updated ticket; none if nothing in it matters.
+    pub fn update_call(&self, table: pg_sys::Oid) -> Option<String> {
+        self.notes_updates().then(|| {
+            format!(
+                "deskguard.update_ok({}, {}, {}, {})",
+                regclass(table),
+                bigint_expression(Some(&self.id)),
+                bigint_expression(self.department.as_deref()),
+                self.status_expression(),
+            )
+        })
+    }
+
+    /// What the rules ask of a status.
+    pub fn status(&self, value: Option<&str>) -> Status {
+        match &self.status {
+            Some(column) => column.status(value),
+            None => Status::default(),
+        }
+    }
+
+    fn confidential_expression(&self) -> String {
+        match &self.confidential {
+            Some(column) => quote_identifier(column),
+            None => "false".into(),
+        }
+    }
+
+    fn status_expression(&self) -> String {
+        match &self.status {
+            Some(status) => format!("{}::pg_catalog.text", quote_identifier(&status.name)),
+            None => "NULL::pg_catalog.text".into(),
+        }
+    }
+
     /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok or
     /// delete_ok.
     pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
         format!(
-            "deskguard.{function}({}, {}, {}, {}, {})",
+            "deskguard.{function}({}, {}, {}, {}, {}, {})",
             regclass(table),
             bigint_expression(Some(&self.id)),
             bigint_expression(self.department.as_deref()),
             bigint_expression(self.assignee.as_deref()),
             bigint_expression(self.team.as_deref()),
+            self.confidential_expression(),
         )
     }
 

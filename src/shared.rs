@@ -14,13 +14,13 @@ use pgrx::{Internal, pg_sys};
 use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, sample, share_of_column};
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Key, own_function, own_table};
-use crate::expression::{Operand, any, boolean, function_call, short};
-use crate::fold::rights_of_plan;
+use crate::expression::{Operand, any, boolean, function_call, short, until};
+use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
-use crate::plan_mark::{asks_when_run, is_planning, rights_of_query};
-use crate::policy::{call_state, integer};
+use crate::plan_mark::{asks_for_shared, is_planning, rights_of_query};
+use crate::policy::{call_state, integer, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::{cache, error, settings};
 
@@ -32,7 +32,34 @@ mod shared_visibility {
     pub const AGENT_ID: Attribute = 4;
 }
 
-static NONE: IdSet = IdSet::empty();
+/// The objects of a table that are shared with an agent.
+pub struct Shared {
+    pub now: IdSet,
+    /// At least those at each later moment; none if the agent's rights do not change by themselves.
+    from_now_on: IdSet,
+}
+
+static NONE: Shared = Shared {
+    now: IdSet::empty(),
+    from_now_on: IdSet::empty(),
+};
+
+impl Shared {
+    pub fn load(loader: &Loader, access: &Access, table: pg_sys::Oid) -> Shared {
+        let to_come = access.rest_to_come();
+        Shared {
+            now: loader.shared_with(access, table),
+            from_now_on: to_come.map_or(IdSet::empty(), |(_, from_now_on)| {
+                loader.shared_with(from_now_on, table)
+            }),
+        }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        std::mem::size_of::<Shared>() + self.now.bytes() + self.from_now_on.bytes()
+    }
+}
 
 /// A table of shared objects.
 #[derive(Clone, Debug)]
@@ -141,7 +168,7 @@ impl SharedTable {
 
 impl Loader {
     /// The objects of a table that are shared with an agent.
-    pub fn shared_with(&self, agent: i64, table: pg_sys::Oid) -> IdSet {
+    fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> IdSet {
         let mut objects = vec![];
         let mut add = |index, keys: &[Key]| {
             self.catalog()
@@ -152,10 +179,10 @@ impl Loader {
         let of_table = || Key::oid(shared_visibility::OBJECT_TABLE, table);
         add(c"shared_visibility_everyone_idx", &[of_table()]);
         let agents = c"shared_visibility_agent_id_idx";
-        let key = Key::bigint(shared_visibility::AGENT_ID, agent);
+        let key = Key::bigint(shared_visibility::AGENT_ID, access.agent);
         add(agents, &[key, of_table()]);
-        for group in self.memberships(c"group_member", c"group_member_agent_id_idx", agent) {
-            let key = Key::bigint(shared_visibility::GROUP_ID, group);
+        for group in access.groups().sorted() {
+            let key = Key::bigint(shared_visibility::GROUP_ID, *group);
             add(c"shared_visibility_group_id_idx", &[key, of_table()]);
         }
         objects.into_iter().collect()
@@ -191,7 +218,7 @@ impl Call {
         let (Some((agent, table)), Some(id)) = (&self.who, id) else {
             return false;
         };
-        agent.shared(table.oid).contains(id)
+        agent.shared(table.oid).now.contains(id)
     }
 }
 
@@ -252,7 +279,7 @@ fn shared_with_int8(
 fn shared_objects(object_table: Option<pg_sys::Oid>) -> Vec<i64> {
     let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
     let objects = who.map(|(agent, table)| agent.shared(table.oid));
-    let objects = objects.as_deref().unwrap_or(&NONE);
+    let objects = &objects.as_deref().unwrap_or(&NONE).now;
     if is_planning() {
         sample(objects.sorted())
     } else {
@@ -272,7 +299,7 @@ fn shared_support(request: Internal) -> Internal {
                 simplify(&*node.cast()).map(pg_sys::Datum::from)
             }
             pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).map(|()| datum)
+                selectivity(&mut *node.cast()).then_some(datum)
             }
             pg_sys::NodeTag::T_SupportRequestIndexCondition => {
                 index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
@@ -340,44 +367,69 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let call = &*request.fcall;
         let named = named_table(call.args)?;
         let function = Function::of(call.funcid)?;
-        if matches!(function, Function::With) {
+        if matches!(function, Function::With) || is_for_later(call.args) {
             return None;
         }
         let table = cache::shared_table(named);
         let plan = &mut *(*request.root).glob;
         if !settings::folding() {
-            asks_when_run(&mut plan.invalItems);
+            let table = table.map_or(pg_sys::InvalidOid, |table| table.oid);
+            asks_for_shared(&mut plan.invalItems, table);
             return None;
         }
         let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
             return Some(boolean(false));
         };
         let is_seen = matches!(function, Function::Seen);
-        let objects = is_seen.then(|| agent.shared(table.oid));
-        let objects = objects.as_deref().unwrap_or(&NONE);
-        let access: &Access = &agent;
-        let has_owners = table.owner.is_some();
-        let condition = if is_seen {
-            see_shared_condition(access, has_owners, !objects.sorted().is_empty())
-        } else {
-            change_shared_condition(access, has_owners)
+        let shared = is_seen.then(|| agent.shared(table.oid));
+        let shared = shared.as_deref().unwrap_or(&NONE);
+        let expression = |access: &Access, objects| {
+            let has_owners = table.owner.is_some();
+            let condition = if is_seen {
+                see_shared_condition(access, has_owners, !IdSet::sorted(objects).is_empty())
+            } else {
+                change_shared_condition(access, has_owners)
+            };
+            expression(call.args, access.agent, condition, objects)
         };
+        let now = expression(&agent, &shared.now)?;
+        let Some((moment, from_now_on)) = agent.rest_to_come() else {
+            if short(&shared.now).is_none() {
+                asks_for_shared(&mut plan.invalItems, table.oid);
+            }
+            return Some(now);
+        };
+        asks_for_shared(&mut plan.invalItems, table.oid);
+        let always = expression(from_now_on, &shared.from_now_on)?;
+        Some(until(moment, now, always, for_later(call)))
+    }
+}
+
+/// The condition on the columns that a call of a rule has as its arguments.
+unsafe fn expression(
+    arguments: *mut pg_sys::List,
+    agent: i64,
+    condition: SharedCondition,
+    objects: &IdSet,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
         let (owned, shared) = match condition {
             SharedCondition::Constant(value) => return Some(boolean(value)),
             SharedCondition::AnyOf { owned, shared } => (owned, shared),
         };
         let mut parts = vec![];
         if owned {
-            let owner = Operand::of(argument(call.args, if is_seen { 2 } else { 1 })?)?;
-            parts.push(owner.equals(access.agent));
+            // The last.
+            let owner = argument(arguments, pg_sys::list_length(arguments) - 1)?;
+            parts.push(Operand::of(owner)?.equals(agent));
         }
         if shared {
-            let id = Operand::of(argument(call.args, 1)?)?;
+            let id = Operand::of(argument(arguments, 1)?)?;
             parts.push(match short(objects) {
                 Some(objects) => id.any_of(objects, false),
                 None => {
                     let types = [pg_sys::REGCLASSOID, id.type_oid()];
-                    let table = argument(call.args, 0)?;
+                    let table = argument(arguments, 0)?;
                     let table = pg_sys::copyObjectImpl(table.cast()).cast();
                     function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
                 }
@@ -399,20 +451,21 @@ unsafe fn share_of_shared(
         let objects = agent.zip(table).map(|(a, table)| a.shared(table.oid));
         let column = argument(arguments, 1)?;
         let objects = objects.as_deref().unwrap_or(&NONE);
-        Some(share_of_column(root, column, relation, objects))
+        Some(share_of_column(root, column, relation, &objects.now))
     }
 }
 
 /// # Safety
 /// As called by the planner.
-unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option<()> {
+unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
     unsafe {
-        let function = Function::of(request.funcid)?;
-        if !matches!(function, Function::With) || request.is_join || request.root.is_null() {
-            return None;
+        let is_with = matches!(Function::of(request.funcid), Some(Function::With));
+        if !is_with || request.is_join || request.root.is_null() {
+            return fold::selectivity(request);
         }
-        request.selectivity = share_of_shared(request.root, request.args, request.varRelid)?;
-        Some(())
+        let share = share_of_shared(request.root, request.args, request.varRelid);
+        request.selectivity = share.unwrap_or(request.selectivity);
+        share.is_some()
     }
 }
 
@@ -580,12 +633,17 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
             let gone = if trigger.tg_trigtuple.is_null() {
                 all_with_visibility(&table)
             } else {
-                integer(trigger.tg_trigtuple, trigger.tg_relation, &table.id)
+                let relation = &*trigger.tg_relation;
+                place(relation, &table.id)
+                    .and_then(|id| integer(trigger.tg_trigtuple, relation.rd_att, id))
                     .into_iter()
                     .collect()
             };
-            let is_update =
-                trigger.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
+            // What is replicated is not refused.
+            let is_update = trigger.tg_event & pg_sys::TRIGGER_EVENT_OPMASK
+                == pg_sys::TRIGGER_EVENT_UPDATE
+                && pg_sys::SessionReplicationRole
+                    != pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
             for object in gone {
                 if let Err(problem) = forget(&table, object, is_update) {
                     error::raise(

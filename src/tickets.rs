@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-use deskguard_rules::{Column, IdSet, Ticket};
+use deskguard_rules::{Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -18,6 +18,8 @@ pub struct TicketColumns {
     pub category: Option<i64>,
     pub assignee: Option<i64>,
     pub team: Option<i64>,
+    pub confidential: bool,
+    pub status: Status,
 }
 
 impl TicketTable {
@@ -38,6 +40,8 @@ impl TicketTable {
             ),
             team: column(&self.team, columns.team),
             followed,
+            confidential: self.confidential.is_some() && columns.confidential,
+            status: columns.status,
         }
     }
 
@@ -55,23 +59,33 @@ impl TicketTable {
     pub fn find_columns(&self, id: i64) -> Vec<TicketColumns> {
         let query = self.find_query.get_or_init(|| {
             format!(
-                "SELECT {}, {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                "SELECT {}, {}, {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
                 bigint_expression(self.department.as_deref()),
                 bigint_expression(self.category.as_deref()),
                 bigint_expression(self.assignee.as_deref()),
                 bigint_expression(self.team.as_deref()),
+                // Where it is not known, a ticket counts as confidential.
+                match &self.confidential {
+                    Some(column) => format!(
+                        "COALESCE({}, true)::pg_catalog.int4::pg_catalog.int8",
+                        quote_identifier(column)
+                    ),
+                    None => "NULL::pg_catalog.int8".into(),
+                },
                 self.name(),
                 quote_identifier(&self.id)
             )
         });
         let mut found = vec![];
         for_each_row(self.oid, query, &[id], |row| {
-            let [department, category, assignee, team] = row;
+            let [department, category, assignee, team, confidential] = row;
             found.push(TicketColumns {
                 department,
                 category,
                 assignee,
                 team,
+                confidential: confidential != Some(0),
+                ..TicketColumns::default()
             });
         });
         found

@@ -2,7 +2,7 @@
 //! table in many shapes, a strategy that makes random ones, and the SQL that loads one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use proptest::bool::weighted;
 use proptest::collection::vec;
@@ -91,6 +91,41 @@ pub struct HelpDesk {
     pub tickets: Vec<Ticket>,
     /// Rows of the follower table (ticket, agent); none if there is no such table.
     pub followers: Vec<(Option<Id>, Option<Id>)>,
+    /// When members are members and grants are valid: each row has one of these.
+    pub times: Vec<Time>,
+}
+
+/// A time, as seen from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    Always,
+    Begun,
+    ToEnd,
+    Within,
+    Ended,
+    ToBegin,
+}
+
+impl Time {
+    pub fn is_now(self) -> bool {
+        !matches!(self, Time::Ended | Time::ToBegin)
+    }
+
+    /// The columns valid_from and valid_until.
+    fn sql(self) -> String {
+        let days = |days: Option<i32>| {
+            nullable(days.map(|days| format!("now() + interval '{days} days'")))
+        };
+        let (from, until) = match self {
+            Time::Always => (None, None),
+            Time::Begun => (Some(-1), None),
+            Time::ToEnd => (None, Some(1)),
+            Time::Within => (Some(-1), Some(1)),
+            Time::Ended => (Some(-2), Some(-1)),
+            Time::ToBegin => (Some(1), Some(2)),
+        };
+        format!("{}, {}", days(from), days(until))
+    }
 }
 
 /// The ticket table's shape: columns that are None do not exist.
@@ -453,6 +488,20 @@ struct Raw {
     moves: Vec<(usize, TicketPicks)>,
     follows: Vec<(Pick, Pick)>,
     unprotect: bool,
+    times: Vec<Time>,
+}
+
+/// Most help desks know no times.
+fn times() -> impl Strategy<Value = Vec<Time>> {
+    let time = prop_oneof![
+        6 => Just(Time::Always),
+        1 => Just(Time::Begun),
+        2 => Just(Time::ToEnd),
+        1 => Just(Time::Within),
+        1 => Just(Time::Ended),
+        2 => Just(Time::ToBegin),
+    ];
+    prop_oneof![2 => Just(vec![Time::Always]), 1 => vec(time, 20)]
 }
 
 const MOST_AGENTS: usize = 5;
@@ -510,6 +559,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
         vec((nth(), ticket_picks()), 3..=8),
         vec((pick(0, 9, 1, 0), pick(0, 9, 1, 0)), 2..=5),
         any::<bool>(),
+        times(),
     );
     (principals, labels, groups, grants, tickets, probes).prop_map(
         |(principals, labels, groups, grants, tickets, probes)| {
@@ -542,6 +592,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
                 moves: probes.1,
                 follows: probes.2,
                 unprotect: probes.3,
+                times: probes.4,
             })
         },
     )
@@ -765,6 +816,7 @@ fn assemble(raw: Raw) -> Case {
             table,
             tickets,
             followers,
+            times: raw.times,
         },
     }
 }
@@ -1106,9 +1158,10 @@ impl HelpDesk {
             rows(&self.teams, |id| format!("{id}, 'Team {id}'")),
         );
         sql += &insert(
-            "deskguard.team_member (team_id, agent_id)",
+            "deskguard.team_member (team_id, agent_id, valid_from, valid_until)",
             rows(&self.team_members, |(team, agent)| {
-                format!("{team}, {agent}")
+                let time = self.time("team_member", team, agent).sql();
+                format!("{team}, {agent}, {time}")
             }),
         );
         sql += &insert(
@@ -1145,45 +1198,56 @@ impl HelpDesk {
             }),
         );
         sql += &insert(
-            "deskguard.group_member (group_id, agent_id)",
+            "deskguard.group_member (group_id, agent_id, valid_from, valid_until)",
             rows(&self.group_members, |(group, agent)| {
-                format!("{}, {agent}", group_id(group))
+                let time = self.time("group_member", group, agent).sql();
+                format!("{}, {agent}, {time}", group_id(group))
             }),
         );
         sql += &insert(
-            "deskguard.group_permission (group_id, permission)",
+            "deskguard.group_permission (group_id, permission, valid_from, valid_until)",
             rows(&self.group_permissions, |(group, permission)| {
-                format!("{}, {}", group_id(group), literal(permission))
+                let time = self.time("group_permission", group, permission).sql();
+                format!("{}, {}, {time}", group_id(group), literal(permission))
             }),
         );
         sql += &insert(
-            "deskguard.agent_permission (agent_id, permission)",
+            "deskguard.agent_permission (agent_id, permission, valid_from, valid_until)",
             rows(&self.agent_permissions, |(agent, permission)| {
-                format!("{agent}, {}", literal(permission))
+                let time = self.time("agent_permission", agent, permission).sql();
+                format!("{agent}, {}, {time}", literal(permission))
             }),
         );
         sql += &insert(
-            "deskguard.group_department (group_id, department_id, level)",
+            "deskguard.group_department (group_id, department_id, level, valid_from, valid_until)",
             rows(&self.group_departments, |((group, department), level)| {
-                format!("{}, {department}, '{}'", group_id(group), level.sql())
+                let time = self.time("group_department", group, department).sql();
+                format!(
+                    "{}, {department}, '{}', {time}",
+                    group_id(group),
+                    level.sql()
+                )
             }),
         );
         sql += &insert(
-            "deskguard.agent_department (agent_id, department_id, level)",
+            "deskguard.agent_department (agent_id, department_id, level, valid_from, valid_until)",
             rows(&self.agent_departments, |((agent, department), level)| {
-                format!("{agent}, {department}, '{}'", level.sql())
+                let time = self.time("agent_department", agent, department).sql();
+                format!("{agent}, {department}, '{}', {time}", level.sql())
             }),
         );
         sql += &insert(
-            "deskguard.group_category (group_id, category_id)",
+            "deskguard.group_category (group_id, category_id, valid_from, valid_until)",
             rows(&self.group_categories, |(group, category)| {
-                format!("{}, {category}", group_id(group))
+                let time = self.time("group_category", group, category).sql();
+                format!("{}, {category}, {time}", group_id(group))
             }),
         );
         sql += &insert(
-            "deskguard.agent_category (agent_id, category_id)",
+            "deskguard.agent_category (agent_id, category_id, valid_from, valid_until)",
             rows(&self.agent_categories, |(agent, category)| {
-                format!("{agent}, {category}")
+                let time = self.time("agent_category", agent, category).sql();
+                format!("{agent}, {category}, {time}")
             }),
         );
         for ticket in &self.tickets {
@@ -1198,6 +1262,15 @@ impl HelpDesk {
             );
         }
         sql
+    }
+
+    /// When a row of one of the tables of members and grants counts: one of the times, by what is in it.
+    pub fn time(&self, table: &str, holder: impl Display, thing: impl Display) -> Time {
+        let text = format!("{table} {holder} {thing}");
+        let sum = text.bytes().fold(7usize, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        self.times[sum % self.times.len()]
     }
 
     /// Takes out all rows of a help desk and leaves what belongs to the extension.

@@ -2,6 +2,7 @@
 //! their words; it walks the tables again for each question, since only clarity counts here.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use crate::help_desk::{
     ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, HelpDesk, Id, Level, Ticket,
@@ -67,7 +68,7 @@ impl HelpDesk {
     pub fn groups_of(&self, a: Id) -> Vec<&str> {
         self.group_members
             .iter()
-            .filter(|(_, agent)| *agent == a)
+            .filter(|(group, agent)| *agent == a && self.counts("group_member", group, a))
             .map(|(group, _)| *group)
             .collect()
     }
@@ -82,10 +83,12 @@ impl HelpDesk {
         match group {
             ALL_PERMISSIONS => true,
             ALL_NON_DESTRUCTIVE => !destructive(),
-            _ => self
-                .group_permissions
-                .iter()
-                .any(|(g, p)| *g == group && p == permission),
+            _ => {
+                self.group_permissions
+                    .iter()
+                    .any(|(g, p)| *g == group && p == permission)
+                    && self.counts("group_permission", group, permission)
+            }
         }
     }
 
@@ -109,6 +112,11 @@ impl HelpDesk {
         }
     }
 
+    /// Is the row of this table within its time?
+    fn counts(&self, table: &str, holder: impl Display, thing: impl Display) -> bool {
+        self.time(table, holder, thing).is_now()
+    }
+
     // ---- has ----
 
     pub fn has(&self, a: Id, permission: &str) -> bool {
@@ -120,7 +128,9 @@ impl HelpDesk {
             return BTreeSet::new();
         }
         let mut granters = BTreeSet::new();
-        if self.agent_permissions.contains(&(a, permission.into())) {
+        if self.agent_permissions.contains(&(a, permission.into()))
+            && self.counts("agent_permission", a, permission)
+        {
             granters.insert(Granter::Agent(a));
         }
         for group in self.groups_of(a) {
@@ -171,12 +181,16 @@ impl HelpDesk {
 
     pub fn category_granters(&self, a: Id, category: Id) -> BTreeSet<Granter> {
         let mut granters = BTreeSet::new();
-        if self.agent_categories.contains(&(a, category)) {
+        if self.agent_categories.contains(&(a, category))
+            && self.counts("agent_category", a, category)
+        {
             granters.insert(Granter::Agent(a));
         }
         for group in self.groups_of(a) {
             let granted = |(g, c): &(&str, Id)| *g == group && *c == category;
-            if self.group_categories.iter().any(granted) {
+            if self.group_categories.iter().any(granted)
+                && self.counts("group_category", group, category)
+            {
                 granters.insert(Granter::Group(group.into()));
             }
         }
@@ -230,6 +244,7 @@ impl HelpDesk {
                 .agent_departments
                 .get(&(a, through))
                 .is_some_and(|granted| *granted >= level)
+                && self.counts("agent_department", a, through)
             {
                 granters.insert((Granter::Agent(a), through));
             }
@@ -237,7 +252,9 @@ impl HelpDesk {
                 let granted = |((g, d), l): (&(&str, Id), &Level)| {
                     *g == group && *d == through && *l >= level
                 };
-                if self.group_departments.iter().any(granted) {
+                if self.group_departments.iter().any(granted)
+                    && self.counts("group_department", group, through)
+                {
                     granters.insert((Granter::Group(group.into()), through));
                 }
             }
@@ -271,7 +288,8 @@ impl HelpDesk {
     }
 
     pub fn own(&self, a: Id, t: &Ticket) -> bool {
-        let of_my_team = |team| self.team_members.contains(&(team, a));
+        let of_my_team =
+            |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
         self.assignee(t) == Some(a) || self.team(t).is_some_and(of_my_team)
     }
 
@@ -391,7 +409,7 @@ impl HelpDesk {
 mod tests {
     use super::*;
     use crate::help_desk::{
-        Column, Department, FollowerTable, Group, Kind, Partitioning, TicketTable, catalog,
+        Column, Department, FollowerTable, Group, Kind, Partitioning, TicketTable, Time, catalog,
     };
 
     const ANN: Id = 1;
@@ -454,6 +472,7 @@ mod tests {
             },
             tickets: Vec::new(),
             followers: Vec::new(),
+            times: vec![Time::Always],
         }
     }
 
@@ -645,6 +664,31 @@ mod tests {
         assert_eq!(desk.effective_permissions(ANN).len(), 17);
         desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
         assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
+    }
+
+    #[test]
+    fn a_right_counts_within_its_time() {
+        for (time, counts) in [
+            (Time::Always, true),
+            (Time::Begun, true),
+            (Time::ToEnd, true),
+            (Time::Within, true),
+            (Time::Ended, false),
+            (Time::ToBegin, false),
+        ] {
+            let mut desk = desk();
+            desk.times = vec![time];
+            join(&mut desk, "wide", Access::Open, true);
+            desk.agent_categories = [(ANN, 1)].into();
+            desk.agent_departments.insert((ANN, 1), Level::Full);
+            assert_eq!(desk.has(ANN, "ticket.use"), counts);
+            assert_eq!(!desk.category_granters(ANN, 1).is_empty(), counts);
+            let departments = desk.department_granters(ANN, 3, Level::Full);
+            assert_eq!(!departments.is_empty(), counts);
+            assert_eq!(desk.all_departments(ANN), counts);
+            let of_the_team = ticket([None, None, None, Some(1)]);
+            assert_eq!(desk.own(ANN, &of_the_team), counts);
+        }
     }
 
     #[test]

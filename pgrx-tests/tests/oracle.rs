@@ -155,7 +155,6 @@ impl Counts {
         }
         for what in [
             "insert",
-            "insert returning",
             "department move",
             "category move",
             "hand-over",

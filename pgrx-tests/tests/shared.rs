@@ -373,6 +373,29 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
     let deletable = may.if_all(&["DELETE"], &may.changed);
     let deleted = count(client, "DELETE FROM \"Thing\"");
     prop_assert_eq!(deleted, Ok(deletable.len() as u64));
+    let sql =
+        "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id % 2 = 1";
+    let odd = may.if_all(&["SELECT", "DELETE"], &may.changed);
+    let odd = odd.into_iter().filter(|id| id % 2 == 1).collect();
+    prop_assert_eq!(ids(client, sql), Ok(odd));
+    let three = BTreeSet::from([1, 3, 6]);
+    let from = "(VALUES (1), (3), (6)) AS v (id)";
+    let update = format!("UPDATE \"Thing\" AS t SET body = 'new' FROM {from} WHERE t.id = v.id");
+    let found = &may.if_all(&["SELECT", "UPDATE"], &may.changed) & &three;
+    prop_assert_eq!(count(client, &update), Ok(found.len() as u64));
+    // A MERGE is refused where an UPDATE or DELETE finds no row that is seen.
+    for (command, what) in [("UPDATE", "UPDATE SET body = 'new'"), ("DELETE", "DELETE")] {
+        let merge = format!(
+            "MERGE INTO \"Thing\" AS t USING {from} ON t.id = v.id WHEN MATCHED THEN {what}"
+        );
+        let seen = &may.if_all(&["SELECT"], &may.seen) & &three;
+        let expected = if seen.is_subset(&may.if_all(&[command], &may.changed)) {
+            Ok(seen.len() as u64)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
+    }
     let array = format!("'{deletable:?}'");
     let left = ids(
         client,
@@ -404,6 +427,29 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
             "{}",
             insert
         );
+        let merge = format!(
+            "MERGE INTO \"Thing\" AS t USING (VALUES (50)) AS v (id) ON t.id = v.id
+             WHEN NOT MATCHED THEN INSERT VALUES (v.id, {to}, 'new')"
+        );
+        let expected = if makes && may.all(&["INSERT"]) {
+            Ok(1)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
+        for id in [1, 50] {
+            let insert = format!(
+                "INSERT INTO \"Thing\" VALUES ({id}, {to}, 'new')
+                 ON CONFLICT (id) DO UPDATE SET body = 'old'"
+            );
+            let updates = id == 50 || may.if_all(&["UPDATE"], &may.changed).contains(&id);
+            let expected = if makes && may.all(&["INSERT", "SELECT"]) && updates {
+                Ok(1)
+            } else {
+                refused()
+            };
+            prop_assert_eq!(count(client, &insert), expected, "{}", insert);
+        }
         for id in 1..=OBJECTS {
             let update = format!("UPDATE \"Thing\" SET owner_id = {to} WHERE id = {id}");
             let found = may

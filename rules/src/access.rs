@@ -3,6 +3,7 @@
 use crate::grants::{Grants, Level};
 use crate::id_set::IdSet;
 use crate::permission::{Permission, PermissionSet};
+use crate::time::{Moment, Validity};
 
 /// The tickets that the silo rule lets an agent see, by category.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,21 @@ pub enum Categories {
     Only(IdSet),
 }
 
+impl Categories {
+    fn of(grants: &Grants, mut valid: impl FnMut(Validity) -> bool) -> Categories {
+        if grants.open_given().any(|given| valid(given.validity))
+            || grants.open_by_default(&mut valid)
+        {
+            return Categories::Open;
+        }
+        let granted = grants
+            .categories_given()
+            .filter(|(_, validity)| valid(*validity))
+            .map(|(id, _)| id);
+        Categories::Only(granted.collect())
+    }
+}
+
 /// The departments that an agent has, with their descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departments {
@@ -20,7 +36,7 @@ pub enum Departments {
     Only { full: IdSet, assign: IdSet },
 }
 
-/// What one active agent may do. An agent that is unknown, inactive or nobody has none.
+/// What one active agent may do at a moment. An agent that is unknown, inactive or nobody has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub agent: i64,
@@ -29,24 +45,55 @@ pub struct Access {
     other_permissions: Box<[Box<str>]>,
     categories: Categories,
     departments: Departments,
+    groups: IdSet,
     teams: IdSet,
+    /// For how long the categories stay these, and for how long the rest does.
+    categories_time: Validity,
+    rest_time: Validity,
+    /// If they change: at least what it may do at each moment from this one on.
+    from_now_on: Option<Box<Access>>,
 }
 
 static NONE: IdSet = IdSet::empty();
 
 impl Access {
     pub fn compile(grants: &Grants) -> Access {
-        let categories = if !grants.open_sources().is_empty() {
-            Categories::Open
-        } else {
-            let held =
-                std::iter::once(&grants.held).chain(grants.groups.iter().map(|group| &group.held));
-            Categories::Only(held.flat_map(|h| h.categories.iter().copied()).collect())
-        };
-        let departments = if grants.all_departments_sources().next().is_some() {
+        let now = grants.now;
+        let mut categories_time = Validity::ALWAYS;
+        let mut rest_time = Validity::ALWAYS;
+        let mut access = Access::of(
+            grants,
+            Categories::of(grants, |validity| categories_time.narrow(now, validity)),
+            |validity| rest_time.narrow(now, validity),
+        );
+        access.categories_time = categories_time;
+        access.rest_time = rest_time;
+        if access.time().until.is_some() {
+            let is_not_over = |validity: Validity| validity.is_not_over(now);
+            // One that leaves its last group may be opened by that.
+            let stays = |validity: Validity| validity.contains(now) && validity.until.is_none();
+            let categories = if grants.open_by_default(stays) {
+                Categories::Open
+            } else {
+                Categories::of(grants, is_not_over)
+            };
+            access.from_now_on = Some(Box::new(Access::of(grants, categories, is_not_over)));
+        }
+        access
+    }
+
+    fn of(
+        grants: &Grants,
+        categories: Categories,
+        mut valid: impl FnMut(Validity) -> bool,
+    ) -> Access {
+        let has_all_departments = grants
+            .all_departments_given()
+            .any(|given| valid(given.validity));
+        let departments = if has_all_departments {
             Departments::All
         } else {
-            let levels = grants.department_levels();
+            let levels = grants.department_levels(&mut valid);
             let at = |level| {
                 levels
                     .iter()
@@ -62,19 +109,58 @@ impl Access {
         Access {
             agent: grants.agent,
             permissions: Permission::all()
-                .filter(|p| grants.permission_sources(&p.name()).next().is_some())
+                .filter(|permission| {
+                    grants
+                        .permission_given(&permission.name())
+                        .any(|given| valid(given.validity))
+                })
                 .collect(),
             other_permissions: grants
                 .catalog
                 .keys()
                 .filter(|name| Permission::from_name(name).is_none())
-                .filter(|name| grants.permission_sources(name).next().is_some())
+                .filter(|name| {
+                    grants
+                        .permission_given(name)
+                        .any(|given| valid(given.validity))
+                })
                 .map(|name| name.as_str().into())
                 .collect(),
             categories,
             departments,
-            teams: grants.teams.iter().copied().collect(),
+            groups: grants
+                .groups
+                .iter()
+                .filter(|member| valid(member.validity))
+                .map(|member| member.id)
+                .collect(),
+            teams: grants
+                .teams
+                .iter()
+                .filter(|(_, validity)| valid(*validity))
+                .map(|(id, _)| *id)
+                .collect(),
+            categories_time: Validity::ALWAYS,
+            rest_time: Validity::ALWAYS,
+            from_now_on: None,
         }
+    }
+
+    /// For how long the agent may do exactly this.
+    pub fn time(&self) -> Validity {
+        self.categories_time.and(self.rest_time)
+    }
+
+    /// If the categories change after this moment: when at the earliest, and an access that has at
+    /// least those of each later moment.
+    pub fn categories_to_come(&self) -> Option<(Moment, &Access)> {
+        Some((self.categories_time.until?, self.from_now_on.as_deref()?))
+    }
+
+    /// If anything else changes: when at the earliest, and an access that has at least what the agent
+    /// has at each later moment.
+    pub fn rest_to_come(&self) -> Option<(Moment, &Access)> {
+        Some((self.rest_time.until?, self.from_now_on.as_deref()?))
     }
 
     pub fn has(&self, permission: Permission) -> bool {
@@ -98,12 +184,14 @@ impl Access {
             + self.categories().bytes()
             + self.departments_at(Level::Full).bytes()
             + self.departments_at(Level::Assign).bytes()
+            + self.groups.bytes()
             + self.teams.bytes()
             + self
                 .other_permissions
                 .iter()
                 .map(|name| std::mem::size_of::<Box<str>>() + name.len())
                 .sum::<usize>()
+            + self.from_now_on.as_ref().map_or(0, |access| access.bytes())
     }
 
     /// The categories granted to a siloed agent.
@@ -126,6 +214,11 @@ impl Access {
 
     pub(crate) fn departments(&self) -> &Departments {
         &self.departments
+    }
+
+    /// The groups of the agent.
+    pub fn groups(&self) -> &IdSet {
+        &self.groups
     }
 
     /// The teams of the agent.

@@ -4,10 +4,10 @@
 //! simplest condition that says the same is put together.
 
 use crate::access::{Access, Departments};
-use crate::decision::{Unobserved, create, past_silo, silo};
+use crate::decision::{Unobserved, past_silo, silo};
 use crate::grants::Level;
 use crate::permission::Action;
-use crate::ticket::{Column, Ticket};
+use crate::ticket::{Column, Status, Ticket};
 
 /// Which columns a ticket table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct Shape {
     pub assignee: bool,
     pub team: bool,
     pub followers: bool,
+    pub confidential: bool,
 }
 
 /// A condition on the columns of a ticket, for one agent.
@@ -25,13 +26,14 @@ pub enum Condition {
     Constant(bool),
     /// The category is one of the agent's.
     Category,
-    /// The department is one of the agent's at this level.
-    Department(Level),
+    /// The agent has full access to the department.
+    Department,
     Own,
     NotOwn,
     Unassigned,
     NotUnassigned,
     Followed,
+    NotConfidential,
     All(Vec<Condition>),
     Any(Vec<Condition>),
 }
@@ -52,27 +54,26 @@ pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
     }
 }
 
-/// May the agent create a ticket, apart from the silo?
-pub fn create_condition(access: &Access, shape: Shape) -> Condition {
-    let allows = |inside| {
-        create(
-            access,
-            &Ticket {
-                department: department(access, shape, Level::Assign, inside),
-                ..blank(shape)
-            },
-        )
-    };
-    match department_matters(access, shape, Level::Assign) {
-        None if allows(true) && !allows(false) => Condition::Department(Level::Assign),
-        matters => Condition::Constant(allows(matters.unwrap_or(false))),
-    }
-}
-
 /// What [`past_silo`] asks, as a condition.
 pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
+    let ordinary = enough(access, shape, action, false);
+    if !shape.confidential {
+        return any(ordinary);
+    }
+    // What is enough for a confidential ticket is enough for any.
+    let mut enough = enough(access, shape, action, true);
+    let others = ordinary.into_iter().filter(|way| !enough.contains(way));
+    let others = any(others.collect());
+    if others != Condition::Constant(false) {
+        enough.push(all(vec![Condition::NotConfidential, others]));
+    }
+    any(enough)
+}
+
+/// The ways to come past the silo with a ticket that is confidential or not.
+fn enough(access: &Access, shape: Shape, action: Action, confidential: bool) -> Vec<Condition> {
     let kinds = possible_kinds(access, shape);
-    let department_is = department_matters(access, shape, Level::Full);
+    let department_is = department_matters(access, shape);
     // The kinds of tickets for which these two are enough.
     let enough_for = |followed: bool, inside: bool| -> u8 {
         [OWN, UNASSIGNED, ASSIGNED]
@@ -80,13 +81,9 @@ pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Con
             .filter(|kind| kinds & kind != 0)
             .filter(|kind| {
                 let ticket = Ticket {
-                    department: department(
-                        access,
-                        shape,
-                        Level::Full,
-                        department_is.unwrap_or(inside),
-                    ),
+                    department: department(access, shape, department_is.unwrap_or(inside)),
                     followed,
+                    confidential,
                     ..ticket_of_kind(access, shape, *kind)
                 };
                 past_silo(access, &ticket, action)
@@ -108,22 +105,22 @@ pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Con
     // More rights never hide a ticket, so what is enough alone is enough with more.
     let terms = [
         (neither, 0, vec![]),
-        (inside, neither, vec![Condition::Department(Level::Full)]),
+        (inside, neither, vec![Condition::Department]),
         (followed, neither, vec![Condition::Followed]),
         (
             both,
             inside | followed,
-            vec![Condition::Department(Level::Full), Condition::Followed],
+            vec![Condition::Department, Condition::Followed],
         ),
     ];
-    any(terms
+    terms
         .into_iter()
         .filter(|(enough, covered, _)| enough & !covered != 0)
         .map(|(enough, covered, mut parts)| {
             parts.push(kind_condition(kinds, enough & !covered, enough));
             all(parts)
         })
-        .collect())
+        .collect()
 }
 
 // Kinds of tickets: each ticket is of exactly one.
@@ -156,22 +153,23 @@ fn kind_condition(possible: u8, needed: u8, allowed: u8) -> Condition {
         .map_or(Constant(false), |(_, condition)| condition)
 }
 
-/// Always or never in the department, whichever column value; or none if the value matters.
-fn department_matters(access: &Access, shape: Shape, level: Level) -> Option<bool> {
+/// Always or never in a department of full access, whichever column value; or none if the value
+/// matters.
+fn department_matters(access: &Access, shape: Shape) -> Option<bool> {
     match access.departments() {
         _ if !shape.department => Some(true),
         Departments::All => Some(true),
-        Departments::Only { .. } if access.departments_at(level).is_empty() => Some(false),
+        Departments::Only { full, .. } if full.is_empty() => Some(false),
         Departments::Only { .. } => None,
     }
 }
 
-fn department(access: &Access, shape: Shape, level: Level, inside: bool) -> Column {
+fn department(access: &Access, shape: Shape, inside: bool) -> Column {
     if !shape.department {
         return Column::Absent;
     }
     Column::Value(if inside {
-        access.departments_at(level).sorted().first().copied()
+        access.departments_at(Level::Full).sorted().first().copied()
     } else {
         None
     })
@@ -193,6 +191,8 @@ fn blank(shape: Shape) -> Ticket {
         assignee: present(shape.assignee),
         team: present(shape.team),
         followed: false,
+        confidential: false,
+        status: Status::default(),
     }
 }
 
@@ -236,34 +236,37 @@ fn any(mut parts: Vec<Condition>) -> Condition {
 mod tests {
     use super::*;
     use crate::grants::tests::{grants, group};
-    use crate::grants::{CategoryAccess, Grants};
+    use crate::grants::{CategoryAccess, Grants, Held, Membership};
     use crate::permission::{Change, Permission, Relation};
     use crate::ticket::Relations;
+    use crate::time::{Moment, Validity};
 
     fn holds(condition: &Condition, access: &Access, ticket: &Ticket) -> bool {
         let relations = Relations::between(access, ticket);
         match condition {
             Condition::Constant(value) => *value,
             Condition::Category => access.category(ticket.category.value()),
-            Condition::Department(level) => access.department(ticket.department.value(), *level),
+            Condition::Department => access.department(ticket.department.value(), Level::Full),
             Condition::Own => relations.own,
             Condition::NotOwn => !relations.own,
             Condition::Unassigned => relations.unassigned,
             Condition::NotUnassigned => !relations.unassigned,
             Condition::Followed => ticket.followed,
+            Condition::NotConfidential => !ticket.confidential,
             Condition::All(parts) => parts.iter().all(|part| holds(part, access, ticket)),
             Condition::Any(parts) => parts.iter().any(|part| holds(part, access, ticket)),
         }
     }
 
     fn shapes() -> Vec<Shape> {
-        (0..32)
+        (0..64)
             .map(|bits| Shape {
                 category: bits & 1 != 0,
                 department: bits & 2 != 0,
                 assignee: bits & 4 != 0,
                 team: bits & 8 != 0,
                 followers: bits & 16 != 0,
+                confidential: bits & 32 != 0,
             })
             .collect()
     }
@@ -282,13 +285,20 @@ mod tests {
             for department in column(shape.department, &[1, 3, 9]) {
                 for assignee in column(shape.assignee, &[7, 8]) {
                     for team in column(shape.team, &[70, 71]) {
-                        for followed in [false, shape.followers] {
+                        for (followed, confidential) in [
+                            (false, false),
+                            (shape.followers, false),
+                            (false, shape.confidential),
+                            (shape.followers, shape.confidential),
+                        ] {
                             all.push(Ticket {
                                 category,
                                 department,
                                 assignee,
                                 team,
                                 followed,
+                                confidential,
+                                status: Status::default(),
                             });
                         }
                     }
@@ -303,9 +313,9 @@ mod tests {
         let change = |relation| Permission::On(Change::Modify, relation);
         let permissions = [
             Permission::Use,
-            Permission::Create,
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
+            Permission::ViewConfidential,
             change(Relation::Own),
             change(Relation::Followed),
             change(Relation::Unassigned),
@@ -326,13 +336,13 @@ mod tests {
                     match departments {
                         0 => {}
                         1 => staff.all_departments = true,
-                        2 => drop(staff.held.departments.insert(2, Level::Full)),
-                        _ => drop(staff.held.departments.insert(1, Level::Assign)),
+                        2 => staff.held.departments.insert(2, Level::Full),
+                        _ => staff.held.departments.insert(1, Level::Assign),
                     }
                     match categories {
                         0 => {}
                         1 => staff.category_access = CategoryAccess::Open,
-                        _ => drop(staff.held.categories.insert(1)),
+                        _ => staff.held.categories.insert(1),
                     }
                     let mut held = grants(vec![staff]);
                     if bits & 1 == 0 || departments != 1 {
@@ -355,14 +365,12 @@ mod tests {
                     past_silo_condition(&access, shape, Action::View),
                     past_silo_condition(&access, shape, modify),
                     silo_condition(&access, shape),
-                    create_condition(&access, shape),
                 ];
                 for ticket in tickets(shape) {
                     let rules = [
                         past_silo(&access, &ticket, Action::View),
                         past_silo(&access, &ticket, modify),
                         silo(&access, &ticket, &mut Unobserved),
-                        create(&access, &ticket),
                     ];
                     for (condition, rule) in conditions.iter().zip(rules) {
                         assert_eq!(
@@ -376,6 +384,144 @@ mod tests {
         }
     }
 
+    /// Numbers that look random.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (self.0 >> 33) % end
+        }
+
+        fn one_in(&mut self, many: u64) -> bool {
+            self.below(many) == 0
+        }
+
+        /// Mostly with a bound or two.
+        fn validity(&mut self) -> Validity {
+            let mut bound = || (!self.one_in(3)).then(|| self.below(7) as i64);
+            let (from, until) = (bound(), bound());
+            Validity { from, until }
+        }
+
+        fn held(&mut self, held: &mut Held) {
+            for permission in Permission::all() {
+                if !self.one_in(4) {
+                    let validity = self.validity();
+                    held.permissions.give(permission.name(), (), validity);
+                }
+            }
+            for category in [1, 2] {
+                if self.one_in(2) {
+                    held.categories.give(category, (), self.validity());
+                }
+            }
+            for department in [1, 3, 9] {
+                if self.one_in(3) {
+                    let level = [Level::Assign, Level::Full][self.below(2) as usize];
+                    held.departments.give(department, level, self.validity());
+                }
+            }
+        }
+
+        fn grants(&mut self) -> Grants {
+            let names = ["One", "Two"];
+            let mut held = grants(vec![]);
+            for name in &names[..self.below(3) as usize] {
+                let mut group = group(name);
+                group.all_departments = self.one_in(4);
+                if self.one_in(4) {
+                    group.category_access = CategoryAccess::Open;
+                }
+                self.held(&mut group.held);
+                held.groups.push(Membership {
+                    id: 100,
+                    group: group.into(),
+                    validity: self.validity(),
+                });
+            }
+            self.held(&mut held.held);
+            if self.one_in(2) {
+                held.default_category_access = CategoryAccess::Open;
+            }
+            if self.one_in(2) {
+                held.teams.give(70, (), self.validity());
+            }
+            held
+        }
+    }
+
+    /// A plan has the conditions of the moment it is made at, and runs at a later one.
+    #[test]
+    fn conditions_stay_right_for_their_time_and_the_widest_ones_for_good() {
+        let mut numbers = Numbers(1);
+        let (mut same, mut changed) = (0, 0);
+        for round in 0..60 {
+            let mut held = numbers.grants();
+            let mut at = |moment| {
+                held.now = moment;
+                Access::compile(&held)
+            };
+            let shape =
+                [0b11111, 0b01111, 0b110111, 0b101011].map(|bits| shapes()[bits])[round % 4];
+            let tickets = tickets(shape);
+            for planned in 0..7 {
+                let plan = at(planned);
+                let (silo_end, from_now_on) = or_never(plan.categories_to_come(), &plan);
+                let silo_wide = (from_now_on, silo_condition(from_now_on, shape));
+                let (end, from_now_on) = or_never(plan.rest_to_come(), &plan);
+                let view = past_silo_condition(from_now_on, shape, Action::View);
+                let view_wide = (from_now_on, view);
+                for run in planned..8 {
+                    let now = at(run);
+                    if run < end {
+                        same += 1;
+                    } else {
+                        changed += 1;
+                    }
+                    for ticket in &tickets {
+                        let right =
+                            |condition: Condition, wide: &(&Access, Condition), is_same, rule| {
+                                if is_same {
+                                    assert_eq!(holds(&condition, &plan, ticket), rule);
+                                }
+                                if rule {
+                                    // With its own lists, and with those of the moment.
+                                    assert!(holds(&wide.1, wide.0, ticket), "{wide:?} {ticket:?}");
+                                    assert!(holds(&wide.1, &now, ticket), "{wide:?} {ticket:?}");
+                                }
+                            };
+                        right(
+                            silo_condition(&plan, shape),
+                            &silo_wide,
+                            run < silo_end,
+                            silo(&now, ticket, &mut Unobserved),
+                        );
+                        for action in [Action::View, Action::Change(Change::Modify)] {
+                            right(
+                                past_silo_condition(&plan, shape, action),
+                                &view_wide,
+                                run < end,
+                                past_silo(&now, ticket, action),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        assert!(same > 400 && changed > 400, "{same} {changed}");
+    }
+
+    fn or_never<'a>(
+        to_come: Option<(Moment, &'a Access)>,
+        access: &'a Access,
+    ) -> (Moment, &'a Access) {
+        to_come.unwrap_or((Moment::MAX, access))
+    }
+
     #[test]
     fn conditions_are_as_simple_as_an_expert_would_write_them() {
         let shape = Shape {
@@ -384,8 +530,9 @@ mod tests {
             assignee: true,
             team: true,
             followers: true,
+            confidential: false,
         };
-        let view = |permissions: &[&str], all_departments: bool| {
+        let view_of = |shape: Shape, permissions: &[&str], all_departments: bool| {
             let mut staff = group("Staff");
             staff.all_departments = all_departments;
             staff.held.departments.insert(1, Level::Full);
@@ -396,6 +543,7 @@ mod tests {
             let access = Access::compile(&grants(vec![staff]));
             past_silo_condition(&access, shape, Action::View)
         };
+        let view = |permissions: &[&str], all| view_of(shape, permissions, all);
         let all = [
             "ticket.use",
             "ticket.view.unassigned",
@@ -405,17 +553,24 @@ mod tests {
         assert_eq!(view(&all, true), Constant(true));
         assert_eq!(view(&all[1..], true), Constant(false));
         assert_eq!(view(&all[..1], true), Any(vec![Own, Followed]));
-        assert_eq!(
-            view(&all, false),
-            Any(vec![Own, Department(Level::Full), Followed])
-        );
+        assert_eq!(view(&all, false), Any(vec![Own, Department, Followed]));
         assert_eq!(
             view(&all[..2], false),
-            Any(vec![
-                Own,
-                All(vec![Department(Level::Full), Unassigned]),
-                Followed
-            ])
+            Any(vec![Own, All(vec![Department, Unassigned]), Followed])
         );
+        let shape = Shape {
+            confidential: true,
+            ..shape
+        };
+        assert_eq!(
+            view_of(shape, &all, true),
+            Any(vec![Own, Followed, NotConfidential])
+        );
+        assert_eq!(
+            view_of(shape, &all, false),
+            Any(vec![Own, Followed, All(vec![NotConfidential, Department])])
+        );
+        let holder = [&all[..], &["ticket.view.confidential"]].concat();
+        assert_eq!(view_of(shape, &holder, true), Constant(true));
     }
 }

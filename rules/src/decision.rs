@@ -79,7 +79,7 @@ fn department(access: &Access, column: Column, level: Level, observer: &mut impl
 }
 
 /// Own and followed tickets are seen in any department; others where the agent has full access and
-/// the permission for their kind.
+/// the permission for their kind, and if they are confidential the one for these.
 fn sight(
     access: &Access,
     ticket: &Ticket,
@@ -99,6 +99,7 @@ fn sight(
                 },
                 observer,
             )
+            && (!ticket.confidential || has(access, Permission::ViewConfidential, observer))
 }
 
 /// All that an action needs but the silo and `ticket.use`.
@@ -134,16 +135,40 @@ pub fn past_silo(access: &Access, ticket: &Ticket, action: Action) -> bool {
     access.has(Permission::Use) && reach(access, ticket, action, &mut Unobserved)
 }
 
-/// May the agent create this ticket? The silo is asked by its own policy.
+/// May the agent create this ticket? The silo is asked by its own policy. Spam needs the right to
+/// delete, as it does on a ticket that is there.
 pub fn create(access: &Access, ticket: &Ticket) -> bool {
     access.has(Permission::Use)
         && access.has(Permission::Create)
-        && move_to(access, ticket.department)
+        && department(access, ticket.department, Level::Assign, &mut Unobserved)
+        && (!ticket.status.spam || past_silo(access, ticket, Action::Change(Change::Delete)))
 }
 
-/// May the agent hand a ticket that it may modify over to this department?
-pub fn move_to(access: &Access, to: Column) -> bool {
-    department(access, to, Level::Assign, &mut Unobserved)
+/// What an update may not do with a ticket that the agent may modify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The department, or none, is not one that the agent may assign tickets to.
+    Move(Option<i64>),
+    Unarchive,
+    Spam,
+}
+
+/// May a ticket that the agent may modify become this one? The silo of the new category is asked by
+/// its own policy.
+pub fn update(access: &Access, before: &Ticket, after: &Ticket) -> Result<(), Refusal> {
+    let moves = before.department != after.department;
+    if moves && !department(access, after.department, Level::Assign, &mut Unobserved) {
+        return Err(Refusal::Move(after.department.value()));
+    }
+    let leaves_archive = before.status.archived && !after.status.archived;
+    if leaves_archive && !access.has(Permission::Unarchive) {
+        return Err(Refusal::Unarchive);
+    }
+    let becomes_spam = after.status.spam && !before.status.spam;
+    if becomes_spam && !past_silo(access, before, Action::Change(Change::Delete)) {
+        return Err(Refusal::Spam);
+    }
+    Ok(())
 }
 
 impl Check {
@@ -165,6 +190,7 @@ mod tests {
     use super::*;
     use crate::grants::tests::{grants, group};
     use crate::grants::{CategoryAccess, Grants, PermissionAccess};
+    use crate::ticket::Status;
 
     const MODIFY: Action = Action::Change(Change::Modify);
 
@@ -180,6 +206,8 @@ mod tests {
             assignee: Column::Value(None),
             team: Column::Value(None),
             followed: false,
+            confidential: false,
+            status: Status::default(),
         }
     }
 
@@ -316,7 +344,7 @@ mod tests {
             department: Column::Absent,
             assignee: Column::Absent,
             team: Column::Absent,
-            followed: false,
+            ..ticket()
         };
         assert!(may(
             &staff(&["ticket.use", "ticket.view.unassigned"]),
@@ -341,11 +369,83 @@ mod tests {
         };
         assert!(create(&access, &at(value(9))) && create(&access, &at(value(3))));
         assert!(!create(&access, &at(value(404))) && !create(&access, &at(Column::Value(None))));
-        assert!(move_to(&access, value(9)) && !move_to(&access, value(404)));
+        let move_to = |department| update(&access, &at(value(1)), &at(department));
+        assert_eq!(move_to(value(9)), Ok(()));
+        assert_eq!(move_to(value(404)), Err(Refusal::Move(Some(404))));
+        assert_eq!(move_to(Column::Value(None)), Err(Refusal::Move(None)));
+        assert_eq!(update(&access, &at(value(404)), &at(value(404))), Ok(()));
         for permission in ["ticket.use", "ticket.create"] {
             let without = Access::compile(&staff(&[permission]));
             assert!(!create(&without, &at(value(1))));
         }
+    }
+
+    #[test]
+    fn confidential_tickets_are_for_those_they_concern_and_holders_of_the_permission() {
+        let base = [
+            "ticket.use",
+            "ticket.view.unassigned",
+            "ticket.view.assigned",
+        ];
+        let secret = Ticket {
+            confidential: true,
+            ..ticket()
+        };
+        let others = Ticket {
+            assignee: value(8),
+            ..secret
+        };
+        for hidden in [secret, others] {
+            assert!(!may(&staff(&base), hidden, Action::View));
+            let holder = staff(&[&base[..], &["ticket.view.confidential"]].concat());
+            assert!(may(&holder, hidden, Action::View));
+            let only = staff(&["ticket.use", "ticket.view.confidential"]);
+            assert!(!may(&only, hidden, Action::View));
+        }
+        for own in [
+            Ticket {
+                assignee: value(7),
+                ..secret
+            },
+            Ticket {
+                followed: true,
+                ..others
+            },
+        ] {
+            assert!(may(&staff(&base), own, Action::View));
+        }
+    }
+
+    #[test]
+    fn a_status_is_left_and_reached_with_the_right_for_it() {
+        let base = ["ticket.use", "ticket.create", "ticket.view.unassigned"];
+        let with = |permission: &str| Access::compile(&staff(&[&base[..], &[permission]].concat()));
+        let status = |archived, spam| Ticket {
+            status: Status { archived, spam },
+            ..ticket()
+        };
+        let (open, archived, spam) = (
+            status(false, false),
+            status(true, false),
+            status(false, true),
+        );
+        let nothing = with("ticket.modify.unassigned");
+        for (before, after, refusal, permission) in [
+            (archived, open, Refusal::Unarchive, "ticket.unarchive"),
+            (open, spam, Refusal::Spam, "ticket.delete.unassigned"),
+        ] {
+            assert_eq!(update(&nothing, &before, &after), Err(refusal));
+            assert_eq!(update(&with(permission), &before, &after), Ok(()));
+            assert_eq!(update(&nothing, &after, &before), Ok(()));
+            assert_eq!(update(&nothing, &before, &before), Ok(()));
+            assert_eq!(update(&nothing, &after, &after), Ok(()));
+        }
+        // Another's right to delete is of no use, nor is one for a ticket out of sight.
+        let assigned = with("ticket.delete.assigned");
+        assert_eq!(update(&assigned, &open, &spam), Err(Refusal::Spam));
+        assert!(create(&nothing, &archived) && create(&nothing, &open));
+        assert!(!create(&nothing, &spam));
+        assert!(create(&with("ticket.delete.unassigned"), &spam));
     }
 
     #[test]

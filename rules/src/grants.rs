@@ -1,7 +1,10 @@
 //! What the permission tables say about one agent, and who gave it each right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use crate::time::{Moment, Validity};
 
 /// May an agent see every category, or only those granted to it?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +42,44 @@ pub enum PermissionAccess {
     All,
 }
 
+/// Rights of one kind, each with the time that it is given for.
+#[derive(Clone, Debug)]
+pub struct Timed<K, V = ()>(BTreeMap<K, (V, Validity)>);
+
+impl<K, V> Default for Timed<K, V> {
+    fn default() -> Self {
+        Timed(BTreeMap::new())
+    }
+}
+
+impl<K: Ord, V: Copy> Timed<K, V> {
+    pub fn give(&mut self, what: K, how: V, validity: Validity) {
+        self.0.insert(what, (how, validity));
+    }
+
+    fn get<Q: Ord + ?Sized>(&self, what: &Q) -> Option<(V, Validity)>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get(what).copied()
+    }
+
+    /// The time that something is given for; none if it never is.
+    pub fn validity(&self, what: &K) -> Option<Validity> {
+        self.get(what).map(|(_, validity)| validity)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&K, Validity)> {
+        self.0.iter().map(|(what, (_, validity))| (what, *validity))
+    }
+}
+
 /// The rights given to one holder, an agent or a group.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
-    pub permissions: BTreeSet<String>,
-    pub departments: BTreeMap<i64, Level>,
-    pub categories: BTreeSet<i64>,
+    pub permissions: Timed<String>,
+    pub departments: Timed<i64, Level>,
+    pub categories: Timed<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,17 +104,27 @@ impl DepartmentTree {
     }
 }
 
-/// All facts about one active agent.
+/// That an agent is in a group.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    pub id: i64,
+    pub group: Rc<Group>,
+    pub validity: Validity,
+}
+
+/// All facts about one active agent: what is valid at a moment, what was and what will be.
 #[derive(Clone, Debug)]
 pub struct Grants {
     pub agent: i64,
+    /// The moment that is asked about.
+    pub now: Moment,
     /// The agent's own setting, which overrules its groups.
     pub category_access: Option<CategoryAccess>,
     /// What holds for an agent in no group: the setting deskguard.default_category_access.
     pub default_category_access: CategoryAccess,
     pub held: Held,
-    pub groups: Vec<Rc<Group>>,
-    pub teams: BTreeSet<i64>,
+    pub groups: Vec<Membership>,
+    pub teams: Timed<i64>,
     pub tree: Rc<DepartmentTree>,
     /// All permissions, and whether they are destructive.
     pub catalog: Rc<BTreeMap<String, bool>>,
@@ -90,87 +135,118 @@ pub struct Grants {
 pub enum Source<'a> {
     Agent(i64),
     Group(&'a str),
-    /// deskguard.default_category_access
-    DefaultSetting,
 }
 
-/// Who gave access to a department.
+/// A right that was given, at whatever time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DepartmentSource<'a> {
-    pub source: Source<'a>,
-    /// The department of the grant: the one asked for or an ancestor; none for a group of all departments.
+pub struct Given<'a> {
+    pub by: Source<'a>,
+    /// Access to a department is given with it or with an ancestor; none for other rights, and for
+    /// a group of all departments.
     pub department: Option<i64>,
+    pub validity: Validity,
 }
 
 impl Grants {
-    fn held_by(&self) -> impl Iterator<Item = (Source<'_>, &Held)> {
-        std::iter::once((Source::Agent(self.agent), &self.held)).chain(
-            self.groups
-                .iter()
-                .map(|group| (Source::Group(&group.name), &group.held)),
+    /// What the agent itself and its groups hold, and when it holds through them.
+    fn held_by(&self) -> impl Iterator<Item = (Source<'_>, &Held, Validity)> {
+        std::iter::once((Source::Agent(self.agent), &self.held, Validity::ALWAYS)).chain(
+            self.groups.iter().map(|member| {
+                let group = &*member.group;
+                (Source::Group(&group.name), &group.held, member.validity)
+            }),
         )
     }
 
-    /// Those who give the agent a permission. Rights are additive: one is enough.
+    /// Those who give the agent a permission, now. Rights are additive: one is enough.
     pub fn permission_sources<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Source<'a>> {
+        self.permission_given(name)
+            .filter(|given| given.validity.contains(self.now))
+            .map(|given| given.by)
+    }
+
+    /// Those who give the agent a permission, at any time.
+    pub fn permission_given<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Given<'a>> {
         let destructive = self.catalog.get(name).copied();
-        let direct = self
-            .held
-            .permissions
-            .contains(name)
-            .then_some(Source::Agent(self.agent));
+        let direct = self.held.permissions.get(name).map(|((), validity)| Given {
+            by: Source::Agent(self.agent),
+            department: None,
+            validity,
+        });
         direct
             .into_iter()
-            .chain(self.groups.iter().filter_map(move |group| {
-                let gives = match group.permission_access {
-                    PermissionAccess::Granted => group.held.permissions.contains(name),
-                    PermissionAccess::NonDestructive => destructive == Some(false),
-                    PermissionAccess::All => destructive.is_some(),
+            .chain(self.groups.iter().filter_map(move |member| {
+                let group = &*member.group;
+                let of_group = match group.permission_access {
+                    PermissionAccess::Granted => group.held.permissions.get(name)?.1,
+                    PermissionAccess::NonDestructive if destructive == Some(false) => {
+                        Validity::ALWAYS
+                    }
+                    PermissionAccess::All if destructive.is_some() => Validity::ALWAYS,
+                    PermissionAccess::NonDestructive | PermissionAccess::All => return None,
                 };
-                gives.then_some(Source::Group(&group.name))
+                Some(member.gives(of_group))
             }))
     }
 
-    /// Those who open the agent to tickets of every category and of none. The agent's own setting
-    /// overrules its groups, and without either the default setting holds.
-    pub fn open_sources(&self) -> Vec<Source<'_>> {
-        match self.category_access {
-            Some(CategoryAccess::Open) => vec![Source::Agent(self.agent)],
-            Some(CategoryAccess::Silo) => vec![],
-            None if self.groups.is_empty() => match self.default_category_access {
-                CategoryAccess::Open => vec![Source::DefaultSetting],
-                CategoryAccess::Silo => vec![],
-            },
-            None => self
-                .groups
-                .iter()
-                .filter(|group| group.category_access == CategoryAccess::Open)
-                .map(|group| Source::Group(&group.name))
-                .collect(),
-        }
+    /// Those who open the agent to tickets of every category and of none, at any time. The agent's own
+    /// setting overrules its groups.
+    pub fn open_given(&self) -> impl Iterator<Item = Given<'_>> {
+        let own = (self.category_access == Some(CategoryAccess::Open)).then_some(Given {
+            by: Source::Agent(self.agent),
+            department: None,
+            validity: Validity::ALWAYS,
+        });
+        let groups = self.groups.iter().filter(|member| {
+            self.category_access.is_none() && member.group.category_access == CategoryAccess::Open
+        });
+        own.into_iter()
+            .chain(groups.map(|member| member.gives(Validity::ALWAYS)))
     }
 
-    /// Those who grant a category.
-    pub fn category_sources(&self, category: i64) -> impl Iterator<Item = Source<'_>> {
-        self.held_by()
-            .filter_map(move |(source, held)| held.categories.contains(&category).then_some(source))
+    /// Does the default setting open the agent? Only if it has no setting of its own, and when it is
+    /// in no group.
+    pub fn open_by_default(&self, mut valid: impl FnMut(Validity) -> bool) -> bool {
+        self.category_access.is_none()
+            && self.default_category_access == CategoryAccess::Open
+            && !self.groups.iter().any(|member| valid(member.validity))
     }
 
-    /// The groups of all departments.
-    pub fn all_departments_sources(&self) -> impl Iterator<Item = DepartmentSource<'_>> {
+    /// Those who grant a category, at any time.
+    pub fn category_given(&self, category: i64) -> impl Iterator<Item = Given<'_>> {
+        self.held_by().filter_map(move |(by, held, validity)| {
+            let ((), granted) = held.categories.get(&category)?;
+            Some(Given {
+                by,
+                department: None,
+                validity: validity.and(granted),
+            })
+        })
+    }
+
+    /// All categories that are granted at any time.
+    pub fn categories_given(&self) -> impl Iterator<Item = (i64, Validity)> {
+        self.held_by().flat_map(|(_, held, validity)| {
+            let granted = held.categories.iter();
+            granted.map(move |(id, granted)| (*id, validity.and(granted)))
+        })
+    }
+
+    /// The groups of all departments, at any time.
+    pub fn all_departments_given(&self) -> impl Iterator<Item = Given<'_>> {
         self.groups
             .iter()
-            .filter(|group| group.all_departments)
-            .map(|group| DepartmentSource {
-                source: Source::Group(&group.name),
-                department: None,
-            })
+            .filter(|member| member.group.all_departments)
+            .map(|member| member.gives(Validity::ALWAYS))
     }
 
-    /// The highest level at which each department of the tree is granted, itself or by an ancestor:
-    /// what [`department_sources`](Self::department_sources) says of all of them, without walking up
-    /// from each.
-    pub fn department_levels(&self) -> BTreeMap<i64, Level> {
+    /// The highest level at which each department of the tree is granted, itself or by an ancestor,
+    /// by grants that are valid: what [`department_given`](Self::department_given) says of all of
+    /// them, without walking up from each.
+    pub fn department_levels(
+        &self,
+        mut valid: impl FnMut(Validity) -> bool,
+    ) -> BTreeMap<i64, Level> {
         let mut levels: BTreeMap<i64, Option<Level>> = BTreeMap::new();
         for id in self.tree.0.keys() {
             let above: Vec<i64> = self
@@ -183,7 +259,10 @@ impl Grants {
                 let inherited = parent.and_then(|parent| levels.get(&parent).copied().flatten());
                 let granted = self
                     .held_by()
-                    .filter_map(|(_, held)| held.departments.get(&id).copied())
+                    .filter_map(|(_, held, validity)| {
+                        let (level, granted) = held.departments.get(&id)?;
+                        valid(validity.and(granted)).then_some(level)
+                    })
                     .max();
                 levels.insert(id, granted.max(inherited));
             }
@@ -194,27 +273,85 @@ impl Grants {
             .collect()
     }
 
-    /// Those who grant a department or an ancestor of it at this level or a higher one.
-    pub fn department_sources(
+    /// Those who grant a department or an ancestor of it at this level or a higher one, at any time.
+    pub fn department_given(
         &self,
         department: i64,
         level: Level,
-    ) -> impl Iterator<Item = DepartmentSource<'_>> {
-        self.tree.path(department).flat_map(move |granted| {
-            self.held_by().filter_map(move |(source, held)| {
-                let enough = held.departments.get(&granted).is_some_and(|l| *l >= level);
-                enough.then_some(DepartmentSource {
-                    source,
-                    department: Some(granted),
+    ) -> impl Iterator<Item = Given<'_>> {
+        self.tree.path(department).flat_map(move |through| {
+            self.held_by().filter_map(move |(by, held, validity)| {
+                let (_, granted) = held
+                    .departments
+                    .get(&through)
+                    .filter(|(granted, _)| *granted >= level)?;
+                Some(Given {
+                    by,
+                    department: Some(through),
+                    validity: validity.and(granted),
                 })
             })
         })
     }
 }
 
+impl Membership {
+    /// What the group has for some time, its member has while it is one.
+    fn gives(&self, granted: Validity) -> Given<'_> {
+        Given {
+            by: Source::Group(&self.group.name),
+            department: None,
+            validity: self.validity.and(granted),
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    pub(crate) const NOW: Moment = 1000;
+
+    // For good.
+    impl<K: Ord> Timed<K> {
+        pub(crate) fn insert(&mut self, what: K) {
+            self.give(what, (), Validity::ALWAYS);
+        }
+    }
+
+    impl Timed<i64, Level> {
+        pub(crate) fn insert(&mut self, department: i64, level: Level) {
+            self.give(department, level, Validity::ALWAYS);
+        }
+    }
+
+    impl<K: Ord> Extend<K> for Timed<K> {
+        fn extend<I: IntoIterator<Item = K>>(&mut self, all: I) {
+            all.into_iter().for_each(|what| self.insert(what));
+        }
+    }
+
+    pub(crate) fn member(group: Group) -> Membership {
+        Membership {
+            id: 100,
+            group: Rc::new(group),
+            validity: Validity::ALWAYS,
+        }
+    }
+
+    /// Those that give now.
+    fn now<'a>(
+        grants: &'a Grants,
+        given: impl Iterator<Item = Given<'a>>,
+    ) -> impl Iterator<Item = Given<'a>> {
+        given.filter(|given| given.validity.contains(grants.now))
+    }
+
+    fn openers(grants: &Grants) -> Vec<Source<'_>> {
+        now(grants, grants.open_given())
+            .map(|given| given.by)
+            .collect()
+    }
 
     pub(crate) fn group(name: &str) -> Group {
         Group {
@@ -229,11 +366,12 @@ pub(crate) mod tests {
     pub(crate) fn grants(groups: Vec<Group>) -> Grants {
         Grants {
             agent: 7,
+            now: NOW,
             category_access: None,
             default_category_access: CategoryAccess::Silo,
             held: Held::default(),
-            groups: groups.into_iter().map(Rc::new).collect(),
-            teams: BTreeSet::new(),
+            groups: groups.into_iter().map(member).collect(),
+            teams: Timed::default(),
             // 1 > 2 > 3, and 9 apart
             tree: Rc::new(DepartmentTree(
                 [(1, None), (2, Some(1)), (3, Some(2)), (9, None)].into(),
@@ -280,21 +418,26 @@ pub(crate) mod tests {
         let mut open = group("Open");
         open.category_access = CategoryAccess::Open;
         let mut held = grants(vec![group("Silo"), open]);
-        assert_eq!(held.open_sources(), [Source::Group("Open")]);
+        assert_eq!(openers(&held), [Source::Group("Open")]);
         held.category_access = Some(CategoryAccess::Silo);
-        assert_eq!(held.open_sources(), []);
+        assert_eq!(openers(&held), []);
         held.category_access = Some(CategoryAccess::Open);
-        assert_eq!(held.open_sources(), [Source::Agent(7)]);
+        assert_eq!(openers(&held), [Source::Agent(7)]);
     }
 
     #[test]
     fn the_default_holds_only_for_an_agent_in_no_group() {
+        let by_default = |held: &Grants| held.open_by_default(|v| v.contains(held.now));
         let mut held = grants(vec![]);
-        assert_eq!(held.open_sources(), []);
+        assert!(!by_default(&held));
         held.default_category_access = CategoryAccess::Open;
-        assert_eq!(held.open_sources(), [Source::DefaultSetting]);
-        held.groups.push(Rc::new(group("Silo")));
-        assert_eq!(held.open_sources(), []);
+        assert!(by_default(&held));
+        held.groups.push(member(group("Silo")));
+        assert!(!by_default(&held));
+        held.groups[0].validity.until = Some(NOW);
+        assert!(by_default(&held));
+        held.category_access = Some(CategoryAccess::Silo);
+        assert!(!by_default(&held));
     }
 
     #[test]
@@ -304,8 +447,8 @@ pub(crate) mod tests {
         let mut held = grants(vec![parent]);
         held.held.departments.insert(3, Level::Full);
         let of = |department, level| {
-            held.department_sources(department, level)
-                .map(|s| (s.source, s.department))
+            held.department_given(department, level)
+                .map(|given| (given.by, given.department))
                 .collect::<Vec<_>>()
         };
         assert_eq!(of(3, Level::Full), [(Source::Agent(7), Some(3))]);
@@ -328,17 +471,61 @@ pub(crate) mod tests {
         parent.held.departments.insert(9, Level::Full);
         let mut held = grants(vec![parent]);
         held.held.departments.insert(2, Level::Full);
-        let levels = held.department_levels();
+        let levels = held.department_levels(|_| true);
         for id in held.tree.0.keys() {
             for level in [Level::Assign, Level::Full] {
                 assert_eq!(
                     levels.get(id).is_some_and(|l| *l >= level),
-                    held.department_sources(*id, level).next().is_some(),
+                    held.department_given(*id, level).next().is_some(),
                     "{id} {level:?}"
                 );
             }
         }
         assert_eq!(levels.len(), 4);
+    }
+
+    #[test]
+    fn a_right_through_a_group_is_given_while_both_are_valid() {
+        let time = |from, until| Validity { from, until };
+        let mut staff = group("Staff");
+        let all_day = time(Some(900), Some(1500));
+        staff.held.categories.give(1, (), all_day);
+        staff.held.departments.give(1, Level::Full, all_day);
+        staff
+            .held
+            .permissions
+            .give("ticket.use".into(), (), all_day);
+        staff.category_access = CategoryAccess::Open;
+        staff.all_departments = true;
+        let mut held = grants(vec![staff]);
+        for membership in [
+            time(None, None),
+            time(Some(1200), None),
+            time(None, Some(NOW)),
+            time(Some(NOW), Some(1001)),
+        ] {
+            held.groups[0].validity = membership;
+            let both = membership.and(all_day);
+            let given = [
+                held.category_given(1).next(),
+                held.department_given(3, Level::Full).next(),
+                held.permission_given("ticket.use").next(),
+            ];
+            assert!(given.iter().all(|given| given.unwrap().validity == both));
+            let of_group = [
+                held.open_given().next(),
+                held.all_departments_given().next(),
+            ];
+            assert!(
+                of_group
+                    .iter()
+                    .all(|given| given.unwrap().validity == membership)
+            );
+            assert_eq!(
+                held.permission_sources("ticket.use").count() == 1,
+                both.contains(NOW)
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The rules of deskguard, without PostgreSQL: who may see and do what with a ticket.
 //!
 //! [`Grants`] are the facts that the permission tables hold about one agent, each right with those
-//! who gave it. [`Access`] is what they come to, compiled for fast checks. [`decide`] applies the
+//! who gave it and for how long. [`Access`] is what they come to at a moment, compiled for fast checks. [`decide`] applies the
 //! rules to an agent and a [`Ticket`] and shows each [`Check`] to its caller as it is made, so that
 //! a yes or no and its explanation cannot differ.
 
@@ -13,13 +13,14 @@ mod id_set;
 mod permission;
 mod shared;
 mod ticket;
+mod time;
 
 pub use access::{Access, Categories, Departments};
-pub use condition::{Condition, Shape, create_condition, past_silo_condition, silo_condition};
-pub use decision::{Check, Unobserved, create, decide, move_to, past_silo, silo};
+pub use condition::{Condition, Shape, past_silo_condition, silo_condition};
+pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
 pub use grants::{
-    CategoryAccess, DepartmentSource, DepartmentTree, Grants, Group, Held, Level, PermissionAccess,
-    Source,
+    CategoryAccess, DepartmentTree, Given, Grants, Group, Held, Level, Membership,
+    PermissionAccess, Source, Timed,
 };
 pub use id_set::IdSet;
 pub use permission::{Action, Change, Permission, Relation};
@@ -27,4 +28,5 @@ pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
-pub use ticket::{Column, Relations, Ticket};
+pub use ticket::{Column, Relations, Status, Ticket};
+pub use time::{Moment, Validity};

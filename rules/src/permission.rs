@@ -78,6 +78,10 @@ pub enum Permission {
     Create,
     ViewUnassigned,
     ViewAssigned,
+    /// Confidential tickets of others.
+    ViewConfidential,
+    /// To take tickets out of the archive.
+    Unarchive,
     /// To ask about the access of other agents.
     Audit,
     /// To see and change all shared objects.
@@ -93,6 +97,8 @@ impl Permission {
             Permission::Create,
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
+            Permission::ViewConfidential,
+            Permission::Unarchive,
             Permission::Audit,
             Permission::ManageShared,
         ]
@@ -111,6 +117,8 @@ impl Permission {
             Permission::Create => "ticket.create".into(),
             Permission::ViewUnassigned => "ticket.view.unassigned".into(),
             Permission::ViewAssigned => "ticket.view.assigned".into(),
+            Permission::ViewConfidential => "ticket.view.confidential".into(),
+            Permission::Unarchive => "ticket.unarchive".into(),
             Permission::Audit => "permission.audit".into(),
             Permission::ManageShared => "shared.manage".into(),
             Permission::On(change, relation) => format!(
@@ -136,8 +144,10 @@ impl Permission {
             Permission::ViewUnassigned => 2,
             Permission::ViewAssigned => 3,
             Permission::Audit => 4,
-            Permission::On(change, relation) => 5 + 4 * change as u32 + relation as u32,
-            Permission::ManageShared => 21,
+            Permission::ViewConfidential => 5,
+            Permission::Unarchive => 6,
+            Permission::On(change, relation) => 7 + 4 * change as u32 + relation as u32,
+            Permission::ManageShared => 23,
         }
     }
 }
@@ -170,10 +180,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 22);
+        assert_eq!(all.len(), 24);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (22, 22));
+        assert_eq!((bits.len(), names.len()), (24, 24));
         assert!(names.contains("ticket.edit_messages.followed"));
         assert!(
             all.iter()

@@ -30,6 +30,15 @@ pub struct Ticket {
     pub team: Column,
     /// Does the agent follow it?
     pub followed: bool,
+    pub confidential: bool,
+    pub status: Status,
+}
+
+/// What the rules ask of a ticket's status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub archived: bool,
+    pub spam: bool,
 }
 
 /// The relations that hold between an agent and a ticket; there is always at least one.

@@ -5,7 +5,8 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::{Catalog, own_table};
 use crate::protected::{
-    FEATURE, FOLLOWERS, FollowerTable, TICKETS, TicketTable, display_name, kind_of, table_name,
+    FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
+    table_name,
 };
 use crate::{compat, error};
 
@@ -97,30 +98,105 @@ pub fn check_not_otherwise(table: pg_sys::Oid, kind: &str) {
 }
 
 pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<(), SpiError> {
-    let type_name = Spi::connect(|client| {
+    match column_type(table, column)?.name.as_str() {
+        "smallint" | "integer" | "bigint" => Ok(()),
+        other => wrong_type(
+            table,
+            column,
+            other,
+            "The columns of the rules are smallint, integer or bigint.",
+        ),
+    }
+}
+
+/// A status can be a number, a text, or a value of an enum; each given value must be possible.
+fn check_status(table: pg_sys::Oid, status: &StatusColumn) -> Result<(), SpiError> {
+    let column = column_type(table, &status.name)?;
+    let is_possible = |value: &str| match column.name.as_str() {
+        "smallint" => value.parse::<i16>().is_ok_and(|n| n.to_string() == value),
+        "integer" => value.parse::<i32>().is_ok_and(|n| n.to_string() == value),
+        "bigint" => value.parse::<i64>().is_ok_and(|n| n.to_string() == value),
+        _ => column.is_text() || column.labels.iter().any(|label| label == value),
+    };
+    if !column.is_integer() && !column.is_text() && column.labels.is_empty() {
+        wrong_type(
+            table,
+            &status.name,
+            &column.name,
+            "A status column is a text, an enum or an integer.",
+        );
+    }
+    let mut values = status.archived.iter().chain(&status.spam);
+    if let Some(wrong) = values.find(|value| !is_possible(value)) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!(
+                "column \"{}\" of {} cannot be \"{wrong}\"",
+                status.name,
+                display_name(table)
+            ),
+            if column.is_integer() {
+                format!("Give values of type {}, such as '3'.", column.name)
+            } else {
+                format!("Values of {}: {}.", column.name, column.labels.join(", "))
+            },
+        );
+    }
+    Ok(())
+}
+
+struct ColumnType {
+    name: String,
+    /// Of an enum.
+    labels: Vec<String>,
+}
+
+impl ColumnType {
+    fn is_integer(&self) -> bool {
+        ["smallint", "integer", "bigint"].contains(&self.name.as_str())
+    }
+
+    fn is_text(&self) -> bool {
+        self.name == "text" || self.name.starts_with("character varying")
+    }
+}
+
+fn wrong_type(table: pg_sys::Oid, column: &str, found: &str, hint: &str) -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!(
+            "column \"{column}\" of {} has type {found}",
+            display_name(table)
+        ),
+        hint,
+    )
+}
+
+fn column_type(table: pg_sys::Oid, column: &str) -> Result<ColumnType, SpiError> {
+    let found = Spi::connect(|client| {
         client
             .select(
-                "SELECT pg_catalog.format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
+                "SELECT pg_catalog.format_type(atttypid, atttypmod),
+                        ARRAY(SELECT e.enumlabel::pg_catalog.text FROM pg_catalog.pg_enum AS e
+                              WHERE e.enumtypid OPERATOR(pg_catalog.=) atttypid ORDER BY e.enumsortorder)
+                 FROM pg_catalog.pg_attribute
                  WHERE attrelid OPERATOR(pg_catalog.=) $1 AND attname OPERATOR(pg_catalog.=) $2::pg_catalog.name
                    AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped",
                 Some(1),
                 &[table.into(), column.into()],
             )?
-            .map(|row| row.get::<String>(1))
+            .map(|row| {
+                Ok::<_, SpiError>(row.get::<String>(1)?.map(|name| (name, row.get(2))))
+            })
             .next()
             .transpose()
     })?
     .flatten();
-    match type_name.as_deref() {
-        Some("smallint" | "integer" | "bigint") => Ok(()),
-        Some(other) => error::raise(
-            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-            format!(
-                "column \"{column}\" of {} has type {other}",
-                display_name(table)
-            ),
-            "The columns of the rules are smallint, integer or bigint.",
-        ),
+    match found {
+        Some((name, labels)) => Ok(ColumnType {
+            name,
+            labels: labels?.unwrap_or_default(),
+        }),
         None => error::raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             format!(
@@ -151,6 +227,22 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
     columns.push(&table.id);
     for column in &columns {
         check_column(table.oid, column)?;
+    }
+    if let Some(status) = &table.status {
+        check_status(table.oid, status)?;
+        columns.push(&status.name);
+    }
+    if let Some(confidential) = &table.confidential {
+        let found = column_type(table.oid, confidential)?.name;
+        if found != "boolean" {
+            wrong_type(
+                table.oid,
+                confidential,
+                &found,
+                "confidential_column is boolean.",
+            );
+        }
+        columns.push(confidential);
     }
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {

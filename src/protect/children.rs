@@ -47,7 +47,7 @@ pub fn protect_children() -> Result<(), SpiError> {
          JOIN deskguard.protected_table AS r ON r.table_id OPERATOR(pg_catalog.=) p.root
          JOIN pg_catalog.pg_policy AS pol ON pol.polrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
            AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
-         WHERE (p.kind OPERATOR(pg_catalog.=) 'tickets' AND r.department_column IS NOT NULL
+         WHERE (p.kind OPERATOR(pg_catalog.=) 'tickets' AND num_nonnulls(r.department_column, r.status_column) OPERATOR(pg_catalog.>) 0
                 OR p.kind OPERATOR(pg_catalog.=) 'shared')
            AND p.table_id OPERATOR(pg_catalog.<>) p.root
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
@@ -56,7 +56,7 @@ pub fn protect_children() -> Result<(), SpiError> {
                            WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
                              AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 1) OPERATOR(pg_catalog.=) 1
                              AND t.tgfoid OPERATOR(pg_catalog.=) ANY (ARRAY[
-                                 'deskguard.note_department'::pg_catalog.regproc::pg_catalog.oid,
+                                 'deskguard.note_ticket'::pg_catalog.regproc::pg_catalog.oid,
                                  'deskguard.object_gone'::pg_catalog.regproc::pg_catalog.oid]))
          ORDER BY p.table_id LIMIT 1",
     )? {

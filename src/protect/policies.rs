@@ -32,41 +32,44 @@ pub struct Trigger {
     event: &'static str,
     condition: String,
     function: &'static str,
+    /// Also for what is replicated.
+    always: bool,
 }
 
-impl Trigger {
-    fn on_row(name: &'static str, event: &'static str, function: &'static str) -> Trigger {
-        Trigger {
-            name,
-            event,
-            condition: "FOR EACH ROW".into(),
-            function,
-        }
-    }
-}
-
-const MOVE: &str = "deskguard_move";
+const UPDATE: &str = "deskguard_update";
 const SHARED_DELETE: &str = "deskguard_shared_delete";
 const SHARED_UPDATE: &str = "deskguard_shared_update";
 const SHARED_TRUNCATE: &str = "deskguard_shared_truncate";
 
+/// A trigger that forgets with whom objects were shared that are gone, however they go.
+fn object_gone(name: &'static str, event: &'static str, condition: &str) -> Trigger {
+    Trigger {
+        name,
+        event,
+        condition: condition.into(),
+        function: "object_gone",
+        always: true,
+    }
+}
+
 /// The triggers of a table that a partition has from its partitioned table.
 pub fn row_triggers(protection: &Protection) -> Vec<Trigger> {
     match protection {
-        Protection::Tickets(tickets) if tickets.department.is_some() => {
-            vec![Trigger::on_row(MOVE, "BEFORE UPDATE", "note_department")]
-        }
+        Protection::Tickets(tickets) if tickets.notes_updates() => vec![Trigger {
+            name: UPDATE,
+            event: "BEFORE UPDATE",
+            condition: "FOR EACH ROW".into(),
+            function: "note_ticket",
+            always: false,
+        }],
         Protection::Shared(shared) => {
             let id = quote_identifier(&shared.id);
-            let update = Trigger::on_row(SHARED_UPDATE, "AFTER UPDATE", "object_gone");
+            let moved = format!(
+                "FOR EACH ROW WHEN ((OLD.{id} OPERATOR(pg_catalog.=) NEW.{id}) IS NOT TRUE)"
+            );
             vec![
-                Trigger::on_row(SHARED_DELETE, "AFTER DELETE", "object_gone"),
-                Trigger {
-                    condition: format!(
-                        "FOR EACH ROW WHEN ((OLD.{id} OPERATOR(pg_catalog.=) NEW.{id}) IS NOT TRUE)"
-                    ),
-                    ..update
-                },
+                object_gone(SHARED_DELETE, "AFTER DELETE", "FOR EACH ROW"),
+                object_gone(SHARED_UPDATE, "AFTER UPDATE", &moved),
             ]
         }
         _ => vec![],
@@ -76,12 +79,11 @@ pub fn row_triggers(protection: &Protection) -> Vec<Trigger> {
 /// The triggers that each table has for itself.
 fn statement_triggers(protection: &Protection) -> Vec<Trigger> {
     match protection {
-        Protection::Shared(_) => vec![Trigger {
-            name: SHARED_TRUNCATE,
-            event: "AFTER TRUNCATE",
-            condition: "FOR EACH STATEMENT".into(),
-            function: "object_gone",
-        }],
+        Protection::Shared(_) => vec![object_gone(
+            SHARED_TRUNCATE,
+            "AFTER TRUNCATE",
+            "FOR EACH STATEMENT",
+        )],
         _ => vec![],
     }
 }
@@ -113,24 +115,20 @@ impl Protection<'_> {
                 let view = tickets.action_call("view_ok", table);
                 let modify = tickets.action_call("modify_ok", table);
                 let delete = tickets.action_call("delete_ok", table);
-                let id = bigint_expression(Some(&tickets.id));
-                let department = bigint_expression(tickets.department.as_deref());
                 // The new row may be one that the agent cannot modify any more.
-                let moved = match tickets.department {
-                    Some(_) => format!("deskguard.move_ok({this}, {id}, {department})"),
-                    None => "true".into(),
-                };
+                let updated = tickets.update_call(table).unwrap_or("true".into());
+                let create = tickets.create_call(table);
                 let mut policies = vec![
                     ("deskguard_view", "SELECT", format!("USING ({view})")),
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK (deskguard.create_ok({this}, {department}))"),
+                        format!("WITH CHECK ({create})"),
                     ),
                     (
                         "deskguard_modify",
                         "UPDATE",
-                        format!("USING ({modify}) WITH CHECK ({moved})"),
+                        format!("USING ({modify}) WITH CHECK ({updated})"),
                     ),
                     ("deskguard_delete", "DELETE", format!("USING ({delete})")),
                 ];
@@ -201,15 +199,20 @@ pub fn create_trigger(
     is_detached: bool,
     table: pg_sys::Oid,
 ) -> Result<(), SpiError> {
-    Spi::run(&format!(
-        "CREATE TRIGGER {}{} {} ON {} {} EXECUTE FUNCTION deskguard.{}()",
+    let name = format!(
+        "{}{}",
         trigger.name,
-        if is_detached { DETACHED } else { "" },
-        trigger.event,
-        display_name(table),
-        trigger.condition,
-        trigger.function,
-    ))
+        if is_detached { DETACHED } else { "" }
+    );
+    let table = display_name(table);
+    Spi::run(&format!(
+        "CREATE TRIGGER {name} {} ON {table} {} EXECUTE FUNCTION deskguard.{}()",
+        trigger.event, trigger.condition, trigger.function,
+    ))?;
+    if trigger.always {
+        Spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))?;
+    }
+    Ok(())
 }
 
 /// Drops the policies and triggers that deskguard puts on tables, those that are there.
@@ -220,7 +223,7 @@ pub fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
             Spi::run(&format!("DROP POLICY {policy} ON {name}"))?;
         }
     }
-    for trigger in [MOVE, SHARED_DELETE, SHARED_UPDATE, SHARED_TRUNCATE]
+    for trigger in [UPDATE, SHARED_DELETE, SHARED_UPDATE, SHARED_TRUNCATE]
         .into_iter()
         .flat_map(|name| [name.to_string(), format!("{name}{DETACHED}")])
     {

@@ -60,6 +60,7 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
         _ => None,
     };
     let followers = columns.and_then(|t| t.followers.as_ref());
+    let status = columns.and_then(|t| t.status.as_ref());
     let shared = match protection {
         Protection::Shared(shared) if is_root => Some(*shared),
         _ => None,
@@ -76,7 +77,8 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
         "INSERT INTO deskguard.protected_table
          SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
-                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name
+                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name,
+                $14, $15, $16::pg_catalog.name, $17::pg_catalog.name
          FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[
             table.into(),
@@ -91,6 +93,10 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
             followers.map(|f| f.oid).into(),
             followers.map(|f| f.ticket.as_str()).into(),
             followers.map(|f| f.agent.as_str()).into(),
+            status.map(|s| s.name.as_str()).into(),
+            status.map(|s| s.archived.clone()).into(),
+            status.map(|s| s.spam.clone()).into(),
+            columns.and_then(|t| t.confidential.as_deref()).into(),
             shared.and_then(|s| s.owner.as_deref()).into(),
         ],
     )

@@ -64,7 +64,7 @@ FROM unnest(ARRAY[
     'DROP POLICY deskguard_base ON desk.ticket',
     'DROP POLICY deskguard_silo ON desk.ticket',
     'DROP POLICY deskguard_modify ON desk.ticket_follower',
-    'DROP TRIGGER deskguard_move ON desk.ticket']) AS command;
+    'DROP TRIGGER deskguard_update ON desk.ticket']) AS command;
 SELECT count(*) FROM test.protection('desk.ticket');
 SELECT test.attempt_only('ALTER TABLE desk.ticket DROP COLUMN subject');
 SELECT test.attempt_only('CREATE POLICY mine ON desk.ticket USING (true)');

@@ -96,8 +96,9 @@ UPDATE deskguard.agent SET id = 44 WHERE id = 4;
 UPDATE deskguard.category SET id = 11 WHERE id = 1;
 UPDATE deskguard.department SET id = 55 WHERE id = 5;
 UPDATE deskguard.permission SET name = 'people.view' WHERE name = 'people.use';
-SELECT * FROM deskguard.agent_category NATURAL JOIN deskguard.agent_department NATURAL JOIN deskguard.agent_permission
-    NATURAL JOIN deskguard.team_member;
+SELECT agent_id, category_id, department_id, level, permission, team_id
+FROM deskguard.agent_category JOIN deskguard.agent_department USING (agent_id) JOIN deskguard.agent_permission USING (agent_id)
+    JOIN deskguard.team_member USING (agent_id);
 DELETE FROM deskguard.agent WHERE id = 44;
 DELETE FROM deskguard.permission WHERE name = 'people.view';
 DELETE FROM deskguard.category WHERE id IN (3, 11);

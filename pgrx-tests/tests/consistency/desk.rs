@@ -286,7 +286,7 @@ impl Kind {
 
 /// A statement on one connection, as it is asked again and again.
 pub struct Asker {
-    kind: Kind,
+    pub kind: Kind,
     prepared: Option<Statement>,
 }
 

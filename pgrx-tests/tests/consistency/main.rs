@@ -10,3 +10,4 @@ mod sessions;
 mod settings;
 mod standby;
 mod stress;
+mod time_limits;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deskguard_tests::help_desk::{
     Access, Agent, Column, Department, Group, HelpDesk, Id, Kind as Integer, Level, Partitioning,
-    Ticket, TicketTable, catalog,
+    Ticket, TicketTable, Time, catalog,
 };
 use deskguard_tests::server::{APP, Database, OWNER};
 use postgres::{Client, Error, Statement};
@@ -138,6 +138,7 @@ fn help_desk(random: &mut Random) -> HelpDesk {
             })
             .collect(),
         followers: vec![],
+        times: vec![Time::Always],
     }
 }
 

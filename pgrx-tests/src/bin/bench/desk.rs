@@ -27,10 +27,12 @@ pub struct Agent {
     /// Does it view tickets of its departments that are assigned to others, or only unassigned ones?
     pub views_assigned: bool,
     pub teams: Vec<i32>,
+    /// Does the last of its categories end, in a year?
+    pub temporary: bool,
 }
 
 /// How many agents are compared.
-pub const COMPARED: usize = 5;
+pub const COMPARED: usize = 6;
 
 fn compared() -> [Agent; COMPARED] {
     let agent = |id, name: &str, categories| Agent {
@@ -40,14 +42,16 @@ fn compared() -> [Agent; COMPARED] {
         departments: None,
         views_assigned: true,
         teams: vec![],
+        temporary: false,
+    };
+    let medium = |id, name: &str| Agent {
+        departments: Some(vec![2, 3]),
+        teams: vec![3, 8],
+        ..agent(id, name, Some((1..=20).map(|n| n * 5).collect()))
     };
     [
         agent(1, "narrow", Some(vec![190, 199])),
-        Agent {
-            departments: Some(vec![2, 3]),
-            teams: vec![3, 8],
-            ..agent(2, "medium", Some((1..=20).map(|n| n * 5).collect()))
-        },
+        medium(2, "medium"),
         Agent {
             teams: vec![5],
             ..agent(
@@ -64,6 +68,10 @@ fn compared() -> [Agent; COMPARED] {
             ..agent(4, "trainee", None)
         },
         agent(5, "all", None),
+        Agent {
+            temporary: true,
+            ..medium(6, "temporary")
+        },
     ]
 }
 
@@ -84,6 +92,7 @@ pub fn agents(count: i64) -> Vec<Agent> {
             departments: somewhere.then(|| random.some_of(DEPARTMENTS, departments)),
             views_assigned: random.below(10) < 7,
             teams: random.some_of(TEAMS, teams),
+            temporary: false,
         });
     }
     agents
@@ -373,7 +382,16 @@ pub fn permissions(agents: &[Agent]) -> String {
         rows[1].extend(groups.iter().map(|group| format!("({group}, {id})")));
         rows[2].extend(agent.teams.iter().map(|team| format!("({team}, {id})")));
         let categories = agent.categories.iter().flatten();
-        rows[3].extend(categories.map(|category| format!("({id}, {category})")));
+        let last = agent.categories.as_ref().and_then(|all| all.last());
+        rows[3].extend(categories.map(|category| {
+            let ends = agent.temporary && Some(category) == last;
+            let until = if ends {
+                "now() + interval '1 year'"
+            } else {
+                "NULL"
+            };
+            format!("({id}, {category}, {until})")
+        }));
         let departments = agent.departments.iter().flatten();
         rows[4].extend(departments.map(|department| format!("({id}, {department}, 'full')")));
     }
@@ -381,7 +399,7 @@ pub fn permissions(agents: &[Agent]) -> String {
         "agent (id, name, category_access)",
         "group_member (group_id, agent_id)",
         "team_member (team_id, agent_id)",
-        "agent_category (agent_id, category_id)",
+        "agent_category (agent_id, category_id, valid_until)",
         "agent_department (agent_id, department_id, level)",
     ];
     for (table, rows) in tables.iter().zip(&rows) {

@@ -95,7 +95,7 @@ impl Bench<'_> {
         let followers: Vec<&Agent> = compared
             .iter()
             .copied()
-            .filter(|agent| agent.gains_by_following())
+            .filter(|agent| agent.gains_by_following() && !agent.temporary)
             .collect();
         let queries = [
             Query::Queue,
