@@ -28,6 +28,7 @@ SELECT deskguard.protect_tickets(
     follower_ticket_column => 'ticket_no',
     follower_agent_column => 'staff_no'
 );
+SELECT deskguard.protect_messages('desk.messages', 'desk.tickets', 'ticket_no', author_column => 'written_by');
 
 -- From now on the application must say for whom it works. As long as it does not, it sees nothing.
 
@@ -226,10 +227,11 @@ SELECT ticket_no FROM desk.tickets WHERE category_no = 1;
 
 -- # 10. Messages
 --
--- In this release deskguard protects tickets and followers, not yet the messages. Until then: give
--- out a view that joins them with their tickets, as here, and not the table.
+-- They are seen with their tickets, and written by who may reply to these. Nobody writes in the name
+-- of another.
 
 \c - app
 SET deskguard.agent_id = 6; -- Noah
-SELECT count(*) AS messages, count(DISTINCT ticket_no) AS of_tickets FROM desk.ticket_messages;
-SELECT count(*) FROM desk.messages;
+SELECT count(*) AS messages, count(DISTINCT ticket_no) AS of_tickets FROM desk.messages;
+INSERT INTO desk.messages (ticket_no, written_by, body)
+SELECT min(ticket_no), 1, 'This is Grace.' FROM desk.tickets WHERE handled_by = 6;

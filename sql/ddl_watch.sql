@@ -79,6 +79,8 @@ BEGIN
                 team_column = deskguard.renamed_column(p.table_id, p.team_column, new_name),
                 status_column = deskguard.renamed_column(p.table_id, p.status_column, new_name),
                 confidential_column = deskguard.renamed_column(p.table_id, p.confidential_column, new_name),
+                parent_column = deskguard.renamed_column(p.table_id, p.parent_column, new_name),
+                author_column = deskguard.renamed_column(p.table_id, p.author_column, new_name),
                 owner_column = deskguard.renamed_column(p.table_id, p.owner_column, new_name)
             WHERE p.table_id = command.objid;
             UPDATE deskguard.protected_table AS p
@@ -98,7 +100,7 @@ DECLARE
     dropped record;
 BEGIN
     FOR dropped IN
-        SELECT o.classid, o.objid, o.objsubid, o.object_type, o.address_names
+        SELECT o.classid, o.objid, o.objsubid, o.object_type, o.object_identity, o.address_names
         FROM pg_event_trigger_dropped_objects() AS o
     LOOP
         IF dropped.classid = 'pg_class'::regclass AND dropped.objsubid = 0 THEN
@@ -108,6 +110,24 @@ BEGIN
             UPDATE deskguard.protected_table AS p
             SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
             WHERE p.follower_table = dropped.objid;
+            UPDATE deskguard.protected_table AS p SET parent_table = NULL WHERE p.parent_table = dropped.objid;
+        ELSIF dropped.object_type = 'table column' THEN
+            -- The key of a message table, which no policy names.
+            IF EXISTS (
+                SELECT FROM deskguard.protected_table AS p
+                JOIN deskguard.protected_table AS child ON child.parent_table = p.table_id
+                WHERE p.table_id = dropped.objid AND p.kind = 'messages' AND NOT EXISTS (
+                    SELECT FROM pg_attribute AS a
+                    WHERE a.attrelid = p.table_id AND a.attname = p.id_column AND NOT a.attisdropped)
+            ) THEN
+                RAISE EXCEPTION 'cannot drop %, by which rows of a protected table belong to this one', dropped.object_identity
+                    USING ERRCODE = 'dependent_objects_still_exist',
+                        HINT = 'Call deskguard.unprotect() for the tables that belong to it first.';
+            END IF;
+            UPDATE deskguard.protected_table AS p SET id_column = NULL
+            WHERE p.table_id = dropped.objid AND p.kind = 'messages' AND NOT EXISTS (
+                SELECT FROM pg_attribute AS a
+                WHERE a.attrelid = p.table_id AND a.attname = p.id_column AND NOT a.attisdropped);
         ELSIF dropped.object_type IN ('policy', 'trigger')
             AND dropped.address_names[3] LIKE 'deskguard\_%'
             AND EXISTS (

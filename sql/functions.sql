@@ -22,6 +22,16 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'protect_tickets_wrapper';
 COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name) IS
     'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns. The caller must own the tables';
 
+CREATE FUNCTION deskguard.protect_messages(
+    message_table regclass,
+    ticket_table regclass,
+    ticket_column name DEFAULT 'ticket_id',
+    author_column name DEFAULT NULL
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_messages_wrapper';
+COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name) IS
+    'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns. The caller must own the tables';
+
 CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_feature_wrapper';
 COMMENT ON FUNCTION deskguard.protect_feature(regclass, text, text) IS
@@ -35,7 +45,7 @@ COMMENT ON FUNCTION deskguard.protect_shared(regclass, name, name) IS
 CREATE FUNCTION deskguard.unprotect(protected_table regclass) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'unprotect_wrapper';
 COMMENT ON FUNCTION deskguard.unprotect(regclass) IS
-    'Removes all that protect_tickets(), protect_shared() and protect_feature() added to a table, its partitions and its follower table. The caller must own them';
+    'Removes all that protect_tickets(), protect_messages(), protect_shared() and protect_feature() added to a table, its partitions and its follower table. The caller must own them';
 
 -- Identity
 
@@ -127,6 +137,16 @@ LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNA
 COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
     'For policies: may the current agent modify such a ticket, apart from the silo rule?';
 
+CREATE FUNCTION deskguard.edit_messages_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'edit_messages_ok_wrapper';
+COMMENT ON FUNCTION deskguard.edit_messages_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
+    'May the current agent edit the messages of such a ticket, apart from the silo rule?';
+
+CREATE FUNCTION deskguard.reply_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'reply_ok_wrapper';
+COMMENT ON FUNCTION deskguard.reply_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
+    'May the current agent reply to such a ticket, apart from the silo rule?';
+
 CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
 COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
@@ -142,16 +162,6 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule?';
 
-CREATE FUNCTION deskguard.follower_seen(follower_table regclass, ticket bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'follower_seen_wrapper';
-COMMENT ON FUNCTION deskguard.follower_seen(regclass, bigint) IS
-    'For policies: may the current agent see who follows the ticket?';
-
-CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, agent bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
-COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
-    'For policies: may the current agent make the agent follow the ticket, or stop it?';
-
 CREATE FUNCTION deskguard.update_ok(ticket_table regclass, id bigint, department bigint, status text) RETURNS boolean
 LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok_wrapper';
 COMMENT ON FUNCTION deskguard.update_ok(regclass, bigint, bigint, text) IS
@@ -161,6 +171,59 @@ CREATE FUNCTION deskguard.note_ticket() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'note_ticket';
 COMMENT ON FUNCTION deskguard.note_ticket() IS
     'Trigger: notes what a ticket was before an UPDATE, for deskguard.update_ok()';
+
+-- Rules of child tables: messages, followers and others, whose rows belong to tickets, or to rows of such a
+-- table: src/child_policy.rs. A function for each width of integer, so that the planner finds the index of
+-- the column.
+
+CREATE FUNCTION deskguard.child_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'child_support_wrapper';
+COMMENT ON FUNCTION deskguard.child_support(internal) IS
+    'For the planner: whether these rules are the same for all rows, how many rows they leave, and how an index helps';
+
+DO $do$
+DECLARE
+    rule record;
+    width record;
+BEGIN
+    FOR width IN
+        SELECT * FROM (VALUES ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8')) AS w (type, suffix)
+    LOOP
+        FOR rule IN
+            SELECT * FROM (VALUES
+                ('parent_seen', 'view'), ('parent_reply_ok', 'reply to'), ('parent_edit_ok', 'edit the messages of')
+            ) AS r (name, action)
+        LOOP
+            EXECUTE format($$
+                CREATE FUNCTION deskguard.%1$s(child_table regclass, parent %2$s) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support
+                AS 'MODULE_PATHNAME', '%1$s_%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard.%1$s(regclass, %2$s) IS
+                    'For policies: may the current agent %4$s the ticket that a row belongs to? parent is the ticket, or the message that hangs on one'
+            $$, rule.name, width.type, width.suffix, rule.action);
+        END LOOP;
+    END LOOP;
+END $do$;
+
+CREATE FUNCTION deskguard.visible_parents(child_table regclass) RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'visible_parents_wrapper';
+COMMENT ON FUNCTION deskguard.visible_parents(regclass) IS
+    'For plans: all rows of the parent table whose ticket the current agent may view';
+
+CREATE FUNCTION deskguard.editable_parents(child_table regclass) RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'editable_parents_wrapper';
+COMMENT ON FUNCTION deskguard.editable_parents(regclass) IS
+    'For plans: all rows of the parent table of whose ticket the current agent may edit the messages';
+
+CREATE FUNCTION deskguard.new_message_ok(message_table regclass, ticket bigint, author bigint) RETURNS boolean
+LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'new_message_ok_wrapper';
+COMMENT ON FUNCTION deskguard.new_message_ok(regclass, bigint, bigint) IS
+    'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
+
+CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, agent bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
+COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
+    'For policies: may the current agent make the agent follow the ticket, or stop it?';
 
 CREATE FUNCTION deskguard.feature_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feature_support_wrapper';

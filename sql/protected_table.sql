@@ -2,7 +2,7 @@
 
 CREATE TABLE deskguard.protected_table (
     table_id regclass PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'shared', 'feature')),
+    kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'messages', 'shared', 'feature')),
     root regclass NOT NULL,
     id_column name,
     department_column name,
@@ -19,13 +19,17 @@ CREATE TABLE deskguard.protected_table (
     archived_values text[],
     spam_values text[],
     confidential_column name,
+    parent_table regclass,
+    parent_column name,
+    author_column name,
     owner_column name
 );
 CREATE INDEX protected_table_root_idx ON deskguard.protected_table (root);
+CREATE INDEX protected_table_parent_table_idx ON deskguard.protected_table (parent_table);
 COMMENT ON TABLE deskguard.protected_table IS
-    'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_shared(), protect_feature() and unprotect()';
+    'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
 COMMENT ON COLUMN deskguard.protected_table.kind IS
-    'tickets, followers or shared; feature: protected by protect_feature() only';
+    'tickets, followers, messages or shared; feature: protected by protect_feature() only';
 COMMENT ON COLUMN deskguard.protected_table.root IS
     'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
 COMMENT ON COLUMN deskguard.protected_table.archived_values IS
@@ -38,6 +42,14 @@ COMMENT ON COLUMN deskguard.protected_table.had_row_security IS
     'Was row-level security enabled before? unprotect() puts it back';
 COMMENT ON COLUMN deskguard.protected_table.had_force_row_security IS
     'Was row-level security forced before? unprotect() puts it back';
+COMMENT ON COLUMN deskguard.protected_table.id_column IS
+    'The column by which other tables refer to the rows; of a message table its primary key, if that is a single integer column';
+COMMENT ON COLUMN deskguard.protected_table.parent_table IS
+    'Of a message table: the protected table that its rows belong to. NULL after that was dropped: then nobody sees them';
+COMMENT ON COLUMN deskguard.protected_table.parent_column IS
+    'Of a message table: the column that says which row of parent_table a row belongs to';
+COMMENT ON COLUMN deskguard.protected_table.author_column IS
+    'Of a message table: the column that names the agent who wrote it';
 COMMENT ON COLUMN deskguard.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
 
 CREATE TABLE deskguard.protected_feature (

@@ -12,6 +12,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::cache;
 use crate::catalog::own_function;
+use crate::expression::{any_of_list, equals_bigint};
 use crate::identity::current_agent;
 use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
 use crate::policy::call_state;
@@ -348,19 +349,16 @@ unsafe fn index_condition(
     }
 }
 
-/// The last argument of the call, if it is an integer column with such an index.
+/// The last argument of the call, if that is what the index has.
 ///
 /// # Safety
 /// As called by the planner.
 pub unsafe fn column_of_index(
     request: &pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
-    /// The operator family of indexes on integers.
-    const INTEGER_BTREE: u32 = 1976;
     unsafe {
         let call = &*request.node.cast::<pg_sys::FuncExpr>();
         let is_it = call.xpr.type_ == pg_sys::NodeTag::T_FuncExpr
-            && request.opfamily == INTEGER_BTREE.into()
             && request.indexarg == pg_sys::list_length(call.args) - 1;
         is_it.then(|| Atom::column(call.args))
     }
@@ -374,17 +372,10 @@ pub unsafe fn condition_by_list(
     request: &mut pg_sys::SupportRequestIndexCondition,
     list_function: pg_sys::Oid,
 ) -> Option<*mut pg_sys::Node> {
-    /// Operators "integer of this width = bigint".
-    const EQUALS_BIGINT: [(pg_sys::Oid, u32); 3] = [
-        (pg_sys::INT2OID, 1862),
-        (pg_sys::INT4OID, 15),
-        (pg_sys::INT8OID, 410),
-    ];
     unsafe {
         let column = column_of_index(request)?;
         let call = &*request.node.cast::<pg_sys::FuncExpr>();
-        let column_type = pg_sys::exprType(column);
-        let (_, operator) = EQUALS_BIGINT.iter().find(|(t, _)| *t == column_type)?;
+        let operator = equals_bigint(request.opfamily, column)?;
         let mut arguments = std::ptr::null_mut();
         for n in 0..request.indexarg {
             let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, n).cast();
@@ -401,9 +392,9 @@ pub unsafe fn condition_by_list(
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
-        let clause = crate::expression::any_of_list(
+        let clause = any_of_list(
             pg_sys::copyObjectImpl(column.cast()).cast(),
-            (*operator).into(),
+            operator,
             list.cast(),
             false,
         );

@@ -16,6 +16,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::own_table;
+use crate::child_table::ChildTable;
 use crate::load::{self, Loader};
 use crate::protected::TicketTable;
 use crate::shared::{Shared, SharedTable};
@@ -37,7 +38,7 @@ struct Cache {
     clock: u64,
     all_tables: Option<Rc<[Rc<TicketTable>]>>,
     tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
-    tables_of_followers: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
+    child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
     statistics: Statistics,
@@ -271,13 +272,13 @@ pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
     )
 }
 
-/// The ticket table that a follower table, or part of one, belongs to.
-pub fn ticket_table_of_followers(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
+/// The child table that this table is or is part of.
+pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
     remembered(
-        |cache| cache.tables_of_followers.get(&oid).cloned(),
-        |loader| TicketTable::find_by_followers_part(loader.catalog(), oid).map(Rc::new),
+        |cache| cache.child_tables.get(&oid).cloned(),
+        |loader| ChildTable::find_by_part(loader.catalog(), oid).map(Rc::new),
         |cache, table| {
-            cache.tables_of_followers.insert(oid, table);
+            cache.child_tables.insert(oid, table);
         },
     )
 }

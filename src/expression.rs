@@ -176,17 +176,25 @@ impl Operand {
 
     /// `operand IS [NOT] NULL`
     unsafe fn is_null(&self, negated: bool) -> *mut pg_sys::Node {
-        unsafe {
-            let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
-            (*test).arg = self.copy().cast();
-            (*test).nulltesttype = if negated {
-                pg_sys::NullTestType::IS_NOT_NULL
-            } else {
-                pg_sys::NullTestType::IS_NULL
-            };
-            (*test).location = -1;
-            test.cast()
-        }
+        unsafe { is_null(self.copy(), negated) }
+    }
+}
+
+/// `operand IS [NOT] NULL`
+///
+/// # Safety
+/// The operand is an expression of its own.
+pub unsafe fn is_null(operand: *mut pg_sys::Node, negated: bool) -> *mut pg_sys::Node {
+    unsafe {
+        let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
+        (*test).arg = operand.cast();
+        (*test).nulltesttype = if negated {
+            pg_sys::NullTestType::IS_NOT_NULL
+        } else {
+            pg_sys::NullTestType::IS_NULL
+        };
+        (*test).location = -1;
+        test.cast()
     }
 }
 
@@ -411,6 +419,25 @@ unsafe fn one_of(
             }
         }
     }
+}
+
+/// The operator "column = bigint" for a column of integers, if indexes of this family know it.
+///
+/// # Safety
+/// While planning.
+pub unsafe fn equals_bigint(family: pg_sys::Oid, column: *mut pg_sys::Node) -> Option<pg_sys::Oid> {
+    const OPERATORS: [(pg_sys::Oid, u32); 3] = [
+        (pg_sys::INT2OID, 1862),
+        (pg_sys::INT4OID, 15),
+        (pg_sys::INT8OID, 410),
+    ];
+    const INTEGER_BTREE: u32 = 1976;
+    if family.to_u32() != INTEGER_BTREE {
+        return None;
+    }
+    let type_oid = unsafe { pg_sys::exprType(column) };
+    let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == type_oid)?;
+    Some((*operator).into())
 }
 
 /// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.

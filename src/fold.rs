@@ -58,7 +58,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             }
             _ => false,
         };
-        if !settings::folding() || matches!(rule, Rule::Follower) || is_by_key() {
+        if !settings::folding() || is_by_key() {
             asks_when_run(&mut plan.invalItems);
             return None;
         }
@@ -75,26 +75,12 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             builder.expression(&condition)
         };
         let shape = table.shape();
-        let now = expression(&access, rule.condition(&access, shape)?)?;
+        let now = expression(&access, rule.condition(&access, shape))?;
         let Some((moment, from_now_on)) = rule.to_come(&access) else {
             return Some(now);
         };
-        let always = expression(from_now_on, rule.condition_at_least(from_now_on, shape)?)?;
+        let always = expression(from_now_on, rule.condition_at_least(from_now_on, shape))?;
         Some(until(moment, now, always, for_later(call)))
-    }
-}
-
-/// The rights that a plan is made for: it is marked with them when the first rule asks.
-///
-/// # Safety
-/// Called while planning.
-pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
-    unsafe {
-        marked(plan).unwrap_or_else(|| {
-            let (agent, rights, generation) = rights_now();
-            mark(plan, Mark { generation, agent }, &rights);
-            rights
-        })
     }
 }
 
@@ -138,12 +124,24 @@ pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bo
     is_for_later
 }
 
+/// The rights that a plan is made for, which is marked for them.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
+    unsafe {
+        marked(plan).unwrap_or_else(|| {
+            let (agent, rights, generation) = rights_now();
+            mark(plan, Mark { generation, agent }, &rights);
+            rights
+        })
+    }
+}
+
 /// The function that a policy calls.
 #[derive(Clone, Copy)]
 enum Rule {
     Silo,
-    /// Asked of a row of a follower table; stays a call.
-    Follower,
     Action(Action),
 }
 
@@ -159,31 +157,30 @@ impl Rule {
         };
         match name.to_bytes() {
             b"silo_ok" => Some(Rule::Silo),
-            b"follower_seen" | b"follower_ok" => Some(Rule::Follower),
             b"view_ok" => Some(Rule::Action(Action::View)),
             b"modify_ok" => Some(Rule::Action(Action::Change(Change::Modify))),
+            b"reply_ok" => Some(Rule::Action(Action::Change(Change::Reply))),
+            b"edit_messages_ok" => Some(Rule::Action(Action::Change(Change::EditMessages))),
             b"delete_ok" => Some(Rule::Action(Action::Change(Change::Delete))),
             _ => None,
         }
     }
 
-    /// None if the call must stay.
-    fn condition(self, access: &Access, shape: Shape) -> Option<Condition> {
+    fn condition(self, access: &Access, shape: Shape) -> Condition {
         match self {
-            Rule::Silo => Some(silo_condition(access, shape)),
-            Rule::Follower => None,
-            Rule::Action(action) => Some(past_silo_condition(access, shape, action)),
+            Rule::Silo => silo_condition(access, shape),
+            Rule::Action(action) => past_silo_condition(access, shape, action),
         }
     }
 
     /// A condition that holds wherever the rule does for this access or for one that has less, at the
     /// time of the query.
-    fn condition_at_least(self, access: &Access, shape: Shape) -> Option<Condition> {
+    fn condition_at_least(self, access: &Access, shape: Shape) -> Condition {
         match self {
             // An agent that leaves a team may gain by that: what was its own is assigned to others,
             // and it may change these. But it must see what it changes.
             Rule::Action(_) => Rule::Action(Action::View).condition(access, shape),
-            Rule::Silo | Rule::Follower => self.condition(access, shape),
+            Rule::Silo => self.condition(access, shape),
         }
     }
 
@@ -191,7 +188,7 @@ impl Rule {
     fn to_come(self, access: &Access) -> Option<(Moment, &Access)> {
         match self {
             Rule::Silo => access.categories_to_come(),
-            Rule::Action(_) | Rule::Follower => access.rest_to_come(),
+            Rule::Action(_) => access.rest_to_come(),
         }
     }
 }
@@ -233,7 +230,6 @@ impl Arguments {
             };
             match rule {
                 Rule::Silo => arguments.category = operand(1),
-                Rule::Follower => {}
                 Rule::Action(_) => {
                     arguments.id = operand(1);
                     arguments.department = operand(2);

@@ -1,9 +1,11 @@
 //! Which agent the current statement acts for.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 
+use crate::cache::Agent;
 use crate::catalog::{Catalog, Key};
 use crate::{cache, error, settings};
 
@@ -17,6 +19,8 @@ thread_local! {
     static WARNED: Cell<bool> = const { Cell::new(false) };
     /// The agent that a query of deskguard's own asks for, in place of the session's.
     static ASKED_FOR: Cell<Option<i64>> = const { Cell::new(None) };
+    /// And the rights that it has there, if they are to be those of an earlier moment.
+    static ASKED_RIGHTS: RefCell<Option<Rc<Agent>>> = const { RefCell::new(None) };
 }
 
 /// What the tables say about a role.
@@ -63,19 +67,34 @@ pub fn current_agent() -> Option<i64> {
 /// While it lives, the rules are asked for this agent.
 pub struct AskFor {
     before: Option<i64>,
+    rights_before: Option<Rc<Agent>>,
 }
 
 impl AskFor {
     pub fn agent(agent: i64) -> AskFor {
         AskFor {
             before: ASKED_FOR.replace(Some(agent)),
+            rights_before: ASKED_RIGHTS.take(),
         }
     }
+
+    /// With these rights: those of the statement for which it is asked.
+    pub fn rights(access: &Rc<Agent>) -> AskFor {
+        let asked = AskFor::agent(access.agent);
+        ASKED_RIGHTS.set(Some(access.clone()));
+        asked
+    }
+}
+
+/// The rights for which a query of deskguard's own is planned.
+pub fn asked_rights() -> Option<Rc<Agent>> {
+    ASKED_RIGHTS.with_borrow(Option::clone)
 }
 
 impl Drop for AskFor {
     fn drop(&mut self) {
         ASKED_FOR.set(self.before);
+        ASKED_RIGHTS.set(self.rights_before.take());
     }
 }
 

@@ -6,17 +6,22 @@
 //! place of the calls ([`expression`]); [`plan_mark`] sees to it that no plan outlives a change of
 //! rights. [`ask`] and [`explain`] answer questions with the same rules.
 
+mod allowed;
 mod ask;
 mod atoms;
 mod cache;
 mod catalog;
+mod child_policy;
+mod child_table;
 mod compat;
 mod departments;
 mod error;
+mod estimate;
 mod explain;
 mod expression;
 mod feature;
 mod fold;
+mod foreign_keys;
 mod identity;
 mod load;
 mod owner_sql;
@@ -24,6 +29,7 @@ mod plan_mark;
 mod policy;
 mod protect;
 mod protected;
+mod query_state;
 mod settings;
 mod shared;
 mod single_row;

@@ -79,6 +79,35 @@ pub fn for_each_row<const COLUMNS: usize>(
     }
 }
 
+/// How many rows are held in memory at a time, of many.
+const BATCH: std::ffi::c_long = 1000;
+
+/// Runs a query on a table as its owner and calls `each` with its rows, however many. The plan is not
+/// kept: it may depend on more than the query.
+pub fn for_each_of_many<const COLUMNS: usize>(
+    table: pg_sys::Oid,
+    query: &str,
+    mut each: impl FnMut([Option<i64>; COLUMNS]),
+) {
+    let _owner = RunAsOwner::of(table);
+    // SAFETY: as above, with a cursor.
+    unsafe {
+        pg_sys::SPI_connect();
+        let (none, nulls) = (std::ptr::null_mut(), std::ptr::null());
+        let portal = pg_sys::SPI_cursor_open(nulls, prepare(query, 0), none, nulls, true);
+        loop {
+            pg_sys::SPI_cursor_fetch(portal, true, BATCH);
+            let rows = pg_sys::SPI_processed;
+            read(&mut each);
+            if rows < BATCH as u64 {
+                break;
+            }
+        }
+        pg_sys::SPI_cursor_close(portal);
+        pg_sys::SPI_finish();
+    }
+}
+
 unsafe extern "C-unwind" {
     /// Of executor/tstoreReceiver.h.
     fn SetTuplestoreDestReceiverParams(

@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 
 use crate::cache::Agent;
 use crate::expression::{items, new_node};
-use crate::identity::current_agent;
+use crate::identity::{asked_rights, current_agent};
 use crate::{cache, compat, error, load, write};
 
 /// For whom and of which generation of rights a plan was made.
@@ -206,6 +206,8 @@ thread_local! {
     /// The one that is running.
     static RUNNING: RefCell<Option<Pinned>> = const { RefCell::new(None) };
     static PLANNING: Cell<bool> = const { Cell::new(false) };
+    static NEXT_FINISH: Cell<pg_sys::ExecutorFinish_hook_type> = const { Cell::new(None) };
+    static RUNNING_QUERY: Cell<Option<*mut pg_sys::QueryDesc>> = const { Cell::new(None) };
 }
 
 /// The agent that a rule is asked for while a query runs: the one that it was planned for, also where
@@ -225,6 +227,11 @@ pub fn rights_of_query() -> Rights {
     }
 }
 
+/// The query that is running, the innermost one.
+pub fn running_query() -> Option<*mut pg_sys::QueryDesc> {
+    RUNNING_QUERY.get()
+}
+
 /// Is a function called by the planner, for an estimate?
 pub fn is_planning() -> bool {
     PLANNING.get()
@@ -237,6 +244,8 @@ pub fn register_hooks() {
         pg_sys::planner_hook = Some(planner);
         NEXT_START.set(pg_sys::ExecutorStart_hook);
         pg_sys::ExecutorStart_hook = Some(executor_start);
+        NEXT_FINISH.set(pg_sys::ExecutorFinish_hook);
+        pg_sys::ExecutorFinish_hook = Some(executor_finish);
         compat::register_hooks();
     }
 }
@@ -307,6 +316,18 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     }
 }
 
+/// What nobody reads of a writable WITH runs here.
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: called by the executor.
+    unsafe {
+        run(query, || match NEXT_FINISH.get() {
+            Some(next) => next(query),
+            None => pg_sys::standard_ExecutorFinish(query),
+        })
+    }
+}
+
 /// Runs a query, or a part of it, for whom it was started.
 ///
 /// # Safety
@@ -317,9 +338,11 @@ pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
     // A query without rules in it runs for nobody in particular: what is asked within it is asked
     // for whom the session stands then.
     let mut before = Some(RUNNING.replace(pinned));
+    let query_before = RUNNING_QUERY.replace(Some(query));
     let _restore = Restore(move || {
         PLANNING.set(planning);
         RUNNING.replace(before.take().flatten());
+        RUNNING_QUERY.set(query_before);
     });
     run();
 }
@@ -327,6 +350,9 @@ pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
 /// The current agent and what it may do, and of which generation that is, even if rights change at
 /// this moment.
 pub fn rights_now() -> (Option<i64>, Rights, u32) {
+    if let Some(access) = asked_rights() {
+        return (Some(access.agent), Some(access), cache::refresh());
+    }
     loop {
         let generation = cache::refresh();
         let agent = current_agent();

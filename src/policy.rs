@@ -1,7 +1,7 @@
 //! The functions that the policies and triggers of protected tables call.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use deskguard_rules::{Action, Change, Refusal, Unobserved};
@@ -36,44 +36,32 @@ struct Call {
     table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
-    /// Of a follower table: what was decided so far, by ticket and whether it was to be viewed.
-    decided: RefCell<BTreeMap<(i64, bool), bool>>,
 }
 
 /// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
 type Row = (Option<i64>, TicketColumns);
 
-type FindTable = fn(pg_sys::Oid) -> Option<Rc<TicketTable>>;
-
 impl Call {
-    fn new(table: Option<pg_sys::Oid>, find: FindTable) -> Call {
+    fn new(table: Option<pg_sys::Oid>) -> Call {
         let who = || {
             let access = rights_of_query()?;
-            let table = find(table?)?;
+            let table = cache::ticket_table(table?)?;
             let followed = Followed::by(access.agent, table.clone());
             Some((access, table, followed))
         };
-        Call {
-            table,
-            who: who(),
-            decided: RefCell::default(),
-        }
+        Call { table, who: who() }
     }
 
     /// The state of this call site. The executor makes a new one for each statement.
-    fn of(
-        fcinfo: pg_sys::FunctionCallInfo,
-        table: Option<pg_sys::Oid>,
-        find: FindTable,
-    ) -> &'static Call {
-        let call = call_state(fcinfo, || Call::new(table, find));
+    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> &'static Call {
+        let call = call_state(fcinfo, || Call::new(table));
         if call.table == table {
             return call;
         }
         // A policy names its table; this is somebody's own query.
         // SAFETY: what was there before is dropped with its memory context.
         unsafe { (*(*fcinfo).flinfo).fn_extra = std::ptr::null_mut() };
-        call_state(fcinfo, || Call::new(table, find))
+        call_state(fcinfo, || Call::new(table))
     }
 
     /// What the policies besides deskguard_silo ask of a row.
@@ -86,26 +74,7 @@ impl Call {
         // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
         allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
     }
-
-    /// May the agent do this with a ticket that is named by a row of the follower table?
-    fn decide_by_id(&self, id: Option<i64>, action: Action) -> bool {
-        let (Some((access, table, _)), Some(id)) = (&self.who, id) else {
-            return false;
-        };
-        let mut decided = self.decided.borrow_mut();
-        *decided
-            .entry((id, action == Action::View))
-            .or_insert_with(|| {
-                table
-                    .find_ticket(id, access.agent)
-                    .iter()
-                    .any(|t| deskguard_rules::decide(access, t, action, &mut Unobserved))
-            })
-    }
 }
-
-const MODIFY: Action = Action::Change(Change::Modify);
-const DELETE: Action = Action::Change(Change::Delete);
 
 #[pg_extern(sql = false)]
 fn silo_ok(
@@ -113,7 +82,7 @@ fn silo_ok(
     category: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
+    let call = Call::of(fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let columns = TicketColumns {
             category,
@@ -139,47 +108,34 @@ fn columns(
     }
 }
 
-#[pg_extern(sql = false)]
-fn view_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, Action::View)
+/// May the agent do this with a ticket that is there, apart from the silo?
+macro_rules! for_each_action {
+    ($($name:ident => $action:expr),+ $(,)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                ticket_table: Option<pg_sys::Oid>,
+                id: Option<i64>,
+                department: Option<i64>,
+                assignee: Option<i64>,
+                team: Option<i64>,
+                confidential: Option<bool>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let row = (id, columns(department, assignee, team, confidential));
+                Call::of(fcinfo, ticket_table).past_silo(row, $action)
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn modify_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, MODIFY)
-}
-
-#[pg_extern(sql = false)]
-fn delete_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let row = (id, columns(department, assignee, team, confidential));
-    Call::of(fcinfo, ticket_table, cache::ticket_table).past_silo(row, DELETE)
-}
+for_each_action!(
+    view_ok => Action::View,
+    reply_ok => Action::Change(Change::Reply),
+    modify_ok => Action::Change(Change::Modify),
+    edit_messages_ok => Action::Change(Change::EditMessages),
+    delete_ok => Action::Change(Change::Delete),
+);
 
 #[pg_extern(sql = false)]
 fn create_ok(
@@ -191,40 +147,12 @@ fn create_ok(
     status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
+    let call = Call::of(fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let mut columns = columns(department, assignee, team, confidential);
         columns.status = table.status(status);
         deskguard_rules::create(access, &table.ticket(columns, false))
     })
-}
-
-/// Is a row of the follower table seen? With its ticket.
-#[pg_extern(sql = false)]
-fn follower_seen(
-    follower_table: Option<pg_sys::Oid>,
-    ticket: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    Call::of(fcinfo, follower_table, cache::ticket_table_of_followers)
-        .decide_by_id(ticket, Action::View)
-}
-
-/// May a follower be added or removed? Oneself where one can view the ticket, others where one may
-/// modify it.
-#[pg_extern(sql = false)]
-fn follower_ok(
-    follower_table: Option<pg_sys::Oid>,
-    ticket: Option<i64>,
-    agent: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let call = Call::of(fcinfo, follower_table, cache::ticket_table_of_followers);
-    let oneself = call
-        .who
-        .as_ref()
-        .is_some_and(|(access, ..)| agent == Some(access.agent));
-    call.decide_by_id(ticket, if oneself { Action::View } else { MODIFY })
 }
 
 thread_local! {
@@ -397,7 +325,7 @@ fn update_ok(
     status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table, cache::ticket_table);
+    let call = Call::of(fcinfo, ticket_table);
     let Some((access, table, followed)) = &call.who else {
         return false;
     };

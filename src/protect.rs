@@ -4,6 +4,7 @@ mod advice;
 mod check;
 mod children;
 mod feature;
+mod messages;
 mod policies;
 mod registry;
 mod shared;
@@ -24,6 +25,7 @@ use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
+use messages::check_no_children;
 use policies::{Protection, add_triggers, create_policies, drop_policies};
 use registry::{features_of, forget, forget_features, register, registered_with};
 
@@ -45,16 +47,6 @@ fn protect_tickets(
     spam_values: Option<Vec<Option<String>>>,
     confidential_column: Option<&CStr>,
 ) -> Result<(), SpiError> {
-    let given = |name: Option<&CStr>| name.map(|name| name.to_string_lossy().into_owned());
-    let needed = |name: Option<&CStr>, what: &str| {
-        given(name).unwrap_or_else(|| {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                format!("{what} must not be NULL"),
-                "Leave it out for its default, or name a column.",
-            )
-        })
-    };
     let Some(oid) = ticket_table else {
         error::raise(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
@@ -133,6 +125,20 @@ fn status(
     })
 }
 
+fn given(name: Option<&CStr>) -> Option<String> {
+    name.map(|name| name.to_string_lossy().into_owned())
+}
+
+fn needed(name: Option<&CStr>, what: &str) -> String {
+    given(name).unwrap_or_else(|| {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            format!("{what} must not be NULL"),
+            "Leave it out for its default, or name a column.",
+        )
+    })
+}
+
 #[pg_extern(sql = false)]
 fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     let Some(oid) = protected_table else {
@@ -168,6 +174,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         ),
         Some(_) => {}
     }
+    check_no_children(oid)?;
     if let Some(followers) = TicketTable::find(&catalog, oid).and_then(|t| t.followers) {
         check_owner(followers.oid);
         release(followers.oid)?;

@@ -29,7 +29,10 @@ pub mod protected_table {
     pub const ARCHIVED_VALUES: Attribute = 16;
     pub const SPAM_VALUES: Attribute = 17;
     pub const CONFIDENTIAL_COLUMN: Attribute = 18;
-    pub const OWNER_COLUMN: Attribute = 19;
+    pub const PARENT_TABLE: Attribute = 19;
+    pub const PARENT_COLUMN: Attribute = 20;
+    pub const AUTHOR_COLUMN: Attribute = 21;
+    pub const OWNER_COLUMN: Attribute = 22;
 }
 
 /// A protected ticket table.
@@ -97,6 +100,7 @@ impl FollowerTable {
 /// How `protected_table.kind` calls them.
 pub const TICKETS: &str = "tickets";
 pub const FOLLOWERS: &str = "followers";
+pub const MESSAGES: &str = "messages";
 pub const SHARED: &str = "shared";
 /// Protected by deskguard.protect_feature() only.
 pub const FEATURE: &str = "feature";
@@ -174,11 +178,6 @@ impl TicketTable {
     /// The protected ticket table that this table is, or is a partition or child of.
     pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
         TicketTable::find(catalog, root_of(catalog, oid)?)
-    }
-
-    /// The ticket table that this follower table, or partition or child of one, belongs to.
-    pub fn find_by_followers_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
-        TicketTable::find_by_followers(catalog, root_of(catalog, oid)?)
     }
 
     /// The ticket table that this follower table belongs to.
@@ -307,8 +306,8 @@ impl TicketTable {
         }
     }
 
-    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok or
-    /// delete_ok.
+    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok,
+    /// delete_ok and so on.
     pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
         format!(
             "deskguard.{function}({}, {}, {}, {}, {}, {})",

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-use deskguard_rules::{Column, IdSet, Status, Ticket};
+use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -95,16 +95,28 @@ impl TicketTable {
     /// function that is being called.
     pub fn return_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
         let _asked = AskFor::agent(agent);
-        let mut conditions = vec![self.action_call("view_ok", self.oid)];
+        return_rows(fcinfo, self.oid, &self.allowed_query(Action::View));
+    }
+
+    /// The tickets with which the agent that is asked for may do this, by the conditions of the
+    /// policies.
+    pub fn allowed_query(&self, action: Action) -> String {
+        let rule = match action {
+            Action::View => "view_ok",
+            Action::Change(Change::Reply) => "reply_ok",
+            Action::Change(Change::Modify) => "modify_ok",
+            Action::Change(Change::EditMessages) => "edit_messages_ok",
+            Action::Change(Change::Delete) => "delete_ok",
+        };
+        let mut conditions = vec![self.action_call(rule, self.oid)];
         conditions.extend(self.silo_call(self.oid));
-        let query = format!(
+        format!(
             "SELECT {} FROM {} WHERE {} AND {} IS NOT NULL",
             bigint_expression(Some(&self.id)),
             self.name(),
             conditions.join(" AND "),
             quote_identifier(&self.id)
-        );
-        return_rows(fcinfo, self.oid, &query);
+        )
     }
 
     /// The tickets that an agent follows.

@@ -33,7 +33,7 @@ impl Relation {
 }
 
 /// What an agent may do with a ticket that it can view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     Reply,
     Modify,
@@ -41,7 +41,7 @@ pub enum Change {
     Delete,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     View,
     Change(Change),
@@ -84,6 +84,8 @@ pub enum Permission {
     Unarchive,
     /// To ask about the access of other agents.
     Audit,
+    /// To reply to more than one ticket with one command.
+    MassReply,
     /// To see and change all shared objects.
     ManageShared,
     On(Change, Relation),
@@ -100,6 +102,7 @@ impl Permission {
             Permission::ViewConfidential,
             Permission::Unarchive,
             Permission::Audit,
+            Permission::MassReply,
             Permission::ManageShared,
         ]
         .into_iter()
@@ -120,6 +123,7 @@ impl Permission {
             Permission::ViewConfidential => "ticket.view.confidential".into(),
             Permission::Unarchive => "ticket.unarchive".into(),
             Permission::Audit => "permission.audit".into(),
+            Permission::MassReply => "ticket.mass_reply".into(),
             Permission::ManageShared => "shared.manage".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
@@ -146,8 +150,9 @@ impl Permission {
             Permission::Audit => 4,
             Permission::ViewConfidential => 5,
             Permission::Unarchive => 6,
-            Permission::On(change, relation) => 7 + 4 * change as u32 + relation as u32,
-            Permission::ManageShared => 23,
+            Permission::MassReply => 7,
+            Permission::On(change, relation) => 8 + 4 * change as u32 + relation as u32,
+            Permission::ManageShared => 24,
         }
     }
 }

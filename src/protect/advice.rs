@@ -26,15 +26,13 @@ pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {
         wanted.push((f.oid, &f.ticket));
         wanted.push((f.oid, &f.agent));
     }
-    advise_index(wanted)
+    advise(&wanted)
 }
 
 /// The same for these columns of tables.
-pub fn advise_index<'a>(
-    wanted: impl IntoIterator<Item = (pg_sys::Oid, &'a str)>,
-) -> Result<(), SpiError> {
+pub fn advise(wanted: &[(pg_sys::Oid, &str)]) -> Result<(), SpiError> {
     let mut statements = Vec::new();
-    for (table, column) in wanted {
+    for &(table, column) in wanted {
         if !is_indexed(table, column)? {
             statements.push(format!(
                 "CREATE INDEX ON {} ({});",

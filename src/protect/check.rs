@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use crate::catalog::{Catalog, own_table};
+use crate::child_table::ChildTable;
 use crate::protected::{
     FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
     table_name,
@@ -259,15 +260,18 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
             "Give both or neither.",
         );
     }
-    if let Some(tickets) = TicketTable::find_by_followers(&Catalog::now(), table.oid) {
+    let catalog = Catalog::now();
+    let problem = if ChildTable::find(&catalog, table.oid).is_some() {
+        Some("is a protected message table".into())
+    } else {
+        TicketTable::find_by_followers(&catalog, table.oid)
+            .map(|tickets| format!("is the follower table of {}", tickets.name()))
+    };
+    if let Some(problem) = problem {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "{} is the follower table of {}",
-                table.name(),
-                tickets.name()
-            ),
-            "A table is protected either as tickets or as followers.",
+            format!("{} {problem}", table.name()),
+            "A table is protected in one way only.",
         );
     }
     check_not_otherwise(table.oid, TICKETS);
@@ -290,6 +294,9 @@ pub fn check_follower_table(
         match TicketTable::find_by_followers(&catalog, followers.oid) {
             Some(other) if other.oid != table.oid => {
                 Some(format!("is the follower table of {}", other.name()))
+            }
+            _ if ChildTable::find(&catalog, followers.oid).is_some() => {
+                Some("is a protected message table".into())
             }
             _ => TicketTable::find(&catalog, followers.oid)
                 .map(|_| "is a protected ticket table".into()),

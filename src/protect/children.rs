@@ -6,6 +6,7 @@ use pgrx::spi::{SpiError, quote_literal};
 use super::add;
 use super::policies::{Protection, create_trigger, row_triggers};
 use crate::catalog::{Catalog, own_table};
+use crate::child_table::ChildTable;
 use crate::error;
 use crate::owner_sql::RunAsOwner;
 use crate::protected::{FEATURE, TicketTable, display_name, kind_of};
@@ -36,7 +37,7 @@ pub fn protect_children() -> Result<(), SpiError> {
             );
         }
         if with_protection(root, |protection| add(protection, child))?.is_none() {
-            // The ticket table is gone: nobody sees the followers any more.
+            // The table above is gone: nobody sees the rows any more.
             return Ok(());
         }
     }
@@ -81,6 +82,8 @@ pub fn with_protection<T>(
         TicketTable::find_by_followers(&catalog, root).and_then(|table| table.followers)
     {
         then(Protection::Followers(&followers)).map(Some)
+    } else if let Some(messages) = ChildTable::find(&catalog, root) {
+        then(Protection::Messages(&messages)).map(Some)
     } else if let Some(shared) = SharedTable::find(&catalog, root) {
         then(Protection::Shared(&shared)).map(Some)
     } else if kind_of(&catalog, root).as_deref() == Some(FEATURE) {

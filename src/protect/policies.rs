@@ -5,6 +5,7 @@ use pgrx::spi::{SpiError, quote_identifier};
 
 use super::feature;
 use super::registry::features_of;
+use crate::child_table::{ChildTable, Parent};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, display_name, regclass};
 use crate::shared::SharedTable;
 
@@ -92,6 +93,7 @@ fn statement_triggers(protection: &Protection) -> Vec<Trigger> {
 pub enum Protection<'a> {
     Tickets(&'a TicketTable),
     Followers(&'a FollowerTable),
+    Messages(&'a ChildTable),
     Shared(&'a SharedTable),
     /// By nothing but features, which tables that are protected otherwise may have, too.
     Feature(pg_sys::Oid),
@@ -102,6 +104,7 @@ impl Protection<'_> {
         match self {
             Protection::Tickets(table) => table.oid,
             Protection::Followers(table) => table.oid,
+            Protection::Messages(table) => table.oid,
             Protection::Shared(table) => table.oid,
             Protection::Feature(table) => *table,
         }
@@ -141,12 +144,13 @@ impl Protection<'_> {
                 let ticket = bigint_expression(Some(&followers.ticket));
                 let agent = bigint_expression(Some(&followers.agent));
                 let change = format!("deskguard.follower_ok({this}, {ticket}, {agent})");
+                // The column as it is, so that its index is found.
+                let seen = format!(
+                    "deskguard.parent_seen({this}, {})",
+                    quote_identifier(&followers.ticket)
+                );
                 vec![
-                    (
-                        "deskguard_view",
-                        "SELECT",
-                        format!("USING (deskguard.follower_seen({this}, {ticket}))"),
-                    ),
+                    ("deskguard_view", "SELECT", format!("USING ({seen})")),
                     (
                         "deskguard_create",
                         "INSERT",
@@ -154,6 +158,32 @@ impl Protection<'_> {
                     ),
                     ("deskguard_modify", "UPDATE", "USING (false)".into()),
                     ("deskguard_delete", "DELETE", format!("USING ({change})")),
+                ]
+            }
+            Protection::Messages(messages) => {
+                let seen = messages.call("parent_seen", table);
+                let reply = messages.call("parent_reply_ok", table);
+                let edit = messages.call("parent_edit_ok", table);
+                let is_reply = matches!(messages.parent, Parent::Tickets(_));
+                let create = if is_reply || messages.author.is_some() {
+                    format!(
+                        "{reply} AND deskguard.new_message_ok({this}, {}, {})",
+                        bigint_expression(Some(&messages.column)),
+                        bigint_expression(messages.author.as_deref())
+                    )
+                } else {
+                    reply
+                };
+                vec![
+                    ("deskguard_view", "SELECT", format!("USING ({seen})")),
+                    (
+                        "deskguard_create",
+                        "INSERT",
+                        format!("WITH CHECK ({create})"),
+                    ),
+                    // Of the row before and of the row after.
+                    ("deskguard_modify", "UPDATE", format!("USING ({edit})")),
+                    ("deskguard_delete", "DELETE", format!("USING ({edit})")),
                 ]
             }
             Protection::Shared(shared) => {

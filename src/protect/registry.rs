@@ -6,7 +6,7 @@ use pgrx::spi::SpiError;
 use super::policies::Protection;
 use crate::catalog::own_table;
 use crate::owner_sql::RunAsOwner;
-use crate::protected::{FEATURE, FOLLOWERS, SHARED, TICKETS};
+use crate::protected::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -41,6 +41,21 @@ pub fn registered_with(root: pg_sys::Oid) -> Result<Vec<Registered>, SpiError> {
     })
 }
 
+/// The message tables whose rows belong to this table's.
+pub fn children_of(parent: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>, SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    Spi::connect(|client| {
+        let rows = client.select(
+            "SELECT table_id::pg_catalog.oid FROM deskguard.protected_table
+             WHERE parent_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+             ORDER BY table_id::pg_catalog.oid",
+            None,
+            &[parent.into()],
+        )?;
+        rows.filter_map(|row| row.get(1).transpose()).collect()
+    })
+}
+
 pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     for table in tables {
@@ -65,10 +80,18 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
         Protection::Shared(shared) if is_root => Some(*shared),
         _ => None,
     };
-    let id = columns.map(|t| &t.id).or(shared.map(|s| &s.id));
+    let messages = match protection {
+        Protection::Messages(messages) if is_root => Some(*messages),
+        _ => None,
+    };
+    let id = columns
+        .map(|t| t.id.as_str())
+        .or(shared.map(|s| s.id.as_str()))
+        .or(messages.and_then(|m| m.id.as_deref()));
     let kind = match protection {
         Protection::Tickets(_) => TICKETS,
         Protection::Followers(_) => FOLLOWERS,
+        Protection::Messages(_) => MESSAGES,
         Protection::Shared(_) => SHARED,
         Protection::Feature(_) => FEATURE,
     };
@@ -78,13 +101,14 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
          SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
                 $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name,
-                $14, $15, $16::pg_catalog.name, $17::pg_catalog.name
+                $14, $15, $16::pg_catalog.name, $17, $18::pg_catalog.name, $19::pg_catalog.name,
+                $20::pg_catalog.name
          FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[
             table.into(),
             kind.into(),
             protection.root().into(),
-            id.map(String::as_str).into(),
+            id.into(),
             columns.and_then(|t| t.department.as_deref()).into(),
             columns.and_then(|t| t.category.as_deref()).into(),
             columns.and_then(|t| t.assignee.as_deref()).into(),
@@ -97,6 +121,9 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
             status.map(|s| s.archived.clone()).into(),
             status.map(|s| s.spam.clone()).into(),
             columns.and_then(|t| t.confidential.as_deref()).into(),
+            messages.map(|m| m.parent.oid()).into(),
+            messages.map(|m| m.column.as_str()).into(),
+            messages.and_then(|m| m.author.as_deref()).into(),
             shared.and_then(|s| s.owner.as_deref()).into(),
         ],
     )

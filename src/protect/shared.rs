@@ -5,10 +5,10 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::advice::advise_index;
+use super::advice::advise;
 use super::children::protect_children;
 use super::policies::Protection;
-use super::{add, advise_preload, check_kind, remove};
+use super::{add, advise_preload, check_kind, given, needed, remove};
 use crate::error;
 use crate::protected::SHARED;
 use crate::shared::SharedTable;
@@ -21,26 +21,16 @@ fn protect_shared(
     id_column: Option<&CStr>,
     owner_column: Option<&CStr>,
 ) -> Result<(), SpiError> {
-    let null = |what: &str, hint: &str| -> ! {
+    let Some(oid) = object_table else {
         error::raise(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            format!("{what} must not be NULL"),
-            hint,
-        )
-    };
-    let given = |name: Option<&CStr>| name.map(|name| name.to_string_lossy().into_owned());
-    let Some(oid) = object_table else {
-        null("object_table", "Name the table of the objects.")
-    };
-    let Some(id) = given(id_column) else {
-        null(
-            "id_column",
-            "Leave it out for its default, or name a column.",
+            "object_table must not be NULL",
+            "Name the table of the objects.",
         )
     };
     let table = SharedTable {
         oid,
-        id,
+        id: needed(id_column, "id_column"),
         owner: given(owner_column),
     };
     check_kind(oid)?;
@@ -60,7 +50,8 @@ fn protect_shared(
     add(Protection::Shared(&table), oid)?;
     protect_children()?;
     let columns = std::iter::once(&table.id).chain(&table.owner);
-    advise_index(columns.map(|column| (oid, column.as_str())))?;
+    let wanted: Vec<_> = columns.map(|column| (oid, column.as_str())).collect();
+    advise(&wanted)?;
     advise_preload();
     Ok(())
 }

@@ -109,9 +109,9 @@ REVOKE CREATE ON SCHEMA test FROM regress_ann;
 SET ROLE regress_other;
 SELECT f, left(test.attempt('SELECT deskguard.' || f), 5) AS no_internal_error
 FROM unnest(ARRAY['silo_ok(NULL, 1)', 'view_ok(NULL, 1, 1, 1, 1, false)', 'modify_ok(NULL, 1, 1, 1, 1, false)', 'delete_ok(NULL, 1, 1, 1, 1, false)',
-    'create_ok(NULL, 1, NULL, NULL, false, NULL)', 'update_ok(NULL, 1, 1, NULL)', 'followed(NULL, 1)', 'follower_seen(NULL, 1)', 'follower_ok(NULL, 1, 1)', 'view_ok(0, 1, 1, 1, 1, true)', 'silo_ok(''test.absent'', 1)']) AS f;
+    'create_ok(NULL, 1, NULL, NULL, false, NULL)', 'update_ok(NULL, 1, 1, NULL)', 'followed(NULL, 1)', 'parent_seen(NULL, 1)', 'follower_ok(NULL, 1, 1)', 'view_ok(0, 1, 1, 1, 1, true)', 'silo_ok(''test.absent'', 1)']) AS f;
 SELECT deskguard.view_ok('desk.ticket', 1, 1, NULL, NULL, false) OR deskguard.create_ok('desk.ticket', 1, NULL, NULL, false, NULL)
-    OR deskguard.follower_seen('desk.ticket_follower', 1) OR deskguard.follower_ok('desk.ticket_follower', 1, 1) AS anything;
+    OR deskguard.parent_seen('desk.ticket_follower', 1) OR deskguard.follower_ok('desk.ticket_follower', 1, 1) AS anything;
 SELECT f, regexp_replace(test.attempt('SELECT deskguard.' || f), ': .*', '')
 FROM unnest(ARRAY['note_ticket()', 'guard_department_tree()', 'guard_builtin()', 'after_ddl()', 'after_drop()', 'protect_children()',
     'tie_policies(''desk.ticket'')']) AS f

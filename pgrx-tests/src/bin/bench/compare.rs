@@ -79,7 +79,7 @@ fn explain(
         let table = if query.writes() {
             session.written_table()
         } else {
-            session.table()
+            session.table_for(query)
         };
         let sql = query.sql(
             &table,
@@ -162,7 +162,7 @@ fn check_rows(sessions: &mut [Session], query: Query, agent: &Agent, inputs: &In
         let condition = session.condition(agent);
         let condition = condition.as_deref();
         let found = if query == Query::Report {
-            let table = session.table();
+            let table = session.table_for(query);
             let filter = condition.map_or_else(String::new, |c| format!("WHERE {c}"));
             let all = format!(
                 "SELECT status, count(*), sum(id), sum(hashint8(id)::bigint) FROM {table} {filter} GROUP BY status"
@@ -176,7 +176,7 @@ fn check_rows(sessions: &mut [Session], query: Query, agent: &Agent, inputs: &In
             session.client.batch_execute("ROLLBACK").unwrap();
             vec![found]
         } else {
-            let table = session.table();
+            let table = session.table_for(query);
             let query = if query == Query::PointPrepared {
                 Query::Point
             } else {
@@ -212,7 +212,7 @@ fn compare(
             let condition = session.condition(agent);
             let table = match query.writes() {
                 true => session.written_table(),
-                false => session.table(),
+                false => session.table_for(query),
             };
             let sql = move |round| query.sql(&table, condition.as_deref(), agent, inputs, round);
             let client = &mut session.client;

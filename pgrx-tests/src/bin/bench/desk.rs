@@ -151,11 +151,17 @@ impl Agent {
     /// What an expert writes after WHERE for this agent; none if it sees everything.
     /// `followed`: that it follows the ticket, where that counts.
     pub fn literal(&self, followed: Option<String>) -> Option<String> {
+        let parts = [self.silo(), self.past_silo(followed)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(" AND "))
+    }
+
+    pub fn past_silo(&self, followed: Option<String>) -> Option<String> {
         let mut own = vec![format!("assignee_id = {}", self.id)];
         own.extend(one_of("team_id", &self.teams));
         own.extend(followed);
         let nobodys = "assignee_id IS NULL AND team_id IS NULL";
-        let viewed = match (self.all_departments(), self.views_assigned) {
+        match (self.all_departments(), self.views_assigned) {
             (None, true) => None,
             (None, false) => Some(format!("({nobodys} OR {})", own.join(" OR "))),
             (Some(list), all) => {
@@ -167,21 +173,22 @@ impl Agent {
                 };
                 Some(format!("({inside}{nobodys} OR {})", own.join(" OR ")))
             }
-        };
-        let parts: Vec<String> = [self.silo(), viewed].into_iter().flatten().collect();
-        (!parts.is_empty()).then(|| parts.join(" AND "))
+        }
     }
 
     /// The condition for tickets that it may create; none if it may create any.
     pub fn may_create(&self) -> Option<String> {
-        let inside = self
-            .all_departments()
-            .map(|list| one_of("department_id", &list).unwrap_or_else(|| "false".into()));
-        let parts: Vec<String> = [self.silo(), inside].into_iter().flatten().collect();
+        let parts: Vec<String> = [self.silo(), self.inside()].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
     }
 
-    fn silo(&self) -> Option<String> {
+    /// The condition for departments that it may assign tickets to.
+    pub fn inside(&self) -> Option<String> {
+        let list = self.all_departments()?;
+        Some(one_of("department_id", &list).unwrap_or_else(|| "false".into()))
+    }
+
+    pub fn silo(&self) -> Option<String> {
         let list = self.categories.as_ref()?;
         Some(one_of("category_id", list).unwrap_or_else(|| "false".into()))
     }
@@ -307,6 +314,20 @@ pub fn copy_followers(table: &str) -> String {
          {};
          GRANT SELECT ON {table} TO PUBLIC",
         index_followers(table)
+    )
+}
+
+/// The same messages, protected.
+pub fn protect_messages(schema: &str) -> String {
+    let table = format!("{schema}.message");
+    format!(
+        "CREATE TABLE {table} (LIKE plain.message);
+         INSERT INTO {table} SELECT * FROM plain.message;
+         ALTER TABLE {table} ADD PRIMARY KEY (id);
+         CREATE INDEX ON {table} (ticket_id);
+         ALTER TABLE {table} ADD FOREIGN KEY (ticket_id) REFERENCES {schema}.ticket;
+         GRANT SELECT ON {table} TO PUBLIC;
+         SELECT deskguard.protect_messages('{table}', '{schema}.ticket')"
     )
 }
 

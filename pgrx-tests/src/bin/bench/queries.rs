@@ -10,6 +10,8 @@ pub enum Query {
     Report,
     Week,
     Join,
+    Messages,
+    TicketMessages,
     Keyset,
     Point,
     PointPrepared,
@@ -28,11 +30,13 @@ pub struct Inputs {
 }
 
 impl Query {
-    pub const ALL: [Query; 9] = [
+    pub const ALL: [Query; 11] = [
         Query::Queue,
         Query::Report,
         Query::Week,
         Query::Join,
+        Query::Messages,
+        Query::TicketMessages,
         Query::Keyset,
         Query::Point,
         Query::PointPrepared,
@@ -46,6 +50,8 @@ impl Query {
             Query::Report => "report",
             Query::Week => "week",
             Query::Join => "join messages",
+            Query::Messages => "messages report",
+            Query::TicketMessages => "messages of a ticket",
             Query::Keyset => "keyset page",
             Query::Point => "point",
             Query::PointPrepared => "point prepared",
@@ -62,6 +68,8 @@ impl Query {
     pub fn is_within_bound(self, limit: f64, deskguard: f64) -> bool {
         match self {
             Query::Point | Query::PointPrepared => deskguard <= (limit * 1.3).max(limit + 0.060),
+            Query::TicketMessages => deskguard <= (limit * 1.3).max(limit + 0.060),
+            Query::Messages => deskguard <= limit * 1.5,
             _ => deskguard <= limit * 1.10,
         }
     }
@@ -98,6 +106,25 @@ impl Query {
                  FROM (SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
                 filter(&[WEEK])
             ),
+            Query::Messages | Query::TicketMessages => {
+                let columns = match self {
+                    Query::Messages => "count(*), max(m.created_at)",
+                    _ => "m.id, m.created_at, m.body",
+                };
+                // Of messages that are protected themselves no ticket needs to be asked for.
+                let messages = match table.ends_with(".message") {
+                    true => format!("{table} AS m"),
+                    false => format!(
+                        "(SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                        filter(&[])
+                    ),
+                };
+                let which = match self {
+                    Query::Messages => String::new(),
+                    _ => format!("WHERE m.ticket_id = {id} ORDER BY m.id"),
+                };
+                format!("SELECT {columns} FROM {messages} {which}")
+            }
             Query::Keyset => {
                 let after = inputs.page.as_ref().map_or_else(
                     || "true".into(),

@@ -4,6 +4,7 @@ use deskguard_tests::server::{APP, Database};
 
 use crate::desk::{self, Agent};
 use crate::measure::Connection;
+use crate::queries::Query;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
@@ -14,7 +15,8 @@ pub enum Variant {
     /// The literals as parameters of a statement that is prepared once for all agents.
     LimitPrepared,
     Deskguard,
-    /// A policy that is the literal, for a role that is one agent: what row-level security itself costs.
+    /// Policies as deskguard's that are the literals, for a role that is one agent: what row-level security
+    /// itself costs.
     LiteralPolicy,
     /// Policies with `= ANY (ARRAY(SELECT ...))`, the usual advice.
     AnyArray,
@@ -112,7 +114,11 @@ impl Desk {
             sql += &desk::copy_followers(&table);
             mapping += &format!(", follower_table => '{table}'");
         }
-        format!("{sql}; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})")
+        sql += &format!("; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})");
+        if !self.followers {
+            sql += &format!("; {}", desk::protect_messages(schema));
+        }
+        sql
     }
 
     /// Creates the policies of the other variants, on the plain table. Only the compared agents have
@@ -175,13 +181,29 @@ impl Desk {
         sql += &format!("CREATE ROLE {login} LOGIN;");
         for agent in compared {
             let role = format!("{login}_{}", agent.id);
-            let condition = agent
-                .literal(self.followed_by(agent, "plain").map(any_of))
-                .unwrap_or_else(|| "true".into());
-            sql += &format!(
-                "CREATE ROLE {role}; GRANT {role} TO {login};
-                 CREATE POLICY {role} ON plain.ticket TO {role} USING ({condition});"
-            );
+            let or_true = |condition: Option<String>| condition.unwrap_or_else(|| "true".into());
+            let seen = or_true(agent.past_silo(self.followed_by(agent, "plain").map(any_of)));
+            let silo = or_true(agent.silo());
+            let inside = or_true(agent.inside());
+            sql += &format!("CREATE ROLE {role}; GRANT {role} TO {login};");
+            for (name, policy) in [
+                ("base", format!("TO {role} USING (true)")),
+                ("silo", format!("AS RESTRICTIVE TO {role} USING ({silo})")),
+                (
+                    "view",
+                    format!("AS RESTRICTIVE FOR SELECT TO {role} USING ({seen})"),
+                ),
+                (
+                    "create",
+                    format!("AS RESTRICTIVE FOR INSERT TO {role} WITH CHECK ({inside})"),
+                ),
+                (
+                    "modify",
+                    format!("AS RESTRICTIVE FOR UPDATE TO {role} USING ({seen}) WITH CHECK (true)"),
+                ),
+            ] {
+                sql += &format!("CREATE POLICY {role}_{name} ON plain.ticket {policy};");
+            }
         }
         sql
     }
@@ -265,6 +287,16 @@ impl Session {
 
     pub fn table(&self) -> String {
         self.variant.table(self.desk.schema)
+    }
+
+    /// The table that a query reads: the tickets, or protected messages.
+    pub fn table_for(&self, query: Query) -> String {
+        match query {
+            Query::Messages | Query::TicketMessages if self.variant == Variant::Deskguard => {
+                format!("{}.message", self.desk.schema)
+            }
+            _ => self.table(),
+        }
     }
 
     /// The table to be written. The one that deskguard protects has its trigger.

@@ -1,0 +1,668 @@
+//! Messages of random help desks, and what hangs on them: every command must agree with the oracle.
+//!
+//! DESKGUARD_CASES (or a fifth of PROPTEST_CASES) sets how many help desks; DESKGUARD_SEED where to start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::process::Command;
+
+use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, Id, Kind, Partitioning, cases};
+use deskguard_tests::server::{APP, Database, OWNER};
+use deskguard_tests::{ident, literal};
+use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+type Outcome<T = ()> = Result<T, TestCaseError>;
+
+/// All the same to who asks: literals, calls, lists that are too long; and plans that use indexes
+/// wherever they can.
+const PLANS: [&str; 4] = [
+    "SET deskguard.fold = on; RESET deskguard.fold_limit; RESET enable_seqscan",
+    "SET deskguard.fold = off; RESET deskguard.fold_limit; SET enable_seqscan = off",
+    "SET deskguard.fold = on; SET deskguard.fold_limit = 0; RESET enable_seqscan",
+    "SET deskguard.fold = on; SET deskguard.fold_limit = 1; SET enable_seqscan = off",
+];
+
+/// A help desk with messages.
+#[derive(Clone, Debug)]
+struct Desk {
+    case: Case,
+    /// The type of the column that names the ticket.
+    kind: Kind,
+    partitioned: bool,
+    references: bool,
+    author: bool,
+    /// Message, and the ticket that it names.
+    messages: Vec<(Id, Option<Id>)>,
+    /// Attachment, and the message that it names.
+    attachments: Vec<(Id, Option<Id>)>,
+    /// Lists of tickets to reply to.
+    replies: Vec<Vec<Option<Id>>>,
+    /// Messages, and the ticket that they are moved to.
+    moves: Vec<(Id, Option<Id>)>,
+}
+
+/// More than are looked up one by one.
+const OF_NO_TICKET: std::ops::Range<Id> = 2001..2015;
+
+fn desks() -> impl Strategy<Value = Desk> {
+    let nth = || 0..100usize;
+    (
+        cases(),
+        select(vec![Kind::Int8, Kind::Int4, Kind::Int2]),
+        (any::<bool>(), weighted(0.4), any::<bool>()),
+        vec(nth(), 0..16),
+        vec(nth(), 0..16),
+        vec(vec(nth(), 1..4), 2..5),
+        vec((nth(), nth()), 2..5),
+    )
+        .prop_map(
+            |(case, kind, flags, messages, attachments, replies, moves)| {
+                let (partitioned, references, author) = flags;
+                let table = &case.desk.table;
+                let unique = matches!(table.partitioning, Partitioning::None | Partitioning::ById);
+                let references = references && unique;
+                let holds = |id: &Id| match kind {
+                    Kind::Int8 => true,
+                    Kind::Int4 => i32::try_from(*id).is_ok(),
+                    Kind::Int2 => i16::try_from(*id).is_ok(),
+                };
+                let mut named: Vec<Option<Id>> =
+                    case.desk.tickets.iter().map(|t| Some(t.id)).collect();
+                named.push(None);
+                if !references {
+                    named.push(Some(DANGLING));
+                }
+                let mut tickets = named.clone();
+                tickets.extend(messages.iter().map(|nth| named[nth % named.len()]));
+                if !references {
+                    tickets.extend(OF_NO_TICKET.map(Some));
+                }
+                tickets.retain(|id| id.as_ref().is_none_or(holds));
+                let messages: Vec<(Id, Option<Id>)> = (1..).zip(tickets).collect();
+                let target = |nth: &usize| named[nth % named.len()].filter(holds);
+                let message = |nth: &usize| messages[nth % messages.len()].0;
+                Desk {
+                    attachments: (1..)
+                        .zip(attachments.iter().map(|nth| match nth % 9 {
+                            0 => None,
+                            1 => Some(DANGLING),
+                            _ => Some(message(nth)),
+                        }))
+                        .collect(),
+                    replies: replies
+                        .iter()
+                        .map(|list| list.iter().map(target).collect())
+                        .collect(),
+                    moves: moves
+                        .iter()
+                        .map(|(which, to)| (message(which), target(to)))
+                        .collect(),
+                    case,
+                    kind,
+                    partitioned,
+                    references,
+                    author,
+                    messages,
+                }
+            },
+        )
+}
+
+// ---- the rules, in their words ----
+
+impl Desk {
+    fn help_desk(&self) -> &HelpDesk {
+        &self.case.desk
+    }
+
+    fn may(&self, who: Option<Id>, action: &str, ticket: Option<Id>) -> bool {
+        let desk = self.help_desk();
+        let ticket = ticket.and_then(|id| desk.ticket(id));
+        who.zip(ticket)
+            .is_some_and(|(agent, ticket)| desk.act(agent, ticket, action))
+    }
+
+    /// The messages whose ticket allows it.
+    fn messages_that_allow(&self, who: Option<Id>, action: &str) -> BTreeSet<Id> {
+        let messages = self.messages.iter();
+        let allowed = messages.filter(|(_, ticket)| self.may(who, action, *ticket));
+        allowed.map(|(id, _)| *id).collect()
+    }
+
+    fn attachments_that_allow(&self, who: Option<Id>, action: &str) -> BTreeSet<Id> {
+        let messages = self.messages_that_allow(who, action);
+        let attachments = self.attachments.iter();
+        let allowed = attachments.filter(|(_, m)| m.is_some_and(|id| messages.contains(&id)));
+        allowed.map(|(id, _)| *id).collect()
+    }
+
+    /// One command that replies to all of these.
+    fn may_reply(&self, who: Option<Id>, tickets: &[Option<Id>]) -> bool {
+        let different: BTreeSet<_> = tickets.iter().collect();
+        tickets.iter().all(|ticket| self.may(who, "reply", *ticket))
+            && (different.len() < 2
+                || who.is_some_and(|agent| self.help_desk().has(agent, "ticket.mass_reply")))
+    }
+}
+
+// ---- SQL ----
+
+const MESSAGE: &str = "\"the \"\"messages\"\"\"";
+const TICKET: &str = "\"Ticket's\"";
+
+impl Desk {
+    fn schema(&self) -> String {
+        ident(self.help_desk().table.schema)
+    }
+
+    fn message(&self) -> String {
+        format!("{}.{MESSAGE}", self.schema())
+    }
+
+    fn attachment(&self) -> String {
+        format!("{}.attachment", self.schema())
+    }
+
+    fn load_sql(&self) -> String {
+        let (message, attachment) = (self.message(), self.attachment());
+        let kind = match self.kind {
+            Kind::Int8 => "int8",
+            Kind::Int4 => "int4",
+            Kind::Int2 => "int2",
+        };
+        let references = match self.references {
+            true => format!(" REFERENCES {}", self.help_desk().table.sql()),
+            false => String::new(),
+        };
+        let columns = format!(
+            "id int GENERATED BY DEFAULT AS IDENTITY (START 5000) PRIMARY KEY, \
+             {TICKET} {kind}{references}, author int2, body text"
+        );
+        let mut sql = match self.partitioned {
+            false => format!("CREATE TABLE {message} ({columns});"),
+            true => {
+                // Identity columns of partitions differ between majors.
+                let columns = columns.replace(
+                    "GENERATED BY DEFAULT AS IDENTITY (START 5000)",
+                    "DEFAULT 5000 + random() * 1000000",
+                );
+                let part = |n| format!("{}.message_{n}", self.schema());
+                format!(
+                    "CREATE TABLE {message} ({columns}) PARTITION BY HASH (id); \
+                     CREATE TABLE {} PARTITION OF {message} FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
+                     CREATE TABLE {} (body text, author int2, {TICKET} {kind}, id int NOT NULL DEFAULT 5000 + random() * 1000000); \
+                     ALTER TABLE {message} ATTACH PARTITION {} FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
+                    part(1),
+                    part(2),
+                    part(2)
+                )
+            }
+        };
+        sql += &format!(
+            "CREATE INDEX ON {message} ({TICKET}); \
+             CREATE TABLE {attachment} (id int, message_id int8, name text); \
+             CREATE INDEX ON {attachment} (message_id);"
+        );
+        let nullable = |id: &Option<Id>| id.map_or("NULL".into(), |id| id.to_string());
+        for (id, ticket) in &self.messages {
+            let ticket = nullable(ticket);
+            sql += &format!("INSERT INTO {message} (id, {TICKET}) VALUES ({id}, {ticket});");
+        }
+        for (id, message) in &self.attachments {
+            sql += &format!(
+                "INSERT INTO {attachment} VALUES ({id}, {});",
+                nullable(message)
+            );
+        }
+        for table in [message, attachment] {
+            sql += &format!(
+                "ALTER TABLE {table} OWNER TO {OWNER}; GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {APP};"
+            );
+        }
+        sql
+    }
+
+    fn protect_sql(&self) -> String {
+        let author = if self.author { "'author'" } else { "NULL" };
+        format!(
+            "SELECT deskguard.protect_messages({message}, {}, 'Ticket''s', {author}); \
+             SELECT deskguard.protect_messages({}, {message}, 'message_id');",
+            literal(&self.help_desk().table.sql()),
+            literal(&self.attachment()),
+            message = literal(&self.message()),
+        )
+    }
+
+    fn unload_sql(&self) -> String {
+        let (message, attachment) = (self.message(), self.attachment());
+        format!(
+            "SELECT deskguard.unprotect({}); SELECT deskguard.unprotect({}); DROP TABLE {attachment}, {message}; {}",
+            literal(&attachment),
+            literal(&message),
+            self.help_desk().table.drop_sql()
+        )
+    }
+}
+
+// ---- asking ----
+
+fn fail(reason: impl std::fmt::Display) -> TestCaseError {
+    TestCaseError::fail(reason.to_string())
+}
+
+fn run(client: &mut Client, sql: &str) -> Outcome {
+    client
+        .batch_execute(sql)
+        .map_err(|error| fail(format!("{error:?}\n{sql}")))
+}
+
+/// The result of a command: how many rows it touched, or refused. Nothing of it stays.
+fn attempt(client: &mut Client, sql: &str) -> Outcome<Option<u64>> {
+    let result = client.simple_query(&format!("BEGIN; {sql}"));
+    run(client, "ROLLBACK")?;
+    match result {
+        Ok(messages) => Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+                _ => None,
+            })
+            .nth(1)),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(None),
+        Err(error) => Err(fail(format!("{error:?}\n{sql}"))),
+    }
+}
+
+type Counts = BTreeMap<String, u64>;
+
+struct Session<'a> {
+    client: &'a mut Client,
+    desk: &'a Desk,
+    who: Option<Id>,
+    counts: &'a mut Counts,
+}
+
+impl Session<'_> {
+    /// `expected`: none if it is to be refused.
+    fn tries(&mut self, what: &str, sql: &str, expected: Option<usize>) -> Outcome {
+        let got = attempt(self.client, sql)?;
+        let kind = if expected.is_some() {
+            "allowed"
+        } else {
+            "refused"
+        };
+        *self.counts.entry(format!("{what} {kind}")).or_default() += 1;
+        if got == expected.map(|rows| rows as u64) {
+            return Ok(());
+        }
+        Err(fail(format!(
+            "{sql}\n     got: {got:?}\n  oracle: {expected:?}"
+        )))
+    }
+
+    fn ids(&mut self, sql: &str, expected: &BTreeSet<Id>) -> Outcome {
+        let rows = self.client.query(sql, &[]);
+        let rows = rows.map_err(|error| fail(format!("{error:?}\n{sql}")))?;
+        let got: Vec<Id> = rows.iter().map(|row| row.get(0)).collect();
+        let wanted: Vec<Id> = expected.iter().copied().collect();
+        let kind = if wanted.is_empty() {
+            "nothing"
+        } else {
+            "something"
+        };
+        *self.counts.entry(format!("sees {kind}")).or_default() += 1;
+        if got == wanted {
+            return Ok(());
+        }
+        Err(fail(format!(
+            "{sql}\n     got: {got:?}\n  oracle: {wanted:?}"
+        )))
+    }
+
+    fn reads(&mut self) -> Outcome {
+        let desk = self.desk;
+        let (message, attachment) = (desk.message(), desk.attachment());
+        let seen = desk.messages_that_allow(self.who, "view");
+        let select = format!("SELECT id::int8 FROM {message}");
+        self.ids(&format!("{select} ORDER BY 1"), &seen)?;
+        let tickets = &desk.help_desk().table;
+        self.ids(
+            &format!(
+                "SELECT m.id::int8 FROM {message} AS m JOIN {} AS t ON t.{} = m.{TICKET} ORDER BY 1",
+                tickets.sql(),
+                ident(tickets.id.name)
+            ),
+            &seen,
+        )?;
+        self.ids(
+            &format!("SELECT id::int8 FROM {attachment} ORDER BY 1"),
+            &desk.attachments_that_allow(self.who, "view"),
+        )?;
+        for (_, ticket) in &desk.messages {
+            let Some(ticket) = ticket else { continue };
+            let of_ticket = |(id, t): &(Id, Option<Id>)| {
+                (*t == Some(*ticket) && seen.contains(id)).then_some(*id)
+            };
+            let expected = desk.messages.iter().filter_map(of_ticket).collect();
+            self.ids(
+                &format!("{select} WHERE {TICKET} = {ticket} ORDER BY 1"),
+                &expected,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn replies(&mut self) -> Outcome {
+        let desk = self.desk;
+        let message = desk.message();
+        for tickets in &desk.replies {
+            let may = desk.may_reply(self.who, tickets);
+            let expected = may.then_some(tickets.len());
+            let values: Vec<String> = tickets
+                .iter()
+                .map(|id| format!("({}::int8)", id.map_or("NULL".into(), |id| id.to_string())))
+                .collect();
+            let values = values.join(", ");
+            let insert = format!("INSERT INTO {message} ({TICKET})");
+            let what = if tickets.len() > 1 {
+                "mass reply"
+            } else {
+                "reply"
+            };
+            for sql in [
+                format!("{insert} VALUES {values}"),
+                format!("{insert} SELECT t FROM (VALUES {values}) AS v (t)"),
+                format!("{insert} VALUES {values} RETURNING id"),
+                format!(
+                    "MERGE INTO {message} AS m USING (VALUES {values}) AS v (t) ON false \
+                     WHEN NOT MATCHED THEN INSERT ({TICKET}) VALUES (v.t)"
+                ),
+                format!("WITH new AS ({insert} VALUES {values} RETURNING id) SELECT FROM new"),
+            ] {
+                self.tries(what, &sql, expected)?;
+            }
+            let unread =
+                format!("WITH new AS ({insert} VALUES {values}) SELECT FROM (VALUES (1)) AS v");
+            self.tries("unread reply", &unread, may.then_some(1))?;
+            let conflict = format!(
+                "INSERT INTO {message} (id, {TICKET}) SELECT 3000 + row_number() OVER (), t \
+                 FROM (VALUES {values}) AS v (t) ON CONFLICT (id) DO UPDATE SET body = 'new'"
+            );
+            self.tries("ON CONFLICT", &conflict, expected)?;
+            for author in [self.who, Some(77)] {
+                let Some(author) = author.filter(|id| i16::try_from(*id).is_ok()) else {
+                    continue;
+                };
+                let may = may && (!desk.author || self.who == Some(author));
+                let sql = format!(
+                    "INSERT INTO {message} ({TICKET}, author) SELECT t, {author} FROM (VALUES {values}) AS v (t)"
+                );
+                self.tries("author", &sql, may.then_some(tickets.len()))?;
+            }
+        }
+        for (id, ticket) in desk.messages.iter().take(6) {
+            let may = desk.may(self.who, "reply", *ticket);
+            let sql = format!("INSERT INTO {} VALUES (9, {id})", desk.attachment());
+            self.tries("attach", &sql, may.then_some(1))?;
+        }
+        let mine = desk.messages_that_allow(self.who, "reply");
+        let seen = desk.messages_that_allow(self.who, "view");
+        // Attachments are no replies: to as many as one likes.
+        let sql = format!(
+            "INSERT INTO {} SELECT 9, id FROM {message}",
+            desk.attachment()
+        );
+        self.tries("attach to all", &sql, (mine == seen).then_some(mine.len()))
+    }
+
+    fn edits(&mut self) -> Outcome {
+        let desk = self.desk;
+        let message = desk.message();
+        let seen = desk.messages_that_allow(self.who, "view");
+        let edited = desk.messages_that_allow(self.who, "edit_messages");
+        for filter in ["", "WHERE id > 0"] {
+            self.tries(
+                "update",
+                &format!("UPDATE {message} SET body = 'new' {filter}"),
+                Some(edited.len()),
+            )?;
+            self.tries(
+                "delete",
+                &format!("DELETE FROM {message} {filter}"),
+                Some(edited.len()),
+            )?;
+        }
+        let attachments = desk.attachments_that_allow(self.who, "edit_messages");
+        let attachment = desk.attachment();
+        self.tries(
+            "update",
+            &format!("UPDATE {attachment} SET name = 'new'"),
+            Some(attachments.len()),
+        )?;
+        self.tries(
+            "delete",
+            &format!("DELETE FROM {attachment}"),
+            Some(attachments.len()),
+        )?;
+        // MERGE refuses to change a row that is seen and may not be changed. It looks only at rows that
+        // are seen if it reads a column.
+        for action in ["UPDATE SET body = 'new'", "DELETE"] {
+            let sql = format!(
+                "MERGE INTO {message} AS m USING (VALUES (0)) AS v (n) ON m.id > v.n WHEN MATCHED THEN {action}"
+            );
+            self.tries("merge", &sql, (seen == edited).then_some(edited.len()))?;
+        }
+        for (id, to) in &desk.moves {
+            let target = to.map_or("NULL".into(), |id| id.to_string());
+            let may = desk.may(self.who, "edit_messages", *to);
+            let expected = match edited.contains(id) {
+                true => may.then_some(1),
+                false => Some(0),
+            };
+            let sql = format!("UPDATE {message} SET {TICKET} = {target} WHERE id = {id}");
+            self.tries("move", &sql, expected)?;
+            let sql = format!(
+                "UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target}::int8)) AS v (t)"
+            );
+            let expected = (may || edited.is_empty()).then_some(edited.len());
+            self.tries("move all", &sql, expected)?;
+        }
+        Ok(())
+    }
+}
+
+struct Lab {
+    _database: Database,
+    superuser: Client,
+    app: Client,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let database = Database::with_deskguard("messages");
+        Lab {
+            superuser: database.superuser(),
+            app: database.connect(APP),
+            _database: database,
+        }
+    }
+
+    fn check(&mut self, desk: &Desk, counts: &mut Counts) -> Outcome {
+        let help_desk = desk.help_desk();
+        let setting = match help_desk.default_category_access {
+            deskguard_tests::help_desk::Access::Silo => "silo",
+            deskguard_tests::help_desk::Access::Open => "open",
+        };
+        run(
+            &mut self.superuser,
+            &format!(
+                "ALTER ROLE {APP} IN DATABASE {} SET deskguard.default_category_access = '{setting}'",
+                self._database.name()
+            ),
+        )?;
+        self.app = self._database.connect(APP);
+        run(&mut self.superuser, &help_desk.load_sql())?;
+        run(&mut self.superuser, &desk.load_sql())?;
+        run(&mut self.superuser, &help_desk.table.protect_sql())?;
+        run(&mut self.superuser, &desk.protect_sql())?;
+        let agents = help_desk.agents.iter().map(|agent| Some(agent.id));
+        for who in agents.chain([Some(DANGLING), None]) {
+            let enter = match who {
+                Some(agent) => format!("SET deskguard.agent_id = '{agent}'"),
+                None => "RESET deskguard.agent_id".into(),
+            };
+            for plan in PLANS {
+                run(&mut self.app, &format!("{enter}; {plan}"))?;
+                let mut session = Session {
+                    client: &mut self.app,
+                    desk,
+                    who,
+                    counts,
+                };
+                let outcome = session
+                    .reads()
+                    .and_then(|()| session.replies())
+                    .and_then(|()| session.edits());
+                outcome.map_err(|error| fail(format!("{error}\nas {who:?} with {plan}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clean(&mut self, desk: &Desk) -> Outcome {
+        run(&mut self.superuser, "ROLLBACK")?;
+        run(&mut self.superuser, &desk.unload_sql())?;
+        run(&mut self.superuser, HelpDesk::clean_sql())
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
+    // Each takes as long as several of the oracle's.
+    let wanted = number("DESKGUARD_CASES")
+        .or(number("PROPTEST_CASES").map(|cases| cases.div_ceil(5)))
+        .unwrap_or(40);
+    let first = number("DESKGUARD_SEED").unwrap_or_else(|| u64::from(std::process::id()) * 1000);
+    let mut lab = Lab::new();
+    let mut counts = Counts::new();
+    for seed in first..first + wanted {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let config = Config {
+            cases: 1,
+            failure_persistence: None,
+            max_shrink_iters: 300,
+            ..Config::default()
+        };
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let lab = std::cell::RefCell::new(&mut lab);
+        let counts = std::cell::RefCell::new(&mut counts);
+        let result = TestRunner::new_with_rng(config, rng).run(&desks(), |desk| {
+            let mut lab = lab.borrow_mut();
+            let result = lab.check(&desk, &mut counts.borrow_mut());
+            let cleaned = lab.clean(&desk);
+            result.and(cleaned)
+        });
+        if let Err(TestError::Fail(reason, desk)) = result {
+            panic!(
+                "{reason}\n\non:\n{}{}{}{}\n\nTo repeat: DESKGUARD_SEED={seed} DESKGUARD_CASES=1",
+                desk.help_desk().load_sql(),
+                desk.load_sql(),
+                desk.help_desk().table.protect_sql(),
+                desk.protect_sql(),
+            );
+        }
+    }
+    if wanted >= 40 {
+        for what in [
+            "reply",
+            "mass reply",
+            "unread reply",
+            "ON CONFLICT",
+            "author",
+            "attach",
+            "attach to all",
+            "merge",
+            "move",
+            "move all",
+        ] {
+            for kind in ["allowed", "refused"] {
+                let what = format!("{what} {kind}");
+                assert!(
+                    counts.contains_key(&what),
+                    "the random help desks never had: {what}"
+                );
+            }
+        }
+    }
+}
+
+/// What pg_dump writes of the tables of a database.
+fn dump(database: &Database) -> String {
+    let program = format!("{}/pg_dump", env::var("DESKGUARD_PG_BIN").unwrap());
+    let output = Command::new(program)
+        .args([
+            "--schema-only",
+            "--exclude-schema=deskguard",
+            database.name(),
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines();
+    // A token that differs each time.
+    lines
+        .filter(|line| !line.contains("restrict "))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn unprotect_brings_messages_back_as_they_were() {
+    let database = Database::with_deskguard("messages_unprotect");
+    let mut client = database.superuser();
+    client
+        .batch_execute(
+            "CREATE TABLE ticket (id int PRIMARY KEY, assignee int);
+             CREATE TABLE message (id int PRIMARY KEY, ticket_id int REFERENCES ticket, author int);
+             CREATE TABLE attachment (message_id int);
+             CREATE TABLE note (ticket_id int8) PARTITION BY LIST (ticket_id);
+             CREATE TABLE note_1 PARTITION OF note DEFAULT;
+             ALTER TABLE message ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY mine ON message USING (author > 0);
+             ALTER TABLE note_1 FORCE ROW LEVEL SECURITY",
+        )
+        .unwrap();
+    let before = dump(&database);
+    client
+        .batch_execute(
+            "SELECT deskguard.protect_tickets('ticket', assignee_column => 'assignee');
+             SELECT deskguard.protect_messages('message', 'ticket', author_column => 'author');
+             SELECT deskguard.protect_messages('attachment', 'message', 'message_id');
+             SELECT deskguard.protect_messages('note', 'ticket')",
+        )
+        .unwrap();
+    assert_ne!(dump(&database), before);
+    client
+        .batch_execute(
+            "SELECT deskguard.unprotect('attachment'); SELECT deskguard.unprotect('message');
+             SELECT deskguard.unprotect('note'); SELECT deskguard.unprotect('ticket')",
+        )
+        .unwrap();
+    assert_eq!(dump(&database), before);
+}

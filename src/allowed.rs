@@ -1,0 +1,129 @@
+//! With which rows of a parent table an agent may do something, for one statement.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use deskguard_rules::{Action, IdSet, Unobserved};
+
+use crate::cache::Agent;
+use crate::child_table::Parent;
+use crate::estimate::estimate;
+use crate::query_state::QueryState;
+
+/// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
+/// by a query with the conditions of the policies.
+pub struct Allowed {
+    access: Rc<Agent>,
+    action: Action,
+    parent: Parent,
+    /// Of the rows that the parent's rows belong to.
+    above: Option<Rc<Allowed>>,
+    decided: RefCell<HashMap<i64, bool>>,
+    all: OnceCell<IdSet>,
+}
+
+/// So many rows are always decided one by one.
+const FEW: usize = 10;
+/// To read an id with many others takes so much less time than to decide a row. One by one goes on only
+/// for a fraction of the time that reading all would take, so that little is lost if all are needed.
+const READ_PER_DECISION: f64 = 200.0;
+
+impl Allowed {
+    /// For the query that is running; shared by all its parts.
+    pub fn of_query(
+        query: &QueryState,
+        access: &Rc<Agent>,
+        parent: &Parent,
+        action: Action,
+    ) -> Rc<Allowed> {
+        let key = (parent.oid(), action);
+        if let Some(known) = query.allowed.borrow().get(&key) {
+            return known.clone();
+        }
+        let above = match parent {
+            Parent::Tickets(_) => None,
+            Parent::Messages(messages) => {
+                Some(Allowed::of_query(query, access, &messages.parent, action))
+            }
+        };
+        let new = Rc::new(Allowed::new(access, parent, action, above));
+        query.allowed.borrow_mut().insert(key, new.clone());
+        new
+    }
+
+    /// For one question.
+    pub fn once(access: &Rc<Agent>, parent: &Parent, action: Action) -> Allowed {
+        let above = match parent {
+            Parent::Tickets(_) => None,
+            Parent::Messages(messages) => {
+                Some(Rc::new(Allowed::once(access, &messages.parent, action)))
+            }
+        };
+        Allowed::new(access, parent, action, above)
+    }
+
+    fn new(
+        access: &Rc<Agent>,
+        parent: &Parent,
+        action: Action,
+        above: Option<Rc<Allowed>>,
+    ) -> Allowed {
+        Allowed {
+            access: access.clone(),
+            action,
+            parent: parent.clone(),
+            above,
+            decided: RefCell::default(),
+            all: OnceCell::new(),
+        }
+    }
+
+    pub fn contains(&self, id: i64) -> bool {
+        if let Some(all) = self.all.get() {
+            return all.contains(id);
+        }
+        let decided = self.decided.borrow().get(&id).copied();
+        decided.unwrap_or_else(|| {
+            let so_far = self.decided.borrow().len();
+            if so_far >= FEW && so_far >= FEW + self.worth_deciding() {
+                return self.all().contains(id);
+            }
+            let allowed = self.decide(id);
+            self.decided.borrow_mut().insert(id, allowed);
+            allowed
+        })
+    }
+
+    fn worth_deciding(&self) -> usize {
+        (estimate(&self.access, &self.parent, self.action).rows / READ_PER_DECISION) as usize
+    }
+
+    fn decide(&self, id: i64) -> bool {
+        match (&self.parent, &self.above) {
+            (Parent::Messages(messages), Some(above)) => messages
+                .find_parents(id)
+                .iter()
+                .any(|parent| above.contains(*parent)),
+            (Parent::Messages(_), None) => false,
+            (Parent::Tickets(tickets), _) => {
+                tickets
+                    .find_ticket(id, self.access.agent)
+                    .iter()
+                    .any(|ticket| {
+                        deskguard_rules::decide(&self.access, ticket, self.action, &mut Unobserved)
+                    })
+            }
+        }
+    }
+
+    fn all(&self) -> &IdSet {
+        self.all
+            .get_or_init(|| self.parent.allowed_to(&self.access, self.action))
+    }
+
+    /// The ids of all rows that are allowed.
+    pub fn ids(&self) -> Vec<i64> {
+        self.all().sorted().to_vec()
+    }
+}

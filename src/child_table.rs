@@ -1,0 +1,231 @@
+//! Tables whose rows belong to rows of a protected table: messages and followers to tickets,
+//! attachments to messages. A row is decided by the ticket that it belongs to in the end.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change, IdSet};
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+
+use crate::cache::Agent;
+use crate::catalog::{Catalog, Key, Row};
+use crate::identity::AskFor;
+use crate::owner_sql::{for_each_of_many, for_each_row};
+use crate::protected::{
+    MESSAGES, TicketTable, bigint_expression, display_name, protected_table, regclass, root_of,
+    table_name,
+};
+
+#[derive(Debug)]
+pub struct ChildTable {
+    pub oid: pg_sys::Oid,
+    pub parent: Parent,
+    /// Says which row of the parent a row belongs to.
+    pub column: String,
+    /// By which its own children refer to its rows.
+    pub id: Option<String>,
+    /// Names the agent who wrote a row.
+    pub author: Option<String>,
+    /// Written when it is first needed.
+    find_query: OnceCell<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Parent {
+    Tickets(Rc<TicketTable>),
+    Messages(Rc<ChildTable>),
+}
+
+/// Children of children of ...: nobody has more, and a circle must end.
+const MOST_LEVELS: usize = 16;
+
+impl ChildTable {
+    pub fn new(
+        oid: pg_sys::Oid,
+        parent: Parent,
+        column: String,
+        id: Option<String>,
+        author: Option<String>,
+    ) -> ChildTable {
+        ChildTable {
+            oid,
+            parent,
+            column,
+            id,
+            author,
+            find_query: OnceCell::new(),
+        }
+    }
+
+    /// The child table that this table is, or is a partition or child of by inheritance.
+    pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<ChildTable> {
+        let root = root_of(catalog, oid)?;
+        ChildTable::find(catalog, root).or_else(|| {
+            let tickets = TicketTable::find_by_followers(catalog, root)?;
+            let column = tickets.followers.as_ref()?.ticket.clone();
+            let parent = Parent::Tickets(Rc::new(tickets));
+            Some(ChildTable::new(root, parent, column, None, None))
+        })
+    }
+
+    /// The protected message table with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<ChildTable> {
+        ChildTable::find_below(catalog, oid, MOST_LEVELS)
+    }
+
+    fn find_below(catalog: &Catalog, oid: pg_sys::Oid, levels: usize) -> Option<ChildTable> {
+        let columns = catalog
+            .find(
+                c"protected_table",
+                c"protected_table_pkey",
+                &[Key::oid(protected_table::TABLE_ID, oid)],
+                Columns::read,
+            )
+            .flatten()?;
+        let parent = Parent::find_below(catalog, columns.parent, levels.checked_sub(1)?)?;
+        Some(ChildTable::new(
+            oid,
+            parent,
+            columns.column,
+            columns.id,
+            columns.author,
+        ))
+    }
+
+    pub fn name(&self) -> String {
+        display_name(self.oid)
+    }
+
+    /// The tickets that all hangs on.
+    pub fn tickets(&self) -> &Rc<TicketTable> {
+        self.parent.tickets()
+    }
+
+    /// What a policy asks of a row of a table, which is this one or a part of it: `function` is
+    /// parent_seen, parent_reply_ok or parent_edit_ok.
+    pub fn call(&self, function: &str, table: pg_sys::Oid) -> String {
+        format!(
+            "deskguard.{function}({}, {})",
+            regclass(table),
+            quote_identifier(&self.column)
+        )
+    }
+
+    /// The rows with whose ticket the agent that is asked for may do this; none if nothing refers to
+    /// them, or nobody asks that of messages.
+    fn allowed_query(&self, action: Action) -> Option<String> {
+        let function = match action {
+            Action::View => "parent_seen",
+            Action::Change(Change::Reply) => "parent_reply_ok",
+            Action::Change(Change::EditMessages) => "parent_edit_ok",
+            Action::Change(Change::Modify | Change::Delete) => return None,
+        };
+        Some(format!(
+            "SELECT {} FROM {} WHERE {}",
+            bigint_expression(Some(self.id.as_deref()?)),
+            self.name(),
+            self.call(function, self.oid)
+        ))
+    }
+
+    /// The rows of the parent that the row with this id belongs to: one, unless its primary key was
+    /// dropped; none if there is no such row.
+    pub fn find_parents(&self, id: i64) -> Vec<i64> {
+        let Some(key) = self.id.as_deref() else {
+            return vec![];
+        };
+        let query = self.find_query.get_or_init(|| {
+            format!(
+                "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                bigint_expression(Some(&self.column)),
+                self.name(),
+                quote_identifier(key)
+            )
+        });
+        let mut found = vec![];
+        for_each_row(self.oid, query, &[id], |[parent]| {
+            found.extend(parent);
+        });
+        found
+    }
+}
+
+/// What the registry says of a message table.
+struct Columns {
+    parent: pg_sys::Oid,
+    column: String,
+    id: Option<String>,
+    author: Option<String>,
+}
+
+impl Columns {
+    fn read(row: &Row) -> Option<Columns> {
+        let column = |attribute| {
+            let name = row.get::<&std::ffi::CStr>(attribute)?;
+            Some(name.to_string_lossy().into_owned())
+        };
+        if row.required::<&str>(protected_table::KIND) != MESSAGES {
+            return None;
+        }
+        Some(Columns {
+            parent: row.get(protected_table::PARENT_TABLE)?,
+            column: column(protected_table::PARENT_COLUMN)?,
+            id: column(protected_table::ID_COLUMN),
+            author: column(protected_table::AUTHOR_COLUMN),
+        })
+    }
+}
+
+impl Parent {
+    /// The protected ticket or message table with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<Parent> {
+        Parent::find_below(catalog, oid, MOST_LEVELS)
+    }
+
+    fn find_below(catalog: &Catalog, oid: pg_sys::Oid, levels: usize) -> Option<Parent> {
+        // Dropped behind our back.
+        table_name(oid)?;
+        match TicketTable::find(catalog, oid) {
+            Some(tickets) => Some(Parent::Tickets(Rc::new(tickets))),
+            None => ChildTable::find_below(catalog, oid, levels)
+                .map(|messages| Parent::Messages(Rc::new(messages))),
+        }
+    }
+
+    pub fn oid(&self) -> pg_sys::Oid {
+        match self {
+            Parent::Tickets(tickets) => tickets.oid,
+            Parent::Messages(messages) => messages.oid,
+        }
+    }
+
+    /// The column by which children refer to a row.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Parent::Tickets(tickets) => Some(&tickets.id),
+            Parent::Messages(messages) => messages.id.as_deref(),
+        }
+    }
+
+    /// The rows with whose ticket an agent may do this.
+    pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> IdSet {
+        let _asked = AskFor::rights(access);
+        let query = match self {
+            Parent::Tickets(tickets) => Some(tickets.allowed_query(action)),
+            Parent::Messages(messages) => messages.allowed_query(action),
+        };
+        let mut ids = vec![];
+        if let Some(query) = query {
+            for_each_of_many(self.oid(), &query, |[id]| ids.extend(id));
+        }
+        ids.into_iter().collect()
+    }
+
+    pub fn tickets(&self) -> &Rc<TicketTable> {
+        match self {
+            Parent::Tickets(tickets) => tickets,
+            Parent::Messages(messages) => messages.tickets(),
+        }
+    }
+}

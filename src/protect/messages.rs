@@ -1,0 +1,195 @@
+//! Protects messages, attachments and other tables whose rows are seen with a ticket.
+
+use std::ffi::CStr;
+
+use pgrx::prelude::*;
+use pgrx::spi::{SpiError, quote_literal};
+
+use super::advice::{advise, advise_preload};
+use super::check::{check_column, check_kind, check_not_otherwise, check_owner};
+use super::children::protect_children;
+use super::policies::Protection;
+use super::registry::children_of;
+use super::{add, given, needed, remove};
+use crate::catalog::Catalog;
+use crate::child_table::{ChildTable, Parent};
+use crate::error;
+use crate::protected::{MESSAGES, TicketTable, display_name, root_of};
+
+#[pg_extern(sql = false)]
+fn protect_messages(
+    message_table: Option<pg_sys::Oid>,
+    ticket_table: Option<pg_sys::Oid>,
+    ticket_column: Option<&CStr>,
+    author_column: Option<&CStr>,
+) -> Result<(), SpiError> {
+    let (Some(oid), Some(parent)) = (message_table, ticket_table) else {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            "message_table and ticket_table must not be NULL",
+            "Name the table of the messages, and that of the tickets that they belong to.",
+        )
+    };
+    let column = needed(ticket_column, "ticket_column");
+    let author = given(author_column);
+    check_message_table(oid)?;
+    for column in std::iter::once(&column).chain(&author) {
+        check_column(oid, column)?;
+    }
+    if author.as_ref() == Some(&column) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("column \"{column}\" was given twice"),
+            "Each column has one meaning.",
+        );
+    }
+    let parent = check_parent(oid, parent)?;
+    let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
+    check_key_stays(&table)?;
+    remove(oid)?;
+    add(Protection::Messages(&table), oid)?;
+    protect_children()?;
+    advise(&[(oid, &table.column)])?;
+    advise_preload();
+    Ok(())
+}
+
+fn check_message_table(table: pg_sys::Oid) -> Result<(), SpiError> {
+    check_kind(table)?;
+    let catalog = Catalog::now();
+    let problem = if TicketTable::find(&catalog, table).is_some() {
+        Some("is a protected ticket table".into())
+    } else {
+        TicketTable::find_by_followers(&catalog, table)
+            .map(|tickets| format!("is the follower table of {}", tickets.name()))
+    };
+    if let Some(problem) = problem {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("{} {problem}", display_name(table)),
+            "A table is protected in one way only.",
+        );
+    }
+    check_not_otherwise(table, MESSAGES);
+    Ok(())
+}
+
+/// The tickets, or messages, that rows of the table are to belong to.
+fn check_parent(table: pg_sys::Oid, parent: pg_sys::Oid) -> Result<Parent, SpiError> {
+    check_owner(parent);
+    let catalog = Catalog::now();
+    let Some(found) = Parent::find(&catalog, parent) else {
+        let name = display_name(parent);
+        let (message, hint) = match root_of(&catalog, parent) {
+            Some(root) if root != parent => (
+                format!("{name} is a part of {}", display_name(root)),
+                "Name that table.".into(),
+            ),
+            _ => (
+                format!("{name} is not a protected ticket or message table"),
+                format!(
+                    "Protect it first: SELECT deskguard.protect_tickets({}, ...), or protect_messages() if it holds messages.",
+                    quote_literal(&name)
+                ),
+            ),
+        };
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            message,
+            hint,
+        )
+    };
+    let mut above = &found;
+    loop {
+        if above.oid() == table {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!(
+                    "rows of {} cannot belong to themselves",
+                    display_name(table)
+                ),
+                "Name the table of the tickets.",
+            );
+        }
+        match above {
+            Parent::Tickets(_) => break,
+            Parent::Messages(messages) => above = &messages.parent,
+        }
+    }
+    if found.id().is_none() {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "{} has no primary key of a single integer column, by which other tables could refer to its rows",
+                display_name(parent)
+            ),
+            "Give it one, and call deskguard.protect_messages() for it again.",
+        );
+    }
+    Ok(found)
+}
+
+/// The primary key, if it is a single integer column.
+fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
+    Spi::connect(|client| {
+        client
+            .select(
+                "SELECT a.attname::pg_catalog.text
+                 FROM pg_catalog.pg_index AS i
+                 JOIN pg_catalog.pg_attribute AS a
+                   ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                  AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0]
+                 WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisprimary AND i.indisvalid
+                   AND i.indnkeyatts OPERATOR(pg_catalog.=) 1
+                   AND a.atttypid OPERATOR(pg_catalog.=) ANY (
+                       ARRAY['int2', 'int4', 'int8']::pg_catalog.regtype[]::pg_catalog.oid[])",
+                Some(1),
+                &[table.into()],
+            )?
+            .next()
+            .map(|row| row.get(1))
+            .transpose()
+            .map(Option::flatten)
+    })
+}
+
+/// A table with protected children keeps the key by which they refer to it.
+fn check_key_stays(table: &ChildTable) -> Result<(), SpiError> {
+    let children = children_of(table.oid)?;
+    if let (None, Some(child)) = (&table.id, children.first()) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "{} has no primary key of a single integer column, but {} belongs to it",
+                table.name(),
+                display_name(*child)
+            ),
+            format!("Unprotect {} first.", display_name(*child)),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses to unprotect a table to which protected tables belong.
+pub fn check_no_children(table: pg_sys::Oid) -> Result<(), SpiError> {
+    let children: Vec<String> = children_of(table)?.into_iter().map(display_name).collect();
+    if children.is_empty() {
+        return Ok(());
+    }
+    error::raise(
+        PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+        format!(
+            "cannot unprotect {}: {} belongs to it and is seen with its rows",
+            display_name(table),
+            children.join(", ")
+        ),
+        format!(
+            "First: {}",
+            children
+                .iter()
+                .map(|child| format!("SELECT deskguard.unprotect({});", quote_literal(child)))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ),
+    )
+}
