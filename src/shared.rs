@@ -370,17 +370,17 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         if matches!(function, Function::With) || is_for_later(call.args) {
             return None;
         }
+        let is_seen = matches!(function, Function::Seen);
         let table = cache::shared_table(named);
         let plan = &mut *(*request.root).glob;
         if !settings::folding() {
-            let table = table.map_or(pg_sys::InvalidOid, |table| table.oid);
-            asks_for_shared(&mut plan.invalItems, table);
+            let table = table.filter(|_| is_seen).map(|table| table.oid);
+            asks_for_shared(&mut plan.invalItems, table.unwrap_or(pg_sys::InvalidOid));
             return None;
         }
         let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
             return Some(boolean(false));
         };
-        let is_seen = matches!(function, Function::Seen);
         let shared = is_seen.then(|| agent.shared(table.oid));
         let shared = shared.as_deref().unwrap_or(&NONE);
         let expression = |access: &Access, objects| {
@@ -399,7 +399,9 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             }
             return Some(now);
         };
-        asks_for_shared(&mut plan.invalItems, table.oid);
+        if is_seen {
+            asks_for_shared(&mut plan.invalItems, table.oid);
+        }
         let always = expression(from_now_on, &shared.from_now_on)?;
         Some(until(moment, now, always, for_later(call)))
     }
