@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
@@ -71,7 +71,11 @@ unsafe fn shorten_conditions(query: &pg_sys::Query) {
         };
         let conditions = items::<pg_sys::Node>((**table).securityQuals);
         let asked = |what| conditions.iter().position(|c| part_of(*c) == Some(what));
-        if let (Some(view), Some(_)) = (asked(Part::View), asked(Part::Change)) {
+        // Of the same columns: a policy of the user's own may call them, too.
+        let arguments = |n: usize| (*conditions[n].cast::<pg_sys::FuncExpr>()).args;
+        if let (Some(view), Some(change)) = (asked(Part::View), asked(Part::Change))
+            && pg_sys::equal(arguments(view).cast(), arguments(change).cast())
+        {
             (**table).securityQuals =
                 pg_sys::list_delete_nth_cell((**table).securityQuals, view as c_int);
         }
@@ -88,13 +92,13 @@ unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
             let is_written = [WCO_RLS_INSERT_CHECK, WCO_RLS_UPDATE_CHECK].contains(&(**check).kind);
             let part = part_of((**check).qual).filter(|_| is_written);
             match part {
-                Some(Part::View) => continue,
+                Some(Part::View) if is_deskguards(&**check) => continue,
                 // Also as a policy for SELECT.
                 Some(Part::Silo(_)) if asks.contains(&((**check).kind, part)) => continue,
                 Some(Part::Silo(written)) => {
                     (*(**check).qual.cast::<pg_sys::FuncExpr>()).funcid = written;
                 }
-                Some(Part::Change | Part::Written) | None => {}
+                Some(Part::View | Part::Change | Part::Written) | None => {}
             }
             asks.extend(part.map(|_| ((**check).kind, part)));
             kept = pg_sys::lappend(kept, check.cast());
@@ -102,6 +106,12 @@ unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
         *checks = kept;
     }
     !asks.is_empty()
+}
+
+/// Is it the check of our policy, and not of the user's own that calls the same function?
+unsafe fn is_deskguards(check: &pg_sys::WithCheckOption) -> bool {
+    let name = check.polname;
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == c"deskguard_view"
 }
 
 /// What a condition asks, if it is the call of one of the rules.
