@@ -66,7 +66,7 @@ fn protect_feature(
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
-                "{} is the follower table of a ticket table that is gone",
+                "{} belongs to a ticket table that is gone",
                 display_name(table)
             ),
             "Unprotect it first.",

@@ -228,6 +228,38 @@ RESET ROLE;
 SELECT * FROM deskguard.protected_feature WHERE permission = 'report.view';
 SELECT table_id, kind, root FROM deskguard.protected_table ORDER BY 1;
 
+-- Messages may need permissions, too, and are nothing else.
+INSERT INTO desk.ticket (id, subject, category_id, department_id) VALUES (900, 'labelled', 1, 1);
+INSERT INTO deskguard.agent_permission VALUES (5, 'report.view');
+SET ROLE regress_owner;
+CREATE TABLE ours.message (id int PRIMARY KEY, ticket_id int);
+INSERT INTO ours.message VALUES (1, 900);
+CREATE TABLE ours.filter (id int, ticket_id int);
+SELECT deskguard.protect_feature('ours.message', 'report.view', 'SELECT');
+SELECT deskguard.protect_messages('ours.message', 'desk.ticket');
+SELECT * FROM test.protection('ours.message');
+SELECT deskguard.protect_shared('ours.filter');
+SELECT call, test.attempt_only('SELECT deskguard.' || call)
+FROM unnest(ARRAY[
+    $$protect_shared('ours.message')$$, $$protect_messages('ours.filter', 'desk.ticket')$$,
+    $$protect_tickets('ours.filter', department_column => 'ticket_id')$$]) AS call;
+RESET ROLE;
+SET SESSION AUTHORIZATION regress_app;
+-- With all permissions; with sight of the ticket only, and with the feature only.
+SELECT deskguard.set_agent(1, false);
+SELECT count(*) FROM ours.message;
+SELECT deskguard.set_agent(2, false);
+SELECT (SELECT count(*) FROM desk.ticket WHERE id = 900) AS tickets, (SELECT count(*) FROM ours.message) AS messages;
+SELECT deskguard.set_agent(5, false);
+SELECT (SELECT count(*) FROM desk.ticket WHERE id = 900) AS tickets, (SELECT count(*) FROM ours.message) AS messages;
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+SET ROLE regress_owner;
+SELECT deskguard.unprotect('ours.message'), deskguard.unprotect('ours.filter');
+RESET ROLE;
+DELETE FROM desk.ticket WHERE id = 900;
+DELETE FROM deskguard.agent_permission WHERE permission = 'report.view';
+
 -- Without the extension the table is closed.
 SET ROLE regress_owner;
 DROP POLICY tenant ON ours.label;
