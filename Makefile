@@ -36,8 +36,8 @@ test-%: installed-%
 	tools/quick-start $*
 	tools/client-tests $*
 
-TICKETS ?= 200000
-AGENTS ?= 500
+TICKETS ?= 100000
+AGENTS ?= 200
 REPEAT ?= 5
 
 bench: installed-$(MAJOR)
