@@ -134,7 +134,8 @@ RESET SESSION AUTHORIZATION;
 DEALLOCATE ALL;
 RESET plan_cache_mode;
 
--- A query has the state of its start, also where it asks when it runs.
+-- A query has the state of its start, also where it asks when it runs, and nothing was asked before.
+SELECT deskguard.share('ours.filter', 8, agent_id => 2);
 SET SESSION AUTHORIZATION regress_app;
 SET deskguard.fold = off;
 BEGIN;
