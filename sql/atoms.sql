@@ -40,6 +40,13 @@ BEGIN
             COMMENT ON FUNCTION deskguard.followed(regclass, %1$s) IS
                 'For plans: does the current agent follow the ticket?'
         $$, width.type, width.suffix);
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.shared_with(object_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support
+            AS 'MODULE_PATHNAME', 'shared_with_%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.shared_with(regclass, %1$s) IS
+                'For plans: is the object shared with the current agent?'
+        $$, width.type, width.suffix);
     END LOOP;
 END $do$;
 
@@ -59,3 +66,7 @@ COMMENT ON FUNCTION deskguard.teams() IS 'For plans: the teams of the current ag
 CREATE FUNCTION deskguard.followed_tickets(ticket_table regclass) RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets_wrapper';
 COMMENT ON FUNCTION deskguard.followed_tickets(regclass) IS 'For plans: the tickets that the current agent follows';
+
+CREATE FUNCTION deskguard.shared_objects(object_table regclass) RETURNS bigint[]
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_objects_wrapper';
+COMMENT ON FUNCTION deskguard.shared_objects(regclass) IS 'For plans: the objects that are shared with the current agent';

@@ -48,15 +48,18 @@ BEGIN
                 SELECT FROM pg_policy AS pol
                 JOIN deskguard.protected_table AS p ON p.table_id = pol.polrelid
                 WHERE pol.oid = command.objid
-                    AND (pol.polname LIKE 'deskguard\_%' OR 5 > (
-                        SELECT count(*) FROM pg_policy AS own
-                        WHERE own.polrelid = pol.polrelid AND own.polname IN (
-                            'deskguard_base', 'deskguard_view', 'deskguard_create', 'deskguard_modify',
-                            'deskguard_delete')))
+                    -- Renamed, too: only ours depend on each other, or ask for a feature.
+                    AND (pol.polname LIKE 'deskguard\_%'
+                        OR EXISTS (
+                            SELECT FROM pg_depend AS d
+                            WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_policy'::regclass
+                                AND pol.oid IN (d.objid, d.refobjid))
+                        OR pg_get_expr(COALESCE(pol.polqual, pol.polwithcheck), pol.polrelid)
+                            LIKE '%deskguard.feature\_ok(%')
             ) THEN
                 RAISE EXCEPTION 'policies of deskguard cannot be altered'
                     USING ERRCODE = 'object_not_in_prerequisite_state',
-                        HINT = 'Call deskguard.protect_tickets() with other columns, or add policies of your own.';
+                        HINT = 'Protect the table anew, with other columns, or add policies of your own.';
             END IF;
         ELSIF command.object_type = 'policy' THEN
             -- A dump that is restored creates the policies one by one.
@@ -77,7 +80,8 @@ BEGIN
                 status_column = deskguard.renamed_column(p.table_id, p.status_column, new_name),
                 confidential_column = deskguard.renamed_column(p.table_id, p.confidential_column, new_name),
                 parent_column = deskguard.renamed_column(p.table_id, p.parent_column, new_name),
-                author_column = deskguard.renamed_column(p.table_id, p.author_column, new_name)
+                author_column = deskguard.renamed_column(p.table_id, p.author_column, new_name),
+                owner_column = deskguard.renamed_column(p.table_id, p.owner_column, new_name)
             WHERE p.table_id = command.objid;
             UPDATE deskguard.protected_table AS p
             SET follower_ticket_column = deskguard.renamed_column(p.follower_table, p.follower_ticket_column, new_name),
@@ -101,6 +105,8 @@ BEGIN
     LOOP
         IF dropped.classid = 'pg_class'::regclass AND dropped.objsubid = 0 THEN
             DELETE FROM deskguard.protected_table AS p WHERE p.table_id = dropped.objid;
+            DELETE FROM deskguard.protected_feature AS f WHERE f.table_id = dropped.objid;
+            DELETE FROM deskguard.shared_visibility AS v WHERE v.object_table = dropped.objid;
             UPDATE deskguard.protected_table AS p
             SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
             WHERE p.follower_table = dropped.objid;
@@ -132,7 +138,7 @@ BEGIN
             RAISE EXCEPTION 'cannot drop % % of protected table %.%, or a column that it uses',
                     dropped.object_type, dropped.address_names[3], dropped.address_names[1], dropped.address_names[2]
                 USING ERRCODE = 'dependent_objects_still_exist',
-                    HINT = 'Call deskguard.protect_tickets() without the column first, or deskguard.unprotect().';
+                    HINT = 'Protect the table without the column first, or call deskguard.unprotect().';
         END IF;
     END LOOP;
 END $$;

@@ -32,10 +32,20 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'protect_messages_wrapper';
 COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name) IS
     'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns. The caller must own the tables';
 
+CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_feature_wrapper';
+COMMENT ON FUNCTION deskguard.protect_feature(regclass, text, text) IS
+    'Lets only agents with the permission SELECT, INSERT, UPDATE or DELETE rows of a table, or ALL; several calls add up. The caller must own the table';
+
+CREATE FUNCTION deskguard.protect_shared(object_table regclass, id_column name DEFAULT 'id', owner_column name DEFAULT NULL) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_shared_wrapper';
+COMMENT ON FUNCTION deskguard.protect_shared(regclass, name, name) IS
+    'Protects a table of things that agents share, as filters, reports and saved responses: seen by their owner and by those they are shared with. The caller must own the table';
+
 CREATE FUNCTION deskguard.unprotect(protected_table regclass) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'unprotect_wrapper';
 COMMENT ON FUNCTION deskguard.unprotect(regclass) IS
-    'Removes all that protect_tickets() added to a ticket table, its partitions and its follower table, or protect_messages() to a message table. The caller must own them';
+    'Removes all that protect_tickets(), protect_messages(), protect_shared() and protect_feature() added to a table, its partitions and its follower table. The caller must own them';
 
 -- Identity
 
@@ -88,6 +98,22 @@ CREATE FUNCTION deskguard.cache_stats(
 LANGUAGE c AS 'MODULE_PATHNAME', 'cache_stats_wrapper';
 COMMENT ON FUNCTION deskguard.cache_stats() IS
     'What this backend remembers of agents'' rights, and how often it was used, loaded, dropped for space, and dropped for a change of rights';
+
+-- Sharing
+
+CREATE FUNCTION deskguard.share(
+    object_table regclass, object_id bigint, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'share_wrapper';
+COMMENT ON FUNCTION deskguard.share(regclass, bigint, bigint, bigint, boolean) IS
+    'Shows an object, which the current agent may change, to the members of a group, to an agent, or to everyone';
+
+CREATE FUNCTION deskguard.unshare(
+    object_table regclass, object_id bigint, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'unshare_wrapper';
+COMMENT ON FUNCTION deskguard.unshare(regclass, bigint, bigint, bigint, boolean) IS
+    'Takes back what deskguard.share() did with the same arguments';
 
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 
@@ -198,3 +224,32 @@ CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, ag
 LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
 COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
     'For policies: may the current agent make the agent follow the ticket, or stop it?';
+
+CREATE FUNCTION deskguard.feature_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feature_support_wrapper';
+COMMENT ON FUNCTION deskguard.feature_support(internal) IS
+    'For the planner: answers deskguard.feature_ok() for the current agent';
+
+CREATE FUNCTION deskguard.feature_ok(permission text) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.feature_support AS 'MODULE_PATHNAME', 'feature_ok_wrapper';
+COMMENT ON FUNCTION deskguard.feature_ok(text) IS 'For policies: has the current agent the permission?';
+
+CREATE FUNCTION deskguard.shared_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_support_wrapper';
+COMMENT ON FUNCTION deskguard.shared_support(internal) IS
+    'For the planner: makes the rules for shared objects part of plans, as literals for the current agent';
+
+CREATE FUNCTION deskguard.shared_seen(object_table regclass, id bigint, owner bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_seen_wrapper';
+COMMENT ON FUNCTION deskguard.shared_seen(regclass, bigint, bigint) IS
+    'For policies: may the current agent see the shared object?';
+
+CREATE FUNCTION deskguard.shared_ok(object_table regclass, owner bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_ok_wrapper';
+COMMENT ON FUNCTION deskguard.shared_ok(regclass, bigint) IS
+    'For policies: may the current agent make or change shared objects of the owner?';
+
+CREATE FUNCTION deskguard.object_gone() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'object_gone';
+COMMENT ON FUNCTION deskguard.object_gone() IS
+    'Trigger: forgets with whom a deleted object was shared, and refuses to change the id of one that is (55000)';

@@ -96,7 +96,7 @@ BEGIN
     FOREACH table_name IN ARRAY ARRAY[
         'agent', 'team_member', 'trusted_role', 'department', 'permission', 'permission_group', 'group_member',
         'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
-        'agent_category', 'protected_table'
+        'agent_category', 'protected_table', 'shared_visibility'
     ] LOOP
         EXECUTE format('
             CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I

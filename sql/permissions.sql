@@ -22,7 +22,8 @@ VALUES
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
     ('ticket.view.confidential', 'View confidential tickets that do not concern oneself', false, true),
     ('report.view', 'View reports', false, true),
-    ('permission.audit', 'Ask about the access of other agents', false, true);
+    ('permission.audit', 'Ask about the access of other agents', false, true),
+    ('shared.manage', 'See and change all shared objects', false, true);
 
 INSERT INTO deskguard.permission (name, description, destructive, builtin)
 SELECT

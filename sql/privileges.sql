@@ -26,3 +26,5 @@ SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_department', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.group_category', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_category', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.protected_feature', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard.shared_visibility', '');

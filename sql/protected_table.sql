@@ -1,8 +1,8 @@
--- What is protected. Written by protect_tickets(), protect_messages() and unprotect() only.
+-- What is protected. Written by the functions that protect, and by unprotect(), only.
 
 CREATE TABLE deskguard.protected_table (
     table_id regclass PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'messages')),
+    kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'messages', 'shared', 'feature')),
     root regclass NOT NULL,
     id_column name,
     department_column name,
@@ -21,15 +21,17 @@ CREATE TABLE deskguard.protected_table (
     confidential_column name,
     parent_table regclass,
     parent_column name,
-    author_column name
+    author_column name,
+    owner_column name
 );
 CREATE INDEX protected_table_root_idx ON deskguard.protected_table (root);
 CREATE INDEX protected_table_parent_table_idx ON deskguard.protected_table (parent_table);
 COMMENT ON TABLE deskguard.protected_table IS
-    'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), deskguard.protect_messages() and deskguard.unprotect()';
-COMMENT ON COLUMN deskguard.protected_table.kind IS 'tickets, followers or messages';
+    'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
+COMMENT ON COLUMN deskguard.protected_table.kind IS
+    'tickets, followers, messages or shared; feature: protected by protect_feature() only';
 COMMENT ON COLUMN deskguard.protected_table.root IS
-    'The table that was given to protect_tickets() or protect_messages(): itself, or for a partition or child table the one above. Only its row has the columns';
+    'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
 COMMENT ON COLUMN deskguard.protected_table.archived_values IS
     'Statuses that tickets leave only with ticket.unarchive, as text';
 COMMENT ON COLUMN deskguard.protected_table.spam_values IS
@@ -48,6 +50,38 @@ COMMENT ON COLUMN deskguard.protected_table.parent_column IS
     'Of a message table: the column that says which row of parent_table a row belongs to';
 COMMENT ON COLUMN deskguard.protected_table.author_column IS
     'Of a message table: the column that names the agent who wrote it';
+COMMENT ON COLUMN deskguard.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
+
+CREATE TABLE deskguard.protected_feature (
+    table_id regclass NOT NULL,
+    command text NOT NULL CHECK (command IN ('ALL', 'SELECT', 'INSERT', 'UPDATE', 'DELETE')),
+    -- The policies name the permission: while they do it cannot be renamed or deleted.
+    permission text NOT NULL REFERENCES deskguard.permission,
+    PRIMARY KEY (table_id, command, permission)
+);
+CREATE INDEX protected_feature_permission_idx ON deskguard.protected_feature (permission);
+COMMENT ON TABLE deskguard.protected_feature IS
+    'Which permissions the rows of a table need, all of them; written by deskguard.protect_feature() and deskguard.unprotect()';
+COMMENT ON COLUMN deskguard.protected_feature.table_id IS 'The table that was given to protect_feature()';
+
+CREATE TABLE deskguard.shared_visibility (
+    -- Checked at the end, since to protect a table anew replaces its row there.
+    object_table regclass NOT NULL REFERENCES deskguard.protected_table DEFERRABLE INITIALLY DEFERRED,
+    object_id bigint NOT NULL,
+    group_id bigint REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
+    agent_id bigint REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
+    everyone boolean NOT NULL DEFAULT false,
+    CONSTRAINT shared_with_a_group_an_agent_or_everyone CHECK (num_nonnulls(group_id, agent_id, nullif(everyone, false)) = 1),
+    CONSTRAINT shared_visibility_key UNIQUE NULLS NOT DISTINCT (object_table, object_id, group_id, agent_id)
+);
+CREATE INDEX shared_visibility_group_id_idx ON deskguard.shared_visibility (group_id, object_table);
+CREATE INDEX shared_visibility_agent_id_idx ON deskguard.shared_visibility (agent_id, object_table);
+CREATE INDEX shared_visibility_everyone_idx ON deskguard.shared_visibility (object_table) WHERE everyone;
+COMMENT ON TABLE deskguard.shared_visibility IS
+    'Who sees a shared object besides its owner: the members of a group, an agent, or everyone; agents write it with deskguard.share() and deskguard.unshare()';
+COMMENT ON COLUMN deskguard.shared_visibility.object_table IS 'The table that was given to protect_shared()';
+COMMENT ON COLUMN deskguard.shared_visibility.object_id IS 'The object in that table';
+COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
 
 -- How backends and their plans hear that rights have changed: see src/cache.rs.
 CREATE TABLE deskguard.rights_signal ();

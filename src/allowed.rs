@@ -4,8 +4,9 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, IdSet, Unobserved};
+use deskguard_rules::{Action, IdSet, Unobserved};
 
+use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::estimate::estimate;
 use crate::query_state::QueryState;
@@ -13,7 +14,7 @@ use crate::query_state::QueryState;
 /// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
 /// by a query with the conditions of the policies.
 pub struct Allowed {
-    access: Rc<Access>,
+    access: Rc<Agent>,
     action: Action,
     parent: Parent,
     /// Of the rows that the parent's rows belong to.
@@ -32,7 +33,7 @@ impl Allowed {
     /// For the query that is running; shared by all its parts.
     pub fn of_query(
         query: &QueryState,
-        access: &Rc<Access>,
+        access: &Rc<Agent>,
         parent: &Parent,
         action: Action,
     ) -> Rc<Allowed> {
@@ -52,7 +53,7 @@ impl Allowed {
     }
 
     /// For one question.
-    pub fn once(access: &Rc<Access>, parent: &Parent, action: Action) -> Allowed {
+    pub fn once(access: &Rc<Agent>, parent: &Parent, action: Action) -> Allowed {
         let above = match parent {
             Parent::Tickets(_) => None,
             Parent::Messages(messages) => {
@@ -63,7 +64,7 @@ impl Allowed {
     }
 
     fn new(
-        access: &Rc<Access>,
+        access: &Rc<Agent>,
         parent: &Parent,
         action: Action,
         above: Option<Rc<Allowed>>,

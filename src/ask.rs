@@ -66,15 +66,7 @@ fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool
     let loader = Loader::now();
     check_may_ask_about_permissions(agent_id);
     let permission = permission.unwrap_or("NULL");
-    let all = loader.permissions();
-    if !all.contains_key(permission) {
-        let names: Vec<&str> = all.keys().map(String::as_str).collect();
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("unknown permission \"{permission}\""),
-            format!("Permissions in deskguard.permission: {}.", names.join(", ")),
-        );
-    }
+    loader.check_permission(permission);
     agent_id
         .and_then(|agent| loader.grants(agent).ok())
         .is_some_and(|grants| grants.permission_sources(permission).next().is_some())

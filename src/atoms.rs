@@ -5,7 +5,6 @@
 //! from the statistics of the column, and how an index helps.
 
 use std::ffi::c_int;
-use std::rc::Rc;
 
 use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
@@ -20,7 +19,8 @@ use crate::policy::call_state;
 use crate::tickets::Followed;
 
 fn access(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Access> {
-    call_state(fcinfo, rights_of_query).as_ref().map(Rc::as_ref)
+    let rights = call_state(fcinfo, rights_of_query).as_ref();
+    rights.map(|agent| &***agent)
 }
 
 fn granted(fcinfo: pg_sys::FunctionCallInfo, list: Ids, id: Option<i64>) -> bool {
@@ -38,7 +38,7 @@ const FULL: Ids = |access| access.departments_at(Level::Full);
 const TEAMS: Ids = Access::teams;
 
 /// For an estimate the planner asks for the list itself and looks at each id of it; some of them do.
-fn sample(ids: &[i64]) -> Vec<i64> {
+pub fn sample(ids: &[i64]) -> Vec<i64> {
     const ENOUGH: usize = 20;
     let step = ids.len().div_ceil(ENOUGH).max(1);
     ids.iter().step_by(step).copied().collect()
@@ -224,7 +224,7 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
 }
 
 /// The largest share of a table that is looked up by an index.
-const MOST_BY_INDEX: f64 = 0.1;
+pub const MOST_BY_INDEX: f64 = 0.1;
 
 /// The share of rows for which an atom is true.
 unsafe fn share_of_atom(
@@ -234,22 +234,46 @@ unsafe fn share_of_atom(
     relation: c_int,
 ) -> f64 {
     unsafe {
+        if let Some(list) = atom.list {
+            return match current_agent().and_then(cache::access) {
+                Some(access) => share_of_column(root, column, relation, list(&access)),
+                None => 0.0,
+            };
+        }
         let mut variable = pg_sys::VariableStatData::default();
         pg_sys::examine_variable(root, column, relation, &mut variable);
-        let share = match atom.list {
-            Some(list) => match current_agent().and_then(cache::access) {
-                Some(access) => share_of(&mut variable, list(&access)),
-                None => 0.0,
-            },
-            None if !variable.rel.is_null() => {
-                (FOLLOWED_ROWS / (*variable.rel).tuples.max(FOLLOWED_ROWS)).min(1.0)
-            }
-            None => 0.01,
+        let share = if variable.rel.is_null() {
+            0.01
+        } else {
+            (FOLLOWED_ROWS / (*variable.rel).tuples.max(FOLLOWED_ROWS)).min(1.0)
         };
-        if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
-            free(variable.statsTuple);
-        }
+        release(&variable);
         share
+    }
+}
+
+/// The share of rows whose column, as it stands in a query, is one of the ids.
+///
+/// # Safety
+/// As called by the planner.
+pub unsafe fn share_of_column(
+    root: *mut pg_sys::PlannerInfo,
+    column: *mut pg_sys::Node,
+    relation: c_int,
+    ids: &IdSet,
+) -> f64 {
+    unsafe {
+        let mut variable = pg_sys::VariableStatData::default();
+        pg_sys::examine_variable(root, column, relation, &mut variable);
+        let share = share_of(&mut variable, ids);
+        release(&variable);
+        share
+    }
+}
+
+unsafe fn release(variable: &pg_sys::VariableStatData) {
+    if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
+        unsafe { free(variable.statsTuple) }
     }
 }
 
@@ -310,35 +334,58 @@ unsafe fn index_condition(
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
         let atom = Atom::of(request.funcid)?;
-        let call = &*request.node.cast::<pg_sys::FuncExpr>();
-        if call.xpr.type_ != pg_sys::NodeTag::T_FuncExpr
-            || request.indexarg != pg_sys::list_length(call.args) - 1
-        {
-            return None;
-        }
-        let column = Atom::column(call.args);
+        let column = column_of_index(request)?;
         // An index does not help to find much of a table, and a sample of the list would make the
         // planner think that it does.
         if share_of_atom(request.root, atom, column, 0) > MOST_BY_INDEX {
             return None;
         }
-        let operator = equals_bigint(request.opfamily, column)?;
-        let (types, arguments): (&[pg_sys::Oid], _) = match atom.list {
-            Some(_) => (&[], std::ptr::null_mut()),
-            None => {
-                let table: *mut pg_sys::Node = pg_sys::list_nth(call.args, 0).cast();
-                if (*table).type_ != pg_sys::NodeTag::T_Const {
-                    return None;
-                }
-                let list = pg_sys::lappend(
-                    std::ptr::null_mut(),
-                    pg_sys::copyObjectImpl(table.cast()).cast(),
-                );
-                (&[pg_sys::REGCLASSOID], list)
-            }
+        let argument = match atom.list {
+            Some(_) => None,
+            None => Some(pg_sys::REGCLASSOID),
         };
+        let function = own_function(atom.list_function, argument.as_slice())?;
+        condition_by_list(request, function)
+    }
+}
+
+/// The last argument of the call, if that is what the index has.
+///
+/// # Safety
+/// As called by the planner.
+pub unsafe fn column_of_index(
+    request: &pg_sys::SupportRequestIndexCondition,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        let call = &*request.node.cast::<pg_sys::FuncExpr>();
+        let is_it = call.xpr.type_ == pg_sys::NodeTag::T_FuncExpr
+            && request.indexarg == pg_sys::list_length(call.args) - 1;
+        is_it.then(|| Atom::column(call.args))
+    }
+}
+
+/// `column = ANY (list(...))`, where the list is asked for with the arguments before the column.
+///
+/// # Safety
+/// As called by the planner, for what [`column_of_index`] is there.
+pub unsafe fn condition_by_list(
+    request: &mut pg_sys::SupportRequestIndexCondition,
+    list_function: pg_sys::Oid,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        let column = column_of_index(request)?;
+        let call = &*request.node.cast::<pg_sys::FuncExpr>();
+        let operator = equals_bigint(request.opfamily, column)?;
+        let mut arguments = std::ptr::null_mut();
+        for n in 0..request.indexarg {
+            let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, n).cast();
+            if (*argument).type_ != pg_sys::NodeTag::T_Const {
+                return None;
+            }
+            arguments = pg_sys::lappend(arguments, pg_sys::copyObjectImpl(argument.cast()).cast());
+        }
         let list = pg_sys::makeFuncExpr(
-            own_function(atom.list_function, types)?,
+            list_function,
             pg_sys::INT8ARRAYOID,
             arguments,
             pg_sys::InvalidOid,

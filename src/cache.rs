@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use deskguard_rules::Access;
@@ -18,7 +19,8 @@ use crate::catalog::own_table;
 use crate::child_table::ChildTable;
 use crate::load::{self, Loader};
 use crate::protected::TicketTable;
-use crate::{identity, settings, write};
+use crate::shared::{Shared, SharedTable};
+use crate::{error, identity, settings, write};
 
 thread_local! {
     /// Counts changes of rights, as far as this backend has heard of them.
@@ -37,13 +39,57 @@ struct Cache {
     all_tables: Option<Rc<[Rc<TicketTable>]>>,
     tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
+    shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
     statistics: Statistics,
 }
 
+/// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
+/// its end, so that one statement sees one state of the rights.
+pub struct Agent {
+    access: Access,
+    generation: u32,
+    /// What of a table is shared with it.
+    shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
+}
+
+impl Deref for Agent {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Agent {
+    fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
+        let generation = GENERATION.get();
+        Some(Rc::new(Agent {
+            access: loader.access(agent)?,
+            generation,
+            shared: RefCell::default(),
+        }))
+    }
+
+    /// What of a table of shared objects is shared with the agent, as of the state of its rights:
+    /// refused if that is over and it was not asked for before.
+    pub fn shared(self: &Rc<Agent>, table: pg_sys::Oid) -> Rc<Shared> {
+        if let Some(known) = self.shared.borrow().get(&table) {
+            return known.clone();
+        }
+        let shared = Rc::new(Shared::load(&Loader::now(), self, table));
+        if refresh() != self.generation {
+            error::rights_changed();
+        }
+        self.shared.borrow_mut().insert(table, shared.clone());
+        CACHE.with_borrow_mut(|cache| cache.has_grown(self, shared.bytes()));
+        shared
+    }
+}
+
 struct Entry {
     /// None for an agent that is unknown or inactive.
-    access: Option<Rc<Access>>,
+    access: Option<Rc<Agent>>,
     bytes: usize,
     last_used: u64,
 }
@@ -167,18 +213,18 @@ fn remembered<T: Clone>(
 }
 
 /// What an agent may do; none for an unknown or inactive one.
-pub fn access(agent: i64) -> Option<Rc<Access>> {
+pub fn access(agent: i64) -> Option<Rc<Agent>> {
     remembered(
         |cache| cache.agent(agent),
-        |loader| loader.access(agent).map(Rc::new),
+        |loader| Agent::load(loader, agent),
         |cache, access| cache.add(agent, access),
     )
 }
 
 /// What each of these agents may do.
-pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Access>>)> {
+pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Agent>>)> {
     let generation = refresh();
-    let mut all: Vec<(i64, Option<Option<Rc<Access>>>)> = CACHE.with_borrow_mut(|cache| {
+    let mut all: Vec<(i64, Option<Option<Rc<Agent>>>)> = CACHE.with_borrow_mut(|cache| {
         if cache.generation != generation {
             cache.forget(generation);
         }
@@ -188,7 +234,7 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
     if all.iter().any(|(_, found)| found.is_none()) {
         let loader = Loader::of_all_agents();
         for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
-            let access = loader.access(*agent).map(Rc::new);
+            let access = Agent::load(&loader, *agent);
             CACHE.with_borrow_mut(|cache| {
                 cache.statistics.loads += 1;
                 if cache.generation == refresh() {
@@ -237,6 +283,17 @@ pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
     )
 }
 
+/// The table of shared objects that this table is or is part of.
+pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
+    remembered(
+        |cache| cache.shared_tables.get(&oid).cloned(),
+        |loader| SharedTable::find_by_part(loader.catalog(), oid).map(Rc::new),
+        |cache, table| {
+            cache.shared_tables.insert(oid, table);
+        },
+    )
+}
+
 /// What the tables say about a role.
 pub fn role(oid: pg_sys::Oid) -> identity::Role {
     remembered(
@@ -261,7 +318,7 @@ impl Cache {
         };
     }
 
-    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Access>>> {
+    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
         self.clock += 1;
         let entry = self.agents.get_mut(&agent)?;
         // Some of its rights may have ended or begun since.
@@ -275,7 +332,7 @@ impl Cache {
         Some(entry.access.clone())
     }
 
-    fn add(&mut self, agent: i64, access: Option<Rc<Access>>) {
+    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>) {
         self.clock += 1;
         let bytes = std::mem::size_of::<(i64, Entry)>()
             + access.as_ref().map_or(0, |access| access.bytes());
@@ -289,6 +346,21 @@ impl Cache {
             self.bytes -= former.bytes;
         }
         self.shrink();
+    }
+
+    /// Something more of an agent was loaded.
+    fn has_grown(&mut self, agent: &Rc<Agent>, bytes: usize) {
+        self.statistics.loads += 1;
+        let entry = self.agents.get_mut(&agent.agent);
+        let is_cached = |entry: &&mut Entry| {
+            let access = entry.access.as_ref();
+            access.is_some_and(|access| Rc::ptr_eq(access, agent))
+        };
+        if let Some(entry) = entry.filter(is_cached) {
+            entry.bytes += bytes;
+            self.bytes += bytes;
+            self.shrink();
+        }
     }
 
     /// Drops those least recently used, until the rest is within three quarters of the limit.

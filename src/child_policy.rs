@@ -4,13 +4,12 @@ use std::cell::OnceCell;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use deskguard_rules::{
-    Access, Action, Change, Condition, Permission, past_silo_condition, silo_condition,
-};
+use deskguard_rules::{Action, Change, Condition, Permission, past_silo_condition, silo_condition};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::allowed::Allowed;
+use crate::cache::Agent;
 use crate::catalog::own_function;
 use crate::child_table::{ChildTable, Parent};
 use crate::estimate::estimate;
@@ -34,11 +33,11 @@ struct Site {
     query: Rc<QueryState>,
     table: pg_sys::Oid,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Access>, Rc<ChildTable>)>,
+    who: Option<(Rc<Agent>, Rc<ChildTable>)>,
     allowed: OnceCell<Rc<Allowed>>,
 }
 
-fn who(table: pg_sys::Oid) -> Option<(Rc<Access>, Rc<ChildTable>)> {
+fn who(table: pg_sys::Oid) -> Option<(Rc<Agent>, Rc<ChildTable>)> {
     Some((rights_of_query()?, cache::child_table(table)?))
 }
 
@@ -216,7 +215,7 @@ fn allowed_parents(child_table: Option<pg_sys::Oid>, action: Action) -> Vec<i64>
 }
 
 /// Of the query that is running, or for a single question.
-fn allowed(access: &Rc<Access>, parent: &Parent, action: Action) -> Rc<Allowed> {
+fn allowed(access: &Rc<Agent>, parent: &Parent, action: Action) -> Rc<Allowed> {
     match QueryState::current() {
         Some(query) => Allowed::of_query(&query, access, parent, action),
         None => Rc::new(Allowed::once(access, parent, action)),

@@ -4,10 +4,11 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Change, IdSet};
+use deskguard_rules::{Action, Change, IdSet};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use crate::cache::Agent;
 use crate::catalog::{Catalog, Key, Row};
 use crate::identity::AskFor;
 use crate::owner_sql::{for_each_of_many, for_each_row};
@@ -208,7 +209,7 @@ impl Parent {
     }
 
     /// The rows with whose ticket an agent may do this.
-    pub fn allowed_to(&self, access: &Rc<Access>, action: Action) -> IdSet {
+    pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> IdSet {
         let _asked = AskFor::rights(access);
         let query = match self {
             Parent::Tickets(tickets) => Some(tickets.allowed_query(action)),

@@ -20,6 +20,15 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<S
     unreachable!("an error does not return")
 }
 
+/// Refuses a statement that would mix two states of the rights.
+pub fn rights_changed() -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "the rights of an agent changed while the statement was about to start",
+        "Retry the transaction.",
+    )
+}
+
 pub fn warn(message: impl Into<String>, hint: impl Into<String>) {
     report(
         PgLogLevel::WARNING,

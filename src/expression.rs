@@ -85,8 +85,12 @@ impl Operand {
     }
 
     /// The expression, for one use in the plan.
-    unsafe fn copy(&self) -> *mut pg_sys::Node {
+    pub unsafe fn copy(&self) -> *mut pg_sys::Node {
         unsafe { pg_sys::copyObjectImpl(self.node.cast()).cast() }
+    }
+
+    pub fn type_oid(&self) -> pg_sys::Oid {
+        self.integer.oid
     }
 
     unsafe fn constant(&self, value: pg_sys::Datum) -> *mut pg_sys::Expr {
@@ -121,7 +125,7 @@ impl Operand {
     }
 
     /// `operand = value`
-    unsafe fn equals(&self, value: i64) -> *mut pg_sys::Node {
+    pub unsafe fn equals(&self, value: i64) -> *mut pg_sys::Node {
         match self.integer.datum(value) {
             Some(datum) => unsafe { self.compare(self.integer.equal, datum) },
             None => unsafe { boolean(false) },
@@ -129,7 +133,7 @@ impl Operand {
     }
 
     /// `operand = ANY (values)`, or `operand <> ALL (values)`
-    unsafe fn any_of(&self, values: &[i64], negated: bool) -> *mut pg_sys::Node {
+    pub unsafe fn any_of(&self, values: &[i64], negated: bool) -> *mut pg_sys::Node {
         unsafe {
             let operator = if negated {
                 self.integer.not_equal
@@ -395,7 +399,7 @@ impl Builder<'_> {
 }
 
 /// The ids, if they are few enough for literals.
-fn short(ids: &IdSet) -> Option<&[i64]> {
+pub fn short(ids: &IdSet) -> Option<&[i64]> {
     (ids.len() <= settings::fold_limit()).then_some(ids.sorted())
 }
 
@@ -457,7 +461,7 @@ pub unsafe fn any_of_list(
     }
 }
 
-unsafe fn function_call(
+pub unsafe fn function_call(
     function: pg_sys::Oid,
     arguments: &[*mut pg_sys::Node],
 ) -> *mut pg_sys::Node {
@@ -537,7 +541,7 @@ unsafe fn all(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
 
 /// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
 /// planner sees all its arms.
-unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
+pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
     unsafe {
         if parts.iter().any(|part| is_constant(*part, true)) {
             return boolean(true);

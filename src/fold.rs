@@ -84,25 +84,31 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     }
 }
 
-/// Where a plan has a call for the time after a change of rights, the call's first argument, the table,
+/// Where a plan has a call for the time after a change of rights, the call's first argument, a constant,
 /// has this in place of its location in the query: the planner, which looks at conditions again for each
 /// partition, is not to fold it.
 const LATER: c_int = -0xDE5C;
 
-unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
+/// The call for the time after a change.
+///
+/// # Safety
+/// A call of ours in a policy, which names its table or, for a feature, its permission first.
+pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
     unsafe {
         let call: *mut pg_sys::FuncExpr =
             pg_sys::copyObjectImpl(std::ptr::from_ref(call).cast()).cast();
-        let table: *mut pg_sys::Const = pg_sys::list_nth((*call).args, 0).cast();
-        (*table).location = LATER;
+        let first: *mut pg_sys::Const = pg_sys::list_nth((*call).args, 0).cast();
+        (*first).location = LATER;
         call.cast()
     }
 }
 
-unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
+/// # Safety
+/// The arguments of a call of ours.
+pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
     unsafe {
-        let table: *mut pg_sys::Const = pg_sys::list_nth(arguments, 0).cast();
-        (*table).xpr.type_ == pg_sys::NodeTag::T_Const && (*table).location == LATER
+        let first: *mut pg_sys::Const = pg_sys::list_nth(arguments, 0).cast();
+        (*first).xpr.type_ == pg_sys::NodeTag::T_Const && (*first).location == LATER
     }
 }
 
@@ -110,7 +116,7 @@ unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
 ///
 /// # Safety
 /// As called by the planner.
-unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
     let is_for_later = unsafe { is_for_later(request.args) };
     if is_for_later {
         request.selectivity = 1.0;

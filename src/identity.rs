@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use deskguard_rules::Access;
 use pgrx::pg_sys;
 
+use crate::cache::Agent;
 use crate::catalog::{Catalog, Key};
 use crate::{cache, error, settings};
 
@@ -20,7 +20,7 @@ thread_local! {
     /// The agent that a query of deskguard's own asks for, in place of the session's.
     static ASKED_FOR: Cell<Option<i64>> = const { Cell::new(None) };
     /// And the rights that it has there, if they are to be those of an earlier moment.
-    static ASKED_RIGHTS: RefCell<Option<Rc<Access>>> = const { RefCell::new(None) };
+    static ASKED_RIGHTS: RefCell<Option<Rc<Agent>>> = const { RefCell::new(None) };
 }
 
 /// What the tables say about a role.
@@ -67,7 +67,7 @@ pub fn current_agent() -> Option<i64> {
 /// While it lives, the rules are asked for this agent.
 pub struct AskFor {
     before: Option<i64>,
-    rights_before: Option<Rc<Access>>,
+    rights_before: Option<Rc<Agent>>,
 }
 
 impl AskFor {
@@ -79,7 +79,7 @@ impl AskFor {
     }
 
     /// With these rights: those of the statement for which it is asked.
-    pub fn rights(access: &Rc<Access>) -> AskFor {
+    pub fn rights(access: &Rc<Agent>) -> AskFor {
         let asked = AskFor::agent(access.agent);
         ASKED_RIGHTS.set(Some(access.clone()));
         asked
@@ -87,7 +87,7 @@ impl AskFor {
 }
 
 /// The rights for which a query of deskguard's own is planned.
-pub fn asked_rights() -> Option<Rc<Access>> {
+pub fn asked_rights() -> Option<Rc<Agent>> {
     ASKED_RIGHTS.with_borrow(Option::clone)
 }
 

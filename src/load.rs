@@ -170,7 +170,11 @@ impl Loader {
                 .iter()
                 .filter_map(|(id, validity)| {
                     let group = self.group(*id)?;
-                    Some(Membership { group, validity })
+                    Some(Membership {
+                        id: *id,
+                        group,
+                        validity,
+                    })
                 })
                 .collect(),
             teams,
@@ -214,6 +218,19 @@ impl Loader {
             });
             Rc::new(all)
         })
+    }
+
+    /// Raises an error that names the permissions there are, if this is none.
+    pub fn check_permission(&self, name: &str) {
+        let all = self.permissions();
+        if !all.contains_key(name) {
+            let names: Vec<&str> = all.keys().map(String::as_str).collect();
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("unknown permission \"{name}\""),
+                format!("Permissions in deskguard.permission: {}.", names.join(", ")),
+            );
+        }
     }
 
     fn load_tree(&self) -> Rc<DepartmentTree> {

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Moment, Validity};
+use deskguard_rules::{Moment, Validity};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::cache::Agent;
 use crate::expression::{items, new_node};
 use crate::identity::{asked_rights, current_agent};
 use crate::{cache, compat, error, load, write};
@@ -29,7 +30,7 @@ const AGENT_LOW_ITEM: c_int = -7002;
 const AGENT_HIGH_ITEM: c_int = -7003;
 /// Tells the plan from all others that this backend made.
 const SERIAL_ITEM: c_int = -7004;
-/// The plan has calls that ask the rules when it runs.
+/// The plan has calls that ask the rules when it runs; of which table of shared objects, if of one.
 const ASKS_ITEM: c_int = -7005;
 /// From when and until when the rights are those that the plan was made for: low and high half.
 const FROM_ITEMS: [c_int; 2] = [-7006, -7007];
@@ -49,7 +50,7 @@ struct Made {
 }
 
 /// What an agent may do; none for nobody, or an unknown or inactive agent.
-pub type Rights = Option<Rc<Access>>;
+pub type Rights = Option<Rc<Agent>>;
 
 /// Marks a plan that is being made.
 ///
@@ -97,11 +98,27 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
 /// # Safety
 /// Called while planning.
 pub unsafe fn asks_when_run(items: &mut *mut pg_sys::List) {
+    unsafe { asks_for_shared(items, pg_sys::InvalidOid) }
+}
+
+/// The same of calls that ask what of a table is shared with the agent.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn asks_for_shared(items: &mut *mut pg_sys::List, table: pg_sys::Oid) {
     unsafe {
-        if find_item(*items, ASKS_ITEM).is_none() {
-            add_item(items, ASKS_ITEM, 0);
+        if !asked(*items).any(|known| known == table) {
+            add_item(items, ASKS_ITEM, table.to_u32());
         }
     }
+}
+
+unsafe fn asked(all: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::Oid> {
+    unsafe { items::<pg_sys::PlanInvalItem>(all) }
+        .iter()
+        .map(|item| unsafe { &**item })
+        .filter(|item| item.cacheId == ASKS_ITEM)
+        .map(|item| item.hashValue.into())
 }
 
 unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
@@ -249,8 +266,13 @@ unsafe extern "C-unwind" fn planner(
     options: c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    let before = PLANNING.replace(true);
-    let _restore = Restore(|| PLANNING.set(before));
+    let planning = PLANNING.replace(true);
+    // For an estimate the rights are asked that the plan is made for, not those of a query around it.
+    let mut running = RUNNING.take();
+    let _restore = Restore(move || {
+        PLANNING.set(planning);
+        RUNNING.set(running.take());
+    });
     // SAFETY: called for a query to be planned.
     unsafe {
         let asks = write::prepare(query);
@@ -349,12 +371,20 @@ pub fn rights_now() -> (Option<i64>, Rights, u32) {
 /// change. A plan just made for this very statement may be run: the statement began before.
 unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
+    // What will be asked is loaded now, so that it is of one state with the rest.
+    let pinned = |agent, rights: Rights| {
+        if let Some(rights) = &rights {
+            let tables = unsafe { asked(plan.invalItems) };
+            for table in tables.filter(|table| *table != pg_sys::InvalidOid) {
+                rights.shared(table);
+            }
+        }
+        Some(Pinned { agent, rights })
+    };
     let Some(first) = marks.first().copied() else {
-        let asks = unsafe { find_item(plan.invalItems, ASKS_ITEM) }.is_some();
-        return asks.then(|| {
-            let (agent, rights, _) = rights_now();
-            Pinned { agent, rights }
-        });
+        unsafe { asked(plan.invalItems) }.next()?;
+        let (agent, rights, _) = rights_now();
+        return pinned(agent, rights);
     };
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
@@ -372,19 +402,14 @@ unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<P
     let is_begun = time.from.is_none_or(|from| from <= now);
     if marks.len() == 1 && first.agent == agent && is_begun {
         if let Some(made) = just_made {
-            let rights = made.rights;
-            return Some(Pinned { agent, rights });
+            return pinned(agent, made.rights);
         }
         let rights = agent.and_then(cache::access);
         if first.generation == generation && cache::refresh() == generation {
-            return Some(Pinned { agent, rights });
+            return pinned(agent, rights);
         }
     }
     // The plan may be kept, and nobody else would drop it: retrying is to help.
     cache::invalidate_plans();
-    error::raise(
-        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        "the rights of an agent changed while the statement was about to start",
-        "Retry the transaction.",
-    );
+    error::rights_changed()
 }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Change, Refusal, Unobserved};
+use deskguard_rules::{Action, Change, Refusal, Unobserved};
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 
+use crate::cache::Agent;
 use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
 use crate::tickets::{Followed, TicketColumns};
@@ -34,7 +35,7 @@ pub fn call_state<T>(fcinfo: pg_sys::FunctionCallInfo, find_out: impl FnOnce() -
 struct Call {
     table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Access>, Rc<TicketTable>, Followed)>,
+    who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
 }
 
 /// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
@@ -199,9 +200,9 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
         let relation = &*trigger.tg_relation;
         let noting = call_state(fcinfo, || Noting::of(relation));
         if let Some(noting) = noting {
-            let id = noting.integer(row, noting.id);
+            let id = integer(row, noting.descriptor, noting.id);
             let before = (
-                noting.integer(trigger.tg_trigtuple, noting.id),
+                integer(trigger.tg_trigtuple, noting.descriptor, noting.id),
                 noting.columns(trigger.tg_trigtuple),
             );
             UPDATED.with_borrow_mut(|updated| {
@@ -230,6 +231,43 @@ struct Noting {
 /// The number and the type of a column.
 type Place = (std::ffi::c_int, pg_sys::Oid);
 
+/// # Safety
+/// The relation is open.
+pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Place> {
+    let columns = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(relation.rd_att) };
+    (1..)
+        .zip(columns.iter())
+        .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)
+        .map(|(number, attribute)| (number, attribute.atttypid))
+}
+
+unsafe fn value(
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    (number, _): Place,
+) -> Option<pg_sys::Datum> {
+    let mut is_null = false;
+    let datum = unsafe { pg_sys::heap_getattr(row, number, descriptor, &mut is_null) };
+    (!is_null).then_some(datum)
+}
+
+/// An integer column of any width.
+///
+/// # Safety
+/// The place is one of the descriptor, which is the row's.
+pub unsafe fn integer(
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    place: Place,
+) -> Option<i64> {
+    let datum = unsafe { value(row, descriptor, place) }?;
+    Some(match place.1 {
+        pg_sys::INT2OID => (datum.value() as i16).into(),
+        pg_sys::INT4OID => (datum.value() as i32).into(),
+        _ => datum.value() as i64,
+    })
+}
+
 impl Noting {
     /// None where the policies do not apply.
     unsafe fn of(relation: &pg_sys::RelationData) -> Option<Noting> {
@@ -237,12 +275,7 @@ impl Noting {
             return None;
         }
         let table = cache::ticket_table(relation.rd_id)?;
-        let place = |column: &str| {
-            let columns = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(relation.rd_att) };
-            let mut all = (1..).zip(columns.iter());
-            all.find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)
-                .map(|(number, attribute)| (number, attribute.atttypid))
-        };
+        let place = |column: &str| unsafe { place(relation, column) };
         let of = |column: &Option<String>| place(column.as_deref()?);
         // Who may not reach a status by a move alone needs no more than the department.
         let with_status = |column| table.status.as_ref().and_then(|_| of(column));
@@ -260,11 +293,12 @@ impl Noting {
 
     unsafe fn columns(&self, row: pg_sys::HeapTuple) -> TicketColumns {
         unsafe {
-            let integer = |place: Option<Place>| self.integer(row, place?);
-            let confidential = self.confidential.and_then(|place| self.get(row, place));
+            let integer = |place: Option<Place>| integer(row, self.descriptor, place?);
+            let get = |place| value(row, self.descriptor, place);
+            let confidential = self.confidential.and_then(get);
             let status = self.status.and_then(|(number, oid)| {
                 let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
-                let value = self.get(row, (number, oid))?;
+                let value = get((number, oid))?;
                 pg_sys::getTypeOutputInfo(oid, &mut output, &mut is_varlena);
                 let text = pg_sys::OidOutputFunctionCall(output, value);
                 Some(
@@ -282,22 +316,6 @@ impl Noting {
                 status: self.table.status(status.as_deref()),
             }
         }
-    }
-
-    unsafe fn get(&self, row: pg_sys::HeapTuple, (number, _): Place) -> Option<pg_sys::Datum> {
-        let mut is_null = false;
-        let datum = unsafe { pg_sys::heap_getattr(row, number, self.descriptor, &mut is_null) };
-        (!is_null).then_some(datum)
-    }
-
-    /// An integer column of any width.
-    unsafe fn integer(&self, row: pg_sys::HeapTuple, place: Place) -> Option<i64> {
-        let datum = unsafe { self.get(row, place) }?;
-        Some(match place.1 {
-            pg_sys::INT2OID => (datum.value() as i16).into(),
-            pg_sys::INT4OID => (datum.value() as i32).into(),
-            _ => datum.value() as i64,
-        })
     }
 }
 

@@ -3,9 +3,11 @@
 mod advice;
 mod check;
 mod children;
+mod feature;
 mod messages;
 mod policies;
 mod registry;
+mod shared;
 
 use std::cell::OnceCell;
 use std::ffi::CStr;
@@ -16,14 +18,16 @@ use pgrx::spi::SpiError;
 use crate::catalog::Catalog;
 use crate::error;
 use crate::protected::{
-    FollowerTable, StatusColumn, TicketTable, display_name, root_of, table_name,
+    FOLLOWERS, FollowerTable, StatusColumn, TicketTable, display_name, protected_table, root_of,
+    table_name,
 };
+use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
-use check::{check_follower_table, check_owner, check_ticket_table};
+use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
 use messages::check_no_children;
-use policies::{Protection, add_trigger, create_policies, drop_policies};
-use registry::{forget, register, registered_with};
+use policies::{Protection, add_triggers, create_policies, drop_policies};
+use registry::{features_of, forget, forget_features, register, registered_with};
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -73,7 +77,7 @@ fn protect_tickets(
     }
     if let Some(former) = TicketTable::find(&Catalog::now(), oid).and_then(|t| t.followers) {
         check_owner(former.oid);
-        remove(former.oid)?;
+        release(former.oid)?;
     }
     remove(oid)?;
     add(Protection::Tickets(&table), oid)?;
@@ -158,8 +162,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         );
     }
     match root_of(&catalog, oid) {
-        // Names the protected tables.
-        None => drop(TicketTable::resolve(Some(oid))),
+        None => refuse_unprotected(oid),
         Some(root) if root != oid && is_child_of_protected(oid)? => error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
@@ -174,9 +177,36 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     check_no_children(oid)?;
     if let Some(followers) = TicketTable::find(&catalog, oid).and_then(|t| t.followers) {
         check_owner(followers.oid);
-        remove(followers.oid)?;
+        release(followers.oid)?;
+        protect_children()?;
     }
+    forget_features(oid)?;
+    forget_visibility(oid, None)?;
     remove(oid)
+}
+
+/// What is not protected cannot be unprotected.
+fn refuse_unprotected(table: pg_sys::Oid) -> ! {
+    let mut names = vec![];
+    Catalog::now().scan(c"protected_table", None, &[], |row| {
+        let given: pg_sys::Oid = row.required(protected_table::TABLE_ID);
+        // Others are unprotected with these.
+        if row.required::<pg_sys::Oid>(protected_table::ROOT) == given
+            && row.required::<&str>(protected_table::KIND) != FOLLOWERS
+        {
+            names.extend(table_name(given));
+        }
+    });
+    names.sort();
+    error::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("{} is not protected", display_name(table)),
+        if names.is_empty() {
+            "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+        } else {
+            format!("Protected tables: {}.", names.join(", "))
+        },
+    )
 }
 
 /// Protects one table and notes it in the registry.
@@ -186,14 +216,37 @@ fn add(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     // the registry.
     drop_policies(table)?;
     register(&protection, table)?;
+    // Only features: policies of the owner's own that open the table go on to do so.
+    let open = !matches!(protection, Protection::Feature(_)) || !has_row_security(table)?;
     Spi::run(&format!(
         "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
         display_name(table)
     ))?;
-    create_policies(&protection, table)?;
-    match protection {
-        Protection::Tickets(tickets) => add_trigger(tickets, table),
-        Protection::Followers(_) | Protection::Messages(_) => Ok(()),
+    create_policies(&protection, table, open)?;
+    add_triggers(&protection, table)
+}
+
+fn has_row_security(table: pg_sys::Oid) -> Result<bool, SpiError> {
+    let flag = Spi::get_one_with_args::<bool>(
+        "SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1",
+        &[table.into()],
+    )?;
+    Ok(flag.unwrap_or_default())
+}
+
+/// Protects a table anew.
+fn rebuild(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+    remove(table)?;
+    add(protection, table)
+}
+
+/// Ends the protection of a follower table, but for the features that it needs.
+fn release(table: pg_sys::Oid) -> Result<(), SpiError> {
+    remove(table)?;
+    if features_of(table)?.is_empty() {
+        Ok(())
+    } else {
+        add(Protection::Feature(table), table)
     }
 }
 

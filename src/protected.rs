@@ -32,6 +32,7 @@ pub mod protected_table {
     pub const PARENT_TABLE: Attribute = 19;
     pub const PARENT_COLUMN: Attribute = 20;
     pub const AUTHOR_COLUMN: Attribute = 21;
+    pub const OWNER_COLUMN: Attribute = 22;
 }
 
 /// A protected ticket table.
@@ -100,6 +101,9 @@ impl FollowerTable {
 pub const TICKETS: &str = "tickets";
 pub const FOLLOWERS: &str = "followers";
 pub const MESSAGES: &str = "messages";
+pub const SHARED: &str = "shared";
+/// Protected by deskguard.protect_feature() only.
+pub const FEATURE: &str = "feature";
 
 /// A table's name, qualified and quoted; none if it does not exist.
 pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
@@ -262,9 +266,14 @@ impl TicketTable {
         )
     }
 
+    /// Does it matter what becomes of a ticket?
+    pub fn notes_updates(&self) -> bool {
+        self.department.is_some() || self.status.is_some()
+    }
+
     /// What the policy deskguard_modify asks of an updated ticket; none if nothing in it matters.
     pub fn update_call(&self, table: pg_sys::Oid) -> Option<String> {
-        (self.department.is_some() || self.status.is_some()).then(|| {
+        self.notes_updates().then(|| {
             format!(
                 "deskguard.update_ok({}, {}, {}, {})",
                 regclass(table),
@@ -317,13 +326,23 @@ impl TicketTable {
     }
 }
 
-/// The table that was given to protect_tickets() or protect_messages(), for a table that is protected with it.
+/// The table that was given to be protected, for a table that is protected with it.
 pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
         &[Key::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::ROOT),
+    )
+}
+
+/// How a table is protected.
+pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
+    catalog.find(
+        c"protected_table",
+        c"protected_table_pkey",
+        &[Key::oid(protected_table::TABLE_ID, oid)],
+        |row| row.required(protected_table::KIND),
     )
 }
 

@@ -327,6 +327,7 @@ pub fn catalog() -> Vec<Permission> {
         "ticket.view.confidential",
         "report.view",
         "permission.audit",
+        "shared.manage",
     ]
     .map(String::from)
     .to_vec();

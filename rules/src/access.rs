@@ -41,8 +41,11 @@ pub enum Departments {
 pub struct Access {
     pub agent: i64,
     permissions: PermissionSet,
+    /// The names of those that are no [`Permission`], sorted.
+    other_permissions: Box<[Box<str>]>,
     categories: Categories,
     departments: Departments,
+    groups: IdSet,
     teams: IdSet,
     /// For how long the categories stay these, and for how long the rest does.
     categories_time: Validity,
@@ -112,8 +115,25 @@ impl Access {
                         .any(|given| valid(given.validity))
                 })
                 .collect(),
+            other_permissions: grants
+                .catalog
+                .keys()
+                .filter(|name| Permission::from_name(name).is_none())
+                .filter(|name| {
+                    grants
+                        .permission_given(name)
+                        .any(|given| valid(given.validity))
+                })
+                .map(|name| name.as_str().into())
+                .collect(),
             categories,
             departments,
+            groups: grants
+                .groups
+                .iter()
+                .filter(|member| valid(member.validity))
+                .map(|member| member.id)
+                .collect(),
             teams: grants
                 .teams
                 .iter()
@@ -147,13 +167,30 @@ impl Access {
         self.permissions.contains(permission)
     }
 
+    /// Does the agent have a permission of the catalog, one of deskguard's or of the user's own?
+    pub fn has_named(&self, name: &str) -> bool {
+        match Permission::from_name(name) {
+            Some(permission) => self.has(permission),
+            None => self
+                .other_permissions
+                .binary_search_by(|other| other.as_ref().cmp(name))
+                .is_ok(),
+        }
+    }
+
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         std::mem::size_of::<Access>()
             + self.categories().bytes()
             + self.departments_at(Level::Full).bytes()
             + self.departments_at(Level::Assign).bytes()
+            + self.groups.bytes()
             + self.teams.bytes()
+            + self
+                .other_permissions
+                .iter()
+                .map(|name| std::mem::size_of::<Box<str>>() + name.len())
+                .sum::<usize>()
             + self.from_now_on.as_ref().map_or(0, |access| access.bytes())
     }
 
@@ -177,6 +214,11 @@ impl Access {
 
     pub(crate) fn departments(&self) -> &Departments {
         &self.departments
+    }
+
+    /// The groups of the agent.
+    pub fn groups(&self) -> &IdSet {
+        &self.groups
     }
 
     /// The teams of the agent.
@@ -238,6 +280,49 @@ mod tests {
         );
         assert!(access.has(Permission::Use) && access.has(Permission::Create));
         assert!(!access.has(Permission::ViewAssigned));
+    }
+
+    #[test]
+    fn permissions_of_the_users_own_count_by_name() {
+        let mut catalog: std::collections::BTreeMap<String, bool> = Permission::all()
+            .map(|permission| (permission.name(), false))
+            .collect();
+        catalog.extend([
+            ("invoice.view".into(), false),
+            ("people.edit".into(), false),
+            ("report.erase".into(), true),
+        ]);
+        let mut giving = group("Giving");
+        giving.held.permissions.insert("people.edit".into());
+        giving.held.permissions.insert("ticket.use".into());
+        let mut held = grants(vec![giving]);
+        held.held.permissions.insert("invoice.view".into());
+        held.catalog = catalog.clone().into();
+        let access = Access::compile(&held);
+        let has = |names: &[&str]| names.iter().all(|name| access.has_named(name));
+        assert!(has(&["invoice.view", "people.edit", "ticket.use"]));
+        for name in [
+            "report.erase",
+            "ticket.create",
+            "people",
+            "people.editor",
+            "",
+        ] {
+            assert!(!access.has_named(name), "{name}");
+        }
+        for (permission_access, erases) in [
+            (PermissionAccess::All, true),
+            (PermissionAccess::NonDestructive, false),
+        ] {
+            let mut all = group("All");
+            all.permission_access = permission_access;
+            let mut held = grants(vec![all]);
+            held.catalog = catalog.clone().into();
+            let access = Access::compile(&held);
+            assert!(access.has_named("invoice.view") && access.has_named("shared.manage"));
+            assert_eq!(access.has_named("report.erase"), erases);
+            assert!(!access.has_named("never.heard.of"));
+        }
     }
 
     #[test]

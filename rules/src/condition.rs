@@ -438,6 +438,7 @@ mod tests {
                 }
                 self.held(&mut group.held);
                 held.groups.push(Membership {
+                    id: 100,
                     group: group.into(),
                     validity: self.validity(),
                 });

@@ -107,6 +107,7 @@ impl DepartmentTree {
 /// That an agent is in a group.
 #[derive(Clone, Debug)]
 pub struct Membership {
+    pub id: i64,
     pub group: Rc<Group>,
     pub validity: Validity,
 }
@@ -332,6 +333,7 @@ pub(crate) mod tests {
 
     pub(crate) fn member(group: Group) -> Membership {
         Membership {
+            id: 100,
             group: Rc::new(group),
             validity: Validity::ALWAYS,
         }

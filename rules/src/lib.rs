@@ -11,6 +11,7 @@ mod decision;
 mod grants;
 mod id_set;
 mod permission;
+mod shared;
 mod ticket;
 mod time;
 
@@ -23,5 +24,9 @@ pub use grants::{
 };
 pub use id_set::IdSet;
 pub use permission::{Action, Change, Permission, Relation};
+pub use shared::{
+    SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
+    see_shared_condition,
+};
 pub use ticket::{Column, Relations, Status, Ticket};
 pub use time::{Moment, Validity};

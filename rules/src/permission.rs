@@ -1,5 +1,8 @@
 //! The permissions that deskguard itself asks for, and the names they have in the catalog.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// How an agent stands to a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
@@ -83,6 +86,8 @@ pub enum Permission {
     Audit,
     /// To reply to more than one ticket with one command.
     MassReply,
+    /// To see and change all shared objects.
+    ManageShared,
     On(Change, Relation),
 }
 
@@ -98,6 +103,7 @@ impl Permission {
             Permission::Unarchive,
             Permission::Audit,
             Permission::MassReply,
+            Permission::ManageShared,
         ]
         .into_iter()
         .chain(
@@ -118,12 +124,20 @@ impl Permission {
             Permission::Unarchive => "ticket.unarchive".into(),
             Permission::Audit => "permission.audit".into(),
             Permission::MassReply => "ticket.mass_reply".into(),
+            Permission::ManageShared => "shared.manage".into(),
             Permission::On(change, relation) => format!(
                 "ticket.{}.{}",
                 Action::Change(change).name(),
                 relation.name()
             ),
         }
+    }
+
+    /// None for a permission that only users ask for.
+    pub fn from_name(name: &str) -> Option<Permission> {
+        static BY_NAME: LazyLock<HashMap<String, Permission>> =
+            LazyLock::new(|| Permission::all().map(|p| (p.name(), p)).collect());
+        BY_NAME.get(name).copied()
     }
 
     /// Its place in a [`PermissionSet`].
@@ -138,6 +152,7 @@ impl Permission {
             Permission::Unarchive => 6,
             Permission::MassReply => 7,
             Permission::On(change, relation) => 8 + 4 * change as u32 + relation as u32,
+            Permission::ManageShared => 24,
         }
     }
 }
@@ -175,6 +190,11 @@ mod tests {
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
         assert_eq!((bits.len(), names.len()), (24, 24));
         assert!(names.contains("ticket.edit_messages.followed"));
+        assert!(
+            all.iter()
+                .all(|p| Permission::from_name(&p.name()) == Some(*p))
+        );
+        assert_eq!(Permission::from_name("report.view"), None);
     }
 
     #[test]

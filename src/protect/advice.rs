@@ -29,12 +29,8 @@ pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {
     advise(&wanted)
 }
 
-/// The same for a column of another table.
-pub fn advise_index(table: pg_sys::Oid, column: &str) -> Result<(), SpiError> {
-    advise(&[(table, column)])
-}
-
-fn advise(wanted: &[(pg_sys::Oid, &str)]) -> Result<(), SpiError> {
+/// The same for these columns of tables.
+pub fn advise(wanted: &[(pg_sys::Oid, &str)]) -> Result<(), SpiError> {
     let mut statements = Vec::new();
     for &(table, column) in wanted {
         if !is_indexed(table, column)? {

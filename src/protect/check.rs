@@ -5,7 +5,10 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::{Catalog, own_table};
 use crate::child_table::ChildTable;
-use crate::protected::{FollowerTable, StatusColumn, TicketTable, display_name, table_name};
+use crate::protected::{
+    FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
+    table_name,
+};
 use crate::{compat, error};
 
 pub fn check_owner(table: pg_sys::Oid) {
@@ -81,6 +84,18 @@ pub fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
     }
     check_owner(table);
     Ok(())
+}
+
+/// A table is protected in one way only, besides features.
+pub fn check_not_otherwise(table: pg_sys::Oid, kind: &str) {
+    let found = kind_of(&Catalog::now(), table);
+    if let Some(found) = found.filter(|found| found != kind && found != FEATURE) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("{} is protected as {found}", display_name(table)),
+            "Unprotect it first: a table is protected in one way only, besides protect_feature().",
+        );
+    }
 }
 
 pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<(), SpiError> {
@@ -259,6 +274,7 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
             "A table is protected in one way only.",
         );
     }
+    check_not_otherwise(table.oid, TICKETS);
     Ok(())
 }
 
@@ -296,5 +312,6 @@ pub fn check_follower_table(
             "A follower table has a row for each ticket and agent, and belongs to one ticket table.",
         );
     }
+    check_not_otherwise(followers.oid, FOLLOWERS);
     Ok(())
 }

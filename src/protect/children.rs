@@ -4,12 +4,13 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
 use super::add;
-use super::policies::{DETACHED_TRIGGER, Protection, create_trigger};
+use super::policies::{Protection, create_trigger, row_triggers};
 use crate::catalog::{Catalog, own_table};
 use crate::child_table::ChildTable;
 use crate::error;
 use crate::owner_sql::RunAsOwner;
-use crate::protected::{TicketTable, display_name};
+use crate::protected::{FEATURE, TicketTable, display_name, kind_of};
+use crate::shared::SharedTable;
 
 /// Protects the partitions and child tables that are not protected yet, and gives back the trigger
 /// that a partition loses when it is detached.
@@ -35,39 +36,62 @@ pub fn protect_children() -> Result<(), SpiError> {
                 format!("It cannot be a partition or child of {}.", display_name(root)),
             );
         }
-        let catalog = Catalog::now();
-        if let Some(tickets) = TicketTable::find(&catalog, root) {
-            add(Protection::Tickets(&tickets), child)?;
-        } else if let Some(followers) =
-            TicketTable::find_by_followers(&catalog, root).and_then(|table| table.followers)
-        {
-            add(Protection::Followers(&followers), child)?;
-        } else if let Some(messages) = ChildTable::find(&catalog, root) {
-            add(Protection::Messages(&messages), child)?;
-        } else {
+        if with_protection(root, |protection| add(protection, child))?.is_none() {
             // The table above is gone: nobody sees the rows any more.
             return Ok(());
         }
     }
     // A restored dump has its triggers before its policies.
-    while let Some((table, _)) = two_tables(
+    while let Some((table, root)) = two_tables(
         "SELECT p.table_id::pg_catalog.oid, p.root::pg_catalog.oid
          FROM deskguard.protected_table AS p
          JOIN deskguard.protected_table AS r ON r.table_id OPERATOR(pg_catalog.=) p.root
          JOIN pg_catalog.pg_policy AS pol ON pol.polrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
            AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
-         WHERE p.kind OPERATOR(pg_catalog.=) 'tickets' AND p.table_id OPERATOR(pg_catalog.<>) p.root
-           AND r.department_column IS NOT NULL
+         WHERE (p.kind OPERATOR(pg_catalog.=) 'tickets'
+                AND (r.department_column IS NOT NULL OR r.status_column IS NOT NULL)
+                OR p.kind OPERATOR(pg_catalog.=) 'shared')
+           AND p.table_id OPERATOR(pg_catalog.<>) p.root
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
                            WHERE i.inhrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid)
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
                            WHERE t.tgrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
-                             AND t.tgfoid OPERATOR(pg_catalog.=) 'deskguard.note_ticket'::pg_catalog.regproc::pg_catalog.oid)
+                             AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 1) OPERATOR(pg_catalog.=) 1
+                             AND t.tgfoid OPERATOR(pg_catalog.=) ANY (ARRAY[
+                                 'deskguard.note_ticket'::pg_catalog.regproc::pg_catalog.oid,
+                                 'deskguard.object_gone'::pg_catalog.regproc::pg_catalog.oid]))
          ORDER BY p.table_id LIMIT 1",
     )? {
-        create_trigger(DETACHED_TRIGGER, table)?;
+        with_protection(root, |protection| {
+            row_triggers(&protection)
+                .iter()
+                .try_for_each(|trigger| create_trigger(trigger, true, table))
+        })?;
     }
     Ok(())
+}
+
+/// Calls `then` with how a table is protected that was given to be protected; not if that is gone.
+pub fn with_protection<T>(
+    root: pg_sys::Oid,
+    then: impl FnOnce(Protection) -> Result<T, SpiError>,
+) -> Result<Option<T>, SpiError> {
+    let catalog = Catalog::now();
+    if let Some(tickets) = TicketTable::find(&catalog, root) {
+        then(Protection::Tickets(&tickets)).map(Some)
+    } else if let Some(followers) =
+        TicketTable::find_by_followers(&catalog, root).and_then(|table| table.followers)
+    {
+        then(Protection::Followers(&followers)).map(Some)
+    } else if let Some(messages) = ChildTable::find(&catalog, root) {
+        then(Protection::Messages(&messages)).map(Some)
+    } else if let Some(shared) = SharedTable::find(&catalog, root) {
+        then(Protection::Shared(&shared)).map(Some)
+    } else if kind_of(&catalog, root).as_deref() == Some(FEATURE) {
+        then(Protection::Feature(root)).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Through a table above that is not protected all rows would be seen.

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use super::advice::{advise_index, advise_preload};
-use super::check::{check_column, check_kind, check_owner};
+use super::advice::{advise, advise_preload};
+use super::check::{check_column, check_kind, check_not_otherwise, check_owner};
 use super::children::protect_children;
 use super::policies::Protection;
 use super::registry::children_of;
@@ -14,7 +14,7 @@ use super::{add, given, needed, remove};
 use crate::catalog::Catalog;
 use crate::child_table::{ChildTable, Parent};
 use crate::error;
-use crate::protected::{TicketTable, display_name, root_of};
+use crate::protected::{MESSAGES, TicketTable, display_name, root_of};
 
 #[pg_extern(sql = false)]
 fn protect_messages(
@@ -49,7 +49,7 @@ fn protect_messages(
     remove(oid)?;
     add(Protection::Messages(&table), oid)?;
     protect_children()?;
-    advise_index(oid, &table.column)?;
+    advise(&[(oid, &table.column)])?;
     advise_preload();
     Ok(())
 }
@@ -70,6 +70,7 @@ fn check_message_table(table: pg_sys::Oid) -> Result<(), SpiError> {
             "A table is protected in one way only.",
         );
     }
+    check_not_otherwise(table, MESSAGES);
     Ok(())
 }
 

@@ -3,29 +3,100 @@
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
+use super::feature;
+use super::registry::features_of;
 use crate::child_table::{ChildTable, Parent};
 use crate::protected::{FollowerTable, TicketTable, bigint_expression, display_name, regclass};
+use crate::shared::SharedTable;
 
 /// The policy that opens a table, and those that close it again.
 const BASE: &str = "deskguard_base";
-const RULES: [&str; 5] = [
+const RULES: [&str; 10] = [
+    feature::COMMANDS[0].1,
+    feature::COMMANDS[1].1,
+    feature::COMMANDS[2].1,
+    feature::COMMANDS[3].1,
+    feature::COMMANDS[4].1,
     "deskguard_silo",
     "deskguard_view",
     "deskguard_create",
     "deskguard_modify",
     "deskguard_delete",
 ];
-/// The trigger that notes what a ticket was.
-const TRIGGER: &str = "deskguard_update";
-/// The same on a partition that was detached and has lost the former; another name, since the
-/// partition could not be attached again otherwise.
-pub const DETACHED_TRIGGER: &str = "deskguard_update_detached";
+/// Follows the name of a trigger on a partition that was detached and has lost the former; another
+/// name, since the partition could not be attached again otherwise.
+const DETACHED: &str = "_detached";
+
+/// A trigger that deskguard puts on tables.
+pub struct Trigger {
+    name: &'static str,
+    event: &'static str,
+    condition: String,
+    function: &'static str,
+    /// Also for what is replicated.
+    always: bool,
+}
+
+const UPDATE: &str = "deskguard_update";
+const SHARED_DELETE: &str = "deskguard_shared_delete";
+const SHARED_UPDATE: &str = "deskguard_shared_update";
+const SHARED_TRUNCATE: &str = "deskguard_shared_truncate";
+
+/// A trigger that forgets with whom objects were shared that are gone, however they go.
+fn object_gone(name: &'static str, event: &'static str, condition: &str) -> Trigger {
+    Trigger {
+        name,
+        event,
+        condition: condition.into(),
+        function: "object_gone",
+        always: true,
+    }
+}
+
+/// The triggers of a table that a partition has from its partitioned table.
+pub fn row_triggers(protection: &Protection) -> Vec<Trigger> {
+    match protection {
+        Protection::Tickets(tickets) if tickets.notes_updates() => vec![Trigger {
+            name: UPDATE,
+            event: "BEFORE UPDATE",
+            condition: "FOR EACH ROW".into(),
+            function: "note_ticket",
+            always: false,
+        }],
+        Protection::Shared(shared) => {
+            let id = quote_identifier(&shared.id);
+            let moved = format!(
+                "FOR EACH ROW WHEN ((OLD.{id} OPERATOR(pg_catalog.=) NEW.{id}) IS NOT TRUE)"
+            );
+            vec![
+                object_gone(SHARED_DELETE, "AFTER DELETE", "FOR EACH ROW"),
+                object_gone(SHARED_UPDATE, "AFTER UPDATE", &moved),
+            ]
+        }
+        _ => vec![],
+    }
+}
+
+/// The triggers that each table has for itself.
+fn statement_triggers(protection: &Protection) -> Vec<Trigger> {
+    match protection {
+        Protection::Shared(_) => vec![object_gone(
+            SHARED_TRUNCATE,
+            "AFTER TRUNCATE",
+            "FOR EACH STATEMENT",
+        )],
+        _ => vec![],
+    }
+}
 
 /// How a table is protected. Partitions and child tables have the columns of their root.
 pub enum Protection<'a> {
     Tickets(&'a TicketTable),
     Followers(&'a FollowerTable),
     Messages(&'a ChildTable),
+    Shared(&'a SharedTable),
+    /// By nothing but features, which tables that are protected otherwise may have, too.
+    Feature(pg_sys::Oid),
 }
 
 impl Protection<'_> {
@@ -34,6 +105,8 @@ impl Protection<'_> {
             Protection::Tickets(table) => table.oid,
             Protection::Followers(table) => table.oid,
             Protection::Messages(table) => table.oid,
+            Protection::Shared(table) => table.oid,
+            Protection::Feature(table) => *table,
         }
     }
 
@@ -113,26 +186,63 @@ impl Protection<'_> {
                     ("deskguard_delete", "DELETE", format!("USING ({edit})")),
                 ]
             }
+            Protection::Shared(shared) => {
+                let id = bigint_expression(Some(&shared.id));
+                let owner = bigint_expression(shared.owner.as_deref());
+                let change = format!("deskguard.shared_ok({this}, {owner})");
+                vec![
+                    (
+                        "deskguard_view",
+                        "SELECT",
+                        format!("USING (deskguard.shared_seen({this}, {id}, {owner}))"),
+                    ),
+                    (
+                        "deskguard_create",
+                        "INSERT",
+                        format!("WITH CHECK ({change})"),
+                    ),
+                    // Of the row as it was, and of what becomes of it.
+                    ("deskguard_modify", "UPDATE", format!("USING ({change})")),
+                    ("deskguard_delete", "DELETE", format!("USING ({change})")),
+                ]
+            }
+            Protection::Feature(_) => vec![],
         }
     }
 }
 
-pub fn add_trigger(tickets: &TicketTable, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn add_triggers(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     // SAFETY: a look-up in the system cache.
     let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
-    // PostgreSQL gives a partition the triggers of its partitioned table.
-    if tickets.update_call(table).is_none() || is_partition {
-        return Ok(());
+    let mut triggers = statement_triggers(protection);
+    // PostgreSQL gives a partition the others of its partitioned table.
+    if !is_partition {
+        triggers.extend(row_triggers(protection));
     }
-    create_trigger(TRIGGER, table)
+    triggers
+        .iter()
+        .try_for_each(|trigger| create_trigger(trigger, false, table))
 }
 
-pub fn create_trigger(trigger: &str, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn create_trigger(
+    trigger: &Trigger,
+    is_detached: bool,
+    table: pg_sys::Oid,
+) -> Result<(), SpiError> {
+    let name = format!(
+        "{}{}",
+        trigger.name,
+        if is_detached { DETACHED } else { "" }
+    );
+    let table = display_name(table);
     Spi::run(&format!(
-        "CREATE TRIGGER {trigger} BEFORE UPDATE ON {}
-         FOR EACH ROW EXECUTE FUNCTION deskguard.note_ticket()",
-        display_name(table)
-    ))
+        "CREATE TRIGGER {name} {} ON {table} {} EXECUTE FUNCTION deskguard.{}()",
+        trigger.event, trigger.condition, trigger.function,
+    ))?;
+    if trigger.always {
+        Spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))?;
+    }
+    Ok(())
 }
 
 /// Drops the policies and triggers that deskguard puts on tables, those that are there.
@@ -143,13 +253,16 @@ pub fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
             Spi::run(&format!("DROP POLICY {policy} ON {name}"))?;
         }
     }
-    for trigger in [TRIGGER, DETACHED_TRIGGER] {
+    for trigger in [UPDATE, SHARED_DELETE, SHARED_UPDATE, SHARED_TRUNCATE]
+        .into_iter()
+        .flat_map(|name| [name.to_string(), format!("{name}{DETACHED}")])
+    {
         let is_there = Spi::get_one_with_args::<bool>(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
                             WHERE tgrelid OPERATOR(pg_catalog.=) $1
                               AND tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name
                               AND tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
-            &[table.into(), trigger.into()],
+            &[table.into(), trigger.as_str().into()],
         )?;
         if is_there == Some(true) {
             Spi::run(&format!("DROP TRIGGER {trigger} ON {name}"))?;
@@ -215,8 +328,7 @@ fn policy_oid(
                    AND (NOT $3 OR CASE
                        WHEN p.polpermissive THEN p.polname OPERATOR(pg_catalog.=) 'deskguard_base'
                            AND e.condition OPERATOR(pg_catalog.=) 'true'
-                       ELSE e.condition OPERATOR(pg_catalog.~~) 'deskguard.%'
-                           OR e.condition OPERATOR(pg_catalog.~~) '(deskguard.%'
+                       ELSE pg_catalog.ltrim(e.condition, '(') OPERATOR(pg_catalog.~~) 'deskguard.%'
                            OR e.condition OPERATOR(pg_catalog.=) 'false'
                    END)",
                 Some(1),
@@ -233,14 +345,23 @@ fn policy_oid(
     })
 }
 
-/// Creates the policies of a table: first those that close it.
-pub fn create_policies(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+/// Creates the policies of a table: first those that close it, and then the one that opens it, if it
+/// is not opened by policies of its own already.
+pub fn create_policies(
+    protection: &Protection,
+    table: pg_sys::Oid,
+    open: bool,
+) -> Result<(), SpiError> {
     let name = display_name(table);
-    for (policy, command, expressions) in protection.policies(table) {
+    let mut policies = protection.policies(table);
+    policies.extend(feature::policies(&features_of(protection.root())?));
+    for (policy, command, expressions) in policies {
         Spi::run(&format!(
             "CREATE POLICY {policy} ON {name} AS RESTRICTIVE FOR {command} {expressions}"
         ))?;
     }
-    Spi::run(&format!("CREATE POLICY {BASE} ON {name} USING (true)"))?;
+    if open {
+        Spi::run(&format!("CREATE POLICY {BASE} ON {name} USING (true)"))?;
+    }
     tie_policies(table)
 }

@@ -6,7 +6,7 @@ use pgrx::spi::SpiError;
 use super::policies::Protection;
 use crate::catalog::own_table;
 use crate::owner_sql::RunAsOwner;
-use crate::protected::{FOLLOWERS, MESSAGES, TICKETS};
+use crate::protected::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -76,18 +76,24 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
     };
     let followers = columns.and_then(|t| t.followers.as_ref());
     let status = columns.and_then(|t| t.status.as_ref());
-    let kind = match protection {
-        Protection::Tickets(_) => TICKETS,
-        Protection::Followers(_) => FOLLOWERS,
-        Protection::Messages(_) => MESSAGES,
+    let shared = match protection {
+        Protection::Shared(shared) if is_root => Some(*shared),
+        _ => None,
     };
     let messages = match protection {
         Protection::Messages(messages) if is_root => Some(*messages),
         _ => None,
     };
-    let id = match messages {
-        Some(messages) => messages.id.as_deref(),
-        None => columns.map(|t| t.id.as_str()),
+    let id = columns
+        .map(|t| t.id.as_str())
+        .or(shared.map(|s| s.id.as_str()))
+        .or(messages.and_then(|m| m.id.as_deref()));
+    let kind = match protection {
+        Protection::Tickets(_) => TICKETS,
+        Protection::Followers(_) => FOLLOWERS,
+        Protection::Messages(_) => MESSAGES,
+        Protection::Shared(_) => SHARED,
+        Protection::Feature(_) => FEATURE,
     };
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
@@ -95,7 +101,8 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
          SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
                 $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name,
-                $14, $15, $16::pg_catalog.name, $17, $18::pg_catalog.name, $19::pg_catalog.name
+                $14, $15, $16::pg_catalog.name, $17, $18::pg_catalog.name, $19::pg_catalog.name,
+                $20::pg_catalog.name
          FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
         &[
             table.into(),
@@ -117,6 +124,43 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
             messages.map(|m| m.parent.oid()).into(),
             messages.map(|m| m.column.as_str()).into(),
             messages.and_then(|m| m.author.as_deref()).into(),
+            shared.and_then(|s| s.owner.as_deref()).into(),
         ],
+    )
+}
+
+/// The permissions that the rows of a table need: command and permission.
+pub fn features_of(table: pg_sys::Oid) -> Result<Vec<(String, String)>, SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::connect(|client| {
+        let mut features = Vec::new();
+        for row in client.select(
+            "SELECT command, permission FROM deskguard.protected_feature
+             WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+             ORDER BY command COLLATE pg_catalog.\"C\", permission COLLATE pg_catalog.\"C\"",
+            None,
+            &[table.into()],
+        )? {
+            features.extend(row.get(1)?.zip(row.get(2)?));
+        }
+        Ok(features)
+    })
+}
+
+pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::run_with_args(
+        "INSERT INTO deskguard.protected_feature (table_id, command, permission)
+         VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        &[table.into(), command.into(), permission.into()],
+    )
+}
+
+pub fn forget_features(table: pg_sys::Oid) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
+    Spi::run_with_args(
+        "DELETE FROM deskguard.protected_feature
+         WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
+        &[table.into()],
     )
 }

@@ -1,0 +1,719 @@
+//! Random tables of shared things, some of which need features: each command must do what a model
+//! says, which works out sets of objects from the tables rather than asking for one object at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deskguard_tests::server::{APP, Database, OWNER};
+use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+type Id = i64;
+
+/// The rules as literals of the plan, as calls for each row, and as what the length of lists makes
+/// of them: all the same to who asks.
+const PLANS: [&str; 4] = [
+    "SET deskguard.fold = on; RESET deskguard.fold_limit",
+    "SET deskguard.fold = off; RESET deskguard.fold_limit",
+    "SET deskguard.fold = on; SET deskguard.fold_limit = 0",
+    "SET deskguard.fold = on; SET deskguard.fold_limit = 1",
+];
+const COMMANDS: [&str; 5] = ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"];
+/// Of the catalog; of the user's own; of the user's own and destructive; to manage.
+const PERMISSIONS: [&str; 4] = ["report.view", "thing.use", "thing.break", "shared.manage"];
+const AGENTS: Id = 5;
+const OBJECTS: Id = 7;
+/// Owns things and is nobody.
+const DANGLING: Id = 9;
+/// The two that are built in, and two more.
+const GROUPS: [Id; 4] = [1, 2, 100, 101];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Audience {
+    Group(Id),
+    Agent(Id),
+    Everyone,
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    inactive: BTreeSet<Id>,
+    members: BTreeSet<(Id, Id)>,
+    agent_permissions: BTreeSet<(Id, usize)>,
+    group_permissions: BTreeSet<(Id, usize)>,
+    owners: Vec<Option<Id>>,
+    visibility: BTreeSet<(Id, Audience)>,
+    features: BTreeSet<(usize, usize)>,
+    has_owner_column: bool,
+    integer: &'static str,
+    partitioned: bool,
+    features_first: bool,
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let agent = || 1..=AGENTS;
+    let group = || prop::sample::select(&GROUPS[..]);
+    let own_group = || 100..=101 as Id;
+    let audience = prop_oneof![
+        3 => group().prop_map(Audience::Group),
+        3 => agent().prop_map(Audience::Agent),
+        1 => Just(Audience::Everyone),
+    ];
+    let owner = prop::option::weighted(0.8, prop_oneof![9 => agent(), 1 => Just(DANGLING)]);
+    let feature = (0..COMMANDS.len(), 0..3usize);
+    (
+        btree_set(agent(), 0..2),
+        btree_set((group(), agent()), 0..6),
+        btree_set((agent(), 0..4usize), 0..8),
+        btree_set((own_group(), 0..4usize), 0..4),
+        vec(owner, OBJECTS as usize),
+        btree_set((1..=OBJECTS, audience), 0..10),
+        prop_oneof![1 => btree_set(feature.clone(), 0..1), 1 => btree_set(feature, 1..4)],
+        prop::bool::weighted(0.8),
+        prop::sample::select(vec!["smallint", "integer", "bigint"]),
+        any::<(bool, bool)>(),
+    )
+        .prop_map(
+            |(
+                inactive,
+                members,
+                agent_permissions,
+                group_permissions,
+                owners,
+                visibility,
+                features,
+                has_owner_column,
+                integer,
+                (partitioned, features_first),
+            )| World {
+                inactive,
+                members,
+                agent_permissions,
+                group_permissions,
+                owners,
+                visibility,
+                features,
+                has_owner_column,
+                integer,
+                partitioned,
+                features_first,
+            },
+        )
+}
+
+/// What an agent may do, as the tables have it.
+struct Allowed {
+    seen: BTreeSet<Id>,
+    changed: BTreeSet<Id>,
+    manages: bool,
+    agent: Option<Id>,
+    /// By the name of the command, whether it has all that is needed.
+    commands: BTreeMap<&'static str, bool>,
+}
+
+impl Allowed {
+    fn all(&self, commands: &[&str]) -> bool {
+        commands.iter().all(|command| self.commands[command])
+    }
+
+    fn if_all(&self, commands: &[&str], ids: &BTreeSet<Id>) -> BTreeSet<Id> {
+        if self.all(commands) {
+            ids.clone()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    fn makes(&self, owner: Option<Id>) -> bool {
+        self.manages || (owner.is_some() && owner == self.agent)
+    }
+}
+
+impl World {
+    fn allowed(&self, who: Option<Id>) -> Allowed {
+        let active = who.filter(|a| (1..=AGENTS).contains(a) && !self.inactive.contains(a));
+        let groups: BTreeSet<Id> = self
+            .members
+            .iter()
+            .filter(|(_, agent)| Some(*agent) == active)
+            .map(|(group, _)| *group)
+            .collect();
+        let mut held: BTreeSet<usize> = BTreeSet::new();
+        for (agent, permission) in &self.agent_permissions {
+            if Some(*agent) == active {
+                held.insert(*permission);
+            }
+        }
+        for (group, permission) in &self.group_permissions {
+            if groups.contains(group) {
+                held.insert(*permission);
+            }
+        }
+        if groups.contains(&1) {
+            held.extend([0, 1, 2, 3]);
+        }
+        if groups.contains(&2) {
+            held.extend([0, 1, 3]);
+        }
+        let manages = held.contains(&3);
+        let mut changed: BTreeSet<Id> = BTreeSet::new();
+        if self.has_owner_column && active.is_some() {
+            let own = (1..).zip(&self.owners).filter(|(_, o)| **o == active);
+            changed.extend(own.map(|(id, _)| id));
+        }
+        if manages {
+            changed.extend(1..=OBJECTS);
+        }
+        let mut seen = changed.clone();
+        for (object, audience) in &self.visibility {
+            let reached = match audience {
+                Audience::Group(group) => groups.contains(group),
+                Audience::Agent(agent) => Some(*agent) == active,
+                Audience::Everyone => active.is_some(),
+            };
+            if reached {
+                seen.insert(*object);
+            }
+        }
+        let mut commands: BTreeMap<&str, bool> = COMMANDS.map(|c| (c, true)).into();
+        for (command, permission) in &self.features {
+            if !held.contains(permission) {
+                for (name, has) in &mut commands {
+                    *has &= *command != 0 && COMMANDS[*command] != *name;
+                }
+            }
+        }
+        Allowed {
+            seen,
+            changed,
+            manages,
+            agent: active.filter(|_| self.has_owner_column),
+            commands,
+        }
+    }
+
+    fn load_sql(&self) -> String {
+        let mut sql = String::from(
+            "INSERT INTO deskguard.permission (name, destructive) VALUES ('thing.use', false), ('thing.break', true);
+             INSERT INTO deskguard.permission_group (id, name) VALUES (100, 'One'), (101, 'Two');",
+        );
+        for id in 1..=AGENTS {
+            let active = !self.inactive.contains(&id);
+            sql += &format!(
+                "INSERT INTO deskguard.agent (id, name, active) VALUES ({id}, 'Agent', {active});"
+            );
+        }
+        for (group, agent) in &self.members {
+            sql += &format!("INSERT INTO deskguard.group_member VALUES ({group}, {agent});");
+        }
+        for (agent, p) in &self.agent_permissions {
+            sql += &format!(
+                "INSERT INTO deskguard.agent_permission VALUES ({agent}, '{}');",
+                PERMISSIONS[*p]
+            );
+        }
+        for (group, p) in &self.group_permissions {
+            sql += &format!(
+                "INSERT INTO deskguard.group_permission VALUES ({group}, '{}');",
+                PERMISSIONS[*p]
+            );
+        }
+        let integer = self.integer;
+        let (key, partitions) = if self.partitioned {
+            (
+                "PARTITION BY HASH (id)",
+                "CREATE TABLE thing_0 PARTITION OF \"Thing\" FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+                 CREATE TABLE thing_1 PARTITION OF \"Thing\" FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
+            )
+        } else {
+            ("", "")
+        };
+        sql += &format!(
+            "SET ROLE {OWNER};
+             CREATE TABLE \"Thing\" (id {integer} PRIMARY KEY, owner_id {integer}, body text) {key}; {partitions}
+             GRANT SELECT, INSERT, UPDATE, DELETE ON \"Thing\" TO PUBLIC; RESET ROLE;"
+        );
+        for (id, owner) in (1..).zip(&self.owners) {
+            let owner = literal(*owner);
+            sql += &format!("INSERT INTO \"Thing\" VALUES ({id}, {owner}, 'old');");
+        }
+        sql + "ANALYZE \"Thing\";"
+    }
+
+    fn protect_sql(&self) -> String {
+        let owner = if self.has_owner_column {
+            "'owner_id'"
+        } else {
+            "NULL"
+        };
+        let shared =
+            format!("SELECT deskguard.protect_shared('\"Thing\"', owner_column => {owner});");
+        let features: String = self
+            .features
+            .iter()
+            .map(|(command, permission)| {
+                format!(
+                    "SELECT deskguard.protect_feature('\"Thing\"', '{}', '{}');",
+                    PERMISSIONS[*permission], COMMANDS[*command]
+                )
+            })
+            .collect();
+        let protect = if self.features_first {
+            features + &shared
+        } else {
+            shared + &features
+        };
+        format!("SET ROLE {OWNER}; {protect} RESET ROLE;")
+    }
+
+    fn share_sql(&self) -> String {
+        self.visibility
+            .iter()
+            .map(|(id, audience)| {
+                format!(
+                    "SELECT deskguard.share('\"Thing\"', {id}, {});",
+                    argument(*audience)
+                )
+            })
+            .collect()
+    }
+}
+
+fn argument(audience: Audience) -> String {
+    match audience {
+        Audience::Group(group) => format!("group_id => {group}"),
+        Audience::Agent(agent) => format!("agent_id => {agent}"),
+        Audience::Everyone => "everyone => true".into(),
+    }
+}
+
+fn literal(id: Option<Id>) -> String {
+    id.map_or("NULL".into(), |id| id.to_string())
+}
+
+const CLEAN: &str = "DROP TABLE IF EXISTS \"Thing\";
+    DELETE FROM deskguard.agent; DELETE FROM deskguard.permission_group WHERE NOT builtin;
+    DELETE FROM deskguard.permission WHERE NOT builtin;";
+
+/// As whoever calls it; the table is not for agents.
+const PROBE: &str = "CREATE FUNCTION visibility_of(ids bigint[]) RETURNS bigint LANGUAGE sql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+    'SELECT count(*) FROM deskguard.shared_visibility WHERE object_id = ANY (ids)';
+    GRANT CREATE ON SCHEMA public TO PUBLIC;";
+
+/// The ids that a statement returns, or the SQLSTATE; nothing of it stays.
+fn ids(client: &mut Client, sql: &str) -> Result<BTreeSet<Id>, SqlState> {
+    let result = client.simple_query(&format!("BEGIN; {sql}"));
+    let outcome = match result {
+        Ok(messages) => Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+                _ => None,
+            })
+            .collect()),
+        Err(error) => Err(error
+            .code()
+            .cloned()
+            .unwrap_or_else(|| panic!("{sql}: {error}"))),
+    };
+    client.batch_execute("ROLLBACK").unwrap();
+    outcome
+}
+
+/// How many rows a statement counts, or the SQLSTATE; nothing of it stays.
+fn count(client: &mut Client, sql: &str) -> Result<u64, SqlState> {
+    let result = client.simple_query(&format!("BEGIN; {sql}"));
+    let outcome = match result {
+        Ok(messages) => Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+                _ => None,
+            })
+            .next_back()
+            .unwrap()),
+        Err(error) => Err(error
+            .code()
+            .cloned()
+            .unwrap_or_else(|| panic!("{sql}: {error}"))),
+    };
+    client.batch_execute("ROLLBACK").unwrap();
+    outcome
+}
+
+fn refused<T>() -> Result<T, SqlState> {
+    Err(SqlState::INSUFFICIENT_PRIVILEGE)
+}
+
+/// What one agent may do, in a session whose settings say who and how.
+fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCaseError> {
+    let read = ids(client, "SELECT id FROM \"Thing\"");
+    prop_assert_eq!(read, Ok(may.if_all(&["SELECT"], &may.seen)));
+    if world.partitioned {
+        let mut parts = BTreeSet::new();
+        for part in ["thing_0", "thing_1"] {
+            client.batch_execute("RESET ROLE").unwrap();
+            parts.extend(ids(client, &format!("SELECT id FROM {part}")).unwrap());
+        }
+        prop_assert_eq!(parts, may.if_all(&["SELECT"], &may.seen));
+    }
+    let updated = ids(
+        client,
+        "UPDATE \"Thing\" SET body = 'new' WHERE id > 0 RETURNING id",
+    );
+    prop_assert_eq!(updated, Ok(may.if_all(&["SELECT", "UPDATE"], &may.changed)));
+    let updated = count(client, "UPDATE \"Thing\" SET body = 'new'");
+    let expected = may.if_all(&["UPDATE"], &may.changed).len() as u64;
+    prop_assert_eq!(updated, Ok(expected));
+    let deleted = ids(client, "DELETE FROM \"Thing\" WHERE id > 0 RETURNING id");
+    prop_assert_eq!(deleted, Ok(may.if_all(&["SELECT", "DELETE"], &may.changed)));
+    let deletable = may.if_all(&["DELETE"], &may.changed);
+    let deleted = count(client, "DELETE FROM \"Thing\"");
+    prop_assert_eq!(deleted, Ok(deletable.len() as u64));
+    let sql =
+        "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id % 2 = 1";
+    let odd = may.if_all(&["SELECT", "DELETE"], &may.changed);
+    let odd = odd.into_iter().filter(|id| id % 2 == 1).collect();
+    prop_assert_eq!(ids(client, sql), Ok(odd));
+    let three = BTreeSet::from([1, 3, 6]);
+    let from = "(VALUES (1), (3), (6)) AS v (id)";
+    let update = format!("UPDATE \"Thing\" AS t SET body = 'new' FROM {from} WHERE t.id = v.id");
+    let found = &may.if_all(&["SELECT", "UPDATE"], &may.changed) & &three;
+    prop_assert_eq!(count(client, &update), Ok(found.len() as u64));
+    // A MERGE is refused where an UPDATE or DELETE finds no row that is seen.
+    for (command, what) in [("UPDATE", "UPDATE SET body = 'new'"), ("DELETE", "DELETE")] {
+        let merge = format!(
+            "MERGE INTO \"Thing\" AS t USING {from} ON t.id = v.id WHEN MATCHED THEN {what}"
+        );
+        let seen = &may.if_all(&["SELECT"], &may.seen) & &three;
+        let expected = if seen.is_subset(&may.if_all(&[command], &may.changed)) {
+            Ok(seen.len() as u64)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
+    }
+    let array = format!("'{deletable:?}'");
+    let left = ids(
+        client,
+        &format!(
+            "DELETE FROM \"Thing\"; SELECT visibility_of({}::bigint[])",
+            array
+        ),
+    );
+    prop_assert_eq!(left, Ok(BTreeSet::from([0])));
+
+    for owner in [None, Some(1), Some(2), may.agent, Some(DANGLING)] {
+        let to = literal(owner);
+        let insert = format!("INSERT INTO \"Thing\" VALUES (50, {to}, 'new')");
+        let makes = may.makes(owner);
+        let expected = if makes && may.all(&["INSERT"]) {
+            Ok(1)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(count(client, &insert), expected, "{}", insert);
+        let expected = if makes && may.all(&["INSERT", "SELECT"]) {
+            Ok(1)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(
+            count(client, &(insert.clone() + " RETURNING id")),
+            expected,
+            "{}",
+            insert
+        );
+        let merge = format!(
+            "MERGE INTO \"Thing\" AS t USING (VALUES (50)) AS v (id) ON t.id = v.id
+             WHEN NOT MATCHED THEN INSERT VALUES (v.id, {to}, 'new')"
+        );
+        let expected = if makes && may.all(&["INSERT"]) {
+            Ok(1)
+        } else {
+            refused()
+        };
+        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
+        for id in [1, 50] {
+            let insert = format!(
+                "INSERT INTO \"Thing\" VALUES ({id}, {to}, 'new')
+                 ON CONFLICT (id) DO UPDATE SET body = 'old'"
+            );
+            let updates = id == 50 || may.if_all(&["UPDATE"], &may.changed).contains(&id);
+            let expected = if makes && may.all(&["INSERT", "SELECT"]) && updates {
+                Ok(1)
+            } else {
+                refused()
+            };
+            prop_assert_eq!(count(client, &insert), expected, "{}", insert);
+        }
+        for id in 1..=OBJECTS {
+            let update = format!("UPDATE \"Thing\" SET owner_id = {to} WHERE id = {id}");
+            let found = may
+                .if_all(&["SELECT", "UPDATE"], &may.changed)
+                .contains(&id);
+            let expected = match (found, makes) {
+                (false, _) => Ok(0),
+                (true, true) => Ok(1),
+                // Without the column an owner is like any other value.
+                (true, false) => refused(),
+            };
+            prop_assert_eq!(count(client, &update), expected, "{}", update);
+        }
+    }
+    for id in 0..=OBJECTS {
+        for call in ["share", "unshare"] {
+            let sql = format!("SELECT deskguard.{call}('\"Thing\"', {id}, everyone => true)");
+            let changes = may
+                .if_all(&["SELECT", "UPDATE"], &may.changed)
+                .contains(&id);
+            let expected = if changes { Ok(1) } else { refused() };
+            prop_assert_eq!(count(client, &sql), expected, "{}", sql);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn random_shared_things_are_seen_and_changed_as_by_the_model() {
+    let database = Database::with_deskguard("shared");
+    let mut superuser = database.superuser();
+    superuser.batch_execute(PROBE).unwrap();
+    let mut app = database.connect(APP);
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .map_or(60, |number: u32| number.div_ceil(5));
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    let cells = std::cell::RefCell::new((&mut superuser, &mut app));
+    let result = TestRunner::new(config).run(&worlds(), |world| {
+        let (superuser, app) = &mut *cells.borrow_mut();
+        app.batch_execute("RESET deskguard.agent_id").unwrap();
+        superuser.batch_execute(CLEAN).unwrap();
+        for sql in [world.load_sql(), world.protect_sql(), world.share_sql()] {
+            superuser
+                .batch_execute(&sql)
+                .map_err(|error| TestCaseError::fail(format!("{error:?}\n{sql}")))?;
+        }
+        superuser
+            .batch_execute(if world.partitioned {
+                "GRANT SELECT ON thing_0, thing_1 TO PUBLIC"
+            } else {
+                ""
+            })
+            .unwrap();
+        for who in (1..=AGENTS).map(Some).chain([None, Some(DANGLING)]) {
+            let may = world.allowed(who);
+            let agent = who.map_or(String::new(), |id| id.to_string());
+            for plan in PLANS {
+                app.batch_execute(&format!("{plan}; SET deskguard.agent_id = '{agent}'"))
+                    .unwrap();
+                check(app, &world, &may).map_err(|error| {
+                    TestCaseError::fail(format!("agent {who:?}, {plan}: {error}"))
+                })?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+/// Three things of agent 1 and one of agent 2; agent 3 is in a group. 1 is shared with the group, 2
+/// with agent 3.
+const SMALL: &str = "
+INSERT INTO deskguard.permission (name) VALUES ('thing.use');
+INSERT INTO deskguard.permission_group (id, name) VALUES (100, 'One');
+INSERT INTO deskguard.agent (id, name) SELECT g, 'Agent' FROM generate_series(1, 3) AS g;
+INSERT INTO deskguard.agent_permission SELECT g, 'thing.use' FROM generate_series(1, 3) AS g;
+INSERT INTO deskguard.group_member VALUES (100, 3);
+CREATE TABLE \"Thing\" (id int PRIMARY KEY, owner_id int, kind int NOT NULL) ;
+CREATE TABLE parted (id int, owner_id int) PARTITION BY LIST (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE label (id int);
+ALTER TABLE label ENABLE ROW LEVEL SECURITY;
+CREATE POLICY few ON label USING (id < 3);
+INSERT INTO \"Thing\" SELECT g, CASE WHEN g < 4 THEN 1 ELSE 2 END, g FROM generate_series(1, 4) AS g;
+INSERT INTO label SELECT generate_series(1, 4);
+GRANT SELECT, INSERT, UPDATE, DELETE ON \"Thing\", parted, label TO PUBLIC;";
+
+const PROTECT: &str = "
+SELECT deskguard.protect_shared('\"Thing\"', owner_column => 'owner_id');
+SELECT deskguard.protect_shared('parted', owner_column => 'owner_id');
+SELECT deskguard.protect_feature('\"Thing\"', 'thing.use', 'SELECT');
+SELECT deskguard.protect_feature('label', 'thing.use');
+SELECT deskguard.share('\"Thing\"', 1, group_id => 100);
+SELECT deskguard.share('\"Thing\"', 2, agent_id => 3);";
+
+fn things(client: &mut Client, sql: &str) -> BTreeSet<Id> {
+    let messages = client.simple_query(sql);
+    let messages = messages.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+        _ => None,
+    });
+    rows.collect()
+}
+
+#[test]
+fn what_is_taken_back_is_not_seen_again() {
+    let database = Database::with_deskguard("taken");
+    let mut superuser = database.superuser();
+    superuser.batch_execute(SMALL).unwrap();
+    superuser.batch_execute(PROTECT).unwrap();
+    let give = "SELECT deskguard.share('\"Thing\"', 2, agent_id => 3)";
+    let take = "SELECT deskguard.unshare('\"Thing\"', 2, agent_id => 3)";
+    let steps = [
+        (take, give),
+        (
+            "DELETE FROM deskguard.shared_visibility WHERE agent_id = 3",
+            give,
+        ),
+        (
+            "DELETE FROM deskguard.agent_permission WHERE agent_id = 3",
+            "INSERT INTO deskguard.agent_permission VALUES (3, 'thing.use')",
+        ),
+        (
+            "DELETE FROM deskguard.group_member WHERE agent_id = 3",
+            "INSERT INTO deskguard.group_member VALUES (100, 3)",
+        ),
+    ];
+    let before = BTreeSet::from([1, 2]);
+    for plan in PLANS {
+        for (revoke, grant) in steps {
+            for isolation in ["READ COMMITTED", "REPEATABLE READ"] {
+                let mut app = database.connect(APP);
+                app.batch_execute(&format!(
+                    "{plan}; SET deskguard.agent_id = 3; SET plan_cache_mode = force_generic_plan;
+                     SET default_transaction_isolation = '{isolation}';
+                     PREPARE seen AS SELECT id FROM \"Thing\""
+                ))
+                .unwrap();
+                assert_eq!(things(&mut app, "EXECUTE seen"), before, "{revoke}");
+                let mut open = database.connect(APP);
+                open.batch_execute(&format!(
+                    "{plan}; SET deskguard.agent_id = 3; SET plan_cache_mode = force_generic_plan;
+                     PREPARE seen AS SELECT id FROM \"Thing\""
+                ))
+                .unwrap();
+                open.batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}"))
+                    .unwrap();
+                assert_eq!(things(&mut open, "EXECUTE seen"), before, "{revoke}");
+
+                superuser
+                    .batch_execute(&format!("BEGIN; {revoke}"))
+                    .unwrap();
+                assert_eq!(
+                    things(&mut app, "EXECUTE seen"),
+                    before,
+                    "{revoke}, not committed"
+                );
+                superuser.batch_execute("ROLLBACK").unwrap();
+                assert_eq!(
+                    things(&mut app, "EXECUTE seen"),
+                    before,
+                    "{revoke}, rolled back"
+                );
+
+                superuser.batch_execute(revoke).unwrap();
+                let after = things(&mut app, "EXECUTE seen");
+                assert!(after.len() < before.len(), "{plan}, {revoke}: {after:?}");
+                // In an open transaction: the same, or an error that says to try again.
+                match open.simple_query("EXECUTE seen") {
+                    Err(error) => {
+                        assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+                        open.batch_execute("ROLLBACK").unwrap();
+                    }
+                    Ok(_) => {
+                        assert_eq!(things(&mut open, "EXECUTE seen"), after, "{plan}, {revoke}")
+                    }
+                }
+                assert_eq!(things(&mut open, "SELECT id FROM \"Thing\""), after);
+                superuser.batch_execute(grant).unwrap();
+            }
+        }
+    }
+}
+
+/// The tables of this database as pg_dump has them, but for the extension's own data.
+fn dump(database: &Database) -> String {
+    let output = database
+        .program("pg_dump")
+        .args(["--exclude-schema=deskguard"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let dump = String::from_utf8(output.stdout).unwrap();
+    // Newer releases put a random key there.
+    let lines = dump.lines().filter(|line| !line.contains("restrict "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
+    let database = Database::with_deskguard("undone");
+    let mut superuser = database.superuser();
+    superuser.batch_execute(SMALL).unwrap();
+    let before = dump(&database);
+    superuser.batch_execute(PROTECT).unwrap();
+    let protected = dump(&database);
+    assert_ne!(before, protected);
+
+    let restored = Database::empty("restored");
+    let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("shared.dump");
+    let mut save = database.program("pg_dump");
+    save.arg("--file").arg(&file);
+    assert!(save.status().unwrap().success());
+    let mut restore = restored.program("psql");
+    restore.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f"]);
+    assert!(restore.arg(&file).status().unwrap().success());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(dump(&restored), protected);
+    for database in [&database, &restored] {
+        let mut app = database.connect(APP);
+        app.batch_execute("SET deskguard.agent_id = 3").unwrap();
+        let seen = things(&mut app, "SELECT id FROM \"Thing\"");
+        assert_eq!(seen, BTreeSet::from([1, 2]));
+        let labels = things(&mut app, "SELECT id FROM label");
+        assert_eq!(labels, BTreeSet::from([1, 2]));
+        app.batch_execute("SET deskguard.agent_id = 1").unwrap();
+        app.batch_execute(
+            "DELETE FROM \"Thing\" WHERE id = 1; INSERT INTO \"Thing\" VALUES (1, 1, 1)",
+        )
+        .unwrap();
+        app.batch_execute("SET deskguard.agent_id = 3").unwrap();
+        let seen = things(&mut app, "SELECT id FROM \"Thing\"");
+        assert_eq!(seen, BTreeSet::from([2]));
+        app.batch_execute("RESET deskguard.agent_id").unwrap();
+        assert!(things(&mut app, "SELECT id FROM label").is_empty());
+        let mut superuser = database.superuser();
+        let renamed =
+            superuser.batch_execute("ALTER POLICY deskguard_view ON parted RENAME TO mine");
+        assert!(renamed.is_err());
+        superuser
+            .batch_execute(
+                "SELECT deskguard.unprotect('\"Thing\"'); SELECT deskguard.unprotect('parted');
+                 SELECT deskguard.unprotect('label');
+                 TRUNCATE \"Thing\"; INSERT INTO \"Thing\"
+                 SELECT g, CASE WHEN g < 4 THEN 1 ELSE 2 END, g FROM generate_series(1, 4) AS g",
+            )
+            .unwrap();
+        assert_eq!(dump(database), before);
+        for table in ["protected_feature", "shared_visibility", "protected_table"] {
+            let left = things(
+                &mut superuser,
+                &format!("SELECT count(*) FROM deskguard.{table}"),
+            );
+            assert_eq!(left, BTreeSet::from([0]), "{table}");
+        }
+    }
+}

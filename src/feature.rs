@@ -1,0 +1,68 @@
+//! Rows that need a permission: what the policies of deskguard.protect_feature() call.
+
+use deskguard_rules::Access;
+use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
+
+use crate::expression::{boolean, until};
+use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
+use crate::plan_mark::{asks_when_run, rights_of_query};
+use crate::settings;
+
+#[pg_extern(sql = false)]
+fn feature_ok(permission: Option<&str>) -> bool {
+    permission.is_some_and(|name| rights_of_query().is_some_and(|access| access.has_named(name)))
+}
+
+#[pg_extern(sql = false)]
+fn feature_support(request: Internal) -> Internal {
+    // SAFETY: the planner calls this with a node that tells its type.
+    let answer = request.unwrap().and_then(|datum| unsafe {
+        let node = datum.cast_mut_ptr::<pg_sys::Node>();
+        match (*node).type_ {
+            pg_sys::NodeTag::T_SupportRequestSimplify => {
+                simplify(&*node.cast()).map(pg_sys::Datum::from)
+            }
+            pg_sys::NodeTag::T_SupportRequestSelectivity => {
+                selectivity(&mut *node.cast()).then_some(datum)
+            }
+            _ => None,
+        }
+    });
+    // No answer is a null pointer, not NULL.
+    Internal::from(Some(answer.unwrap_or(0.into())))
+}
+
+/// True or false, as the current agent has the permission or not, until that may change by itself.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        // Without a plan to mark, the call must stay.
+        if request.root.is_null() || (*request.root).glob.is_null() {
+            return None;
+        }
+        let call = &*request.fcall;
+        let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, 0).cast();
+        if (*argument).type_ != pg_sys::NodeTag::T_Const || is_for_later(call.args) {
+            return None;
+        }
+        let constant = &*argument.cast::<pg_sys::Const>();
+        let permission = String::from_datum(constant.constvalue, constant.constisnull)?;
+        let plan = &mut *(*request.root).glob;
+        if !settings::folding() {
+            asks_when_run(&mut plan.invalItems);
+            return None;
+        }
+        let Some(agent) = rights_of_plan(plan) else {
+            return Some(boolean(false));
+        };
+        let has = |access: &Access| boolean(access.has_named(&permission));
+        let now = has(&agent);
+        Some(match agent.rest_to_come() {
+            Some((moment, from_now_on)) => until(moment, now, has(from_now_on), for_later(call)),
+            None => now,
+        })
+    }
+}

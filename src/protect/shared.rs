@@ -1,0 +1,57 @@
+//! deskguard.protect_shared(): things that agents share.
+
+use std::ffi::CStr;
+
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use super::advice::advise;
+use super::children::protect_children;
+use super::policies::Protection;
+use super::{add, advise_preload, check_kind, given, needed, remove};
+use crate::error;
+use crate::protected::SHARED;
+use crate::shared::SharedTable;
+
+use super::check::{check_column, check_not_otherwise};
+
+#[pg_extern(sql = false)]
+fn protect_shared(
+    object_table: Option<pg_sys::Oid>,
+    id_column: Option<&CStr>,
+    owner_column: Option<&CStr>,
+) -> Result<(), SpiError> {
+    let Some(oid) = object_table else {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            "object_table must not be NULL",
+            "Name the table of the objects.",
+        )
+    };
+    let table = SharedTable {
+        oid,
+        id: needed(id_column, "id_column"),
+        owner: given(owner_column),
+    };
+    check_kind(oid)?;
+    check_not_otherwise(oid, SHARED);
+    check_column(oid, &table.id)?;
+    if let Some(owner) = &table.owner {
+        check_column(oid, owner)?;
+        if *owner == table.id {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("column \"{owner}\" was given twice"),
+                "Each column has one meaning.",
+            );
+        }
+    }
+    remove(oid)?;
+    add(Protection::Shared(&table), oid)?;
+    protect_children()?;
+    let columns = std::iter::once(&table.id).chain(&table.owner);
+    let wanted: Vec<_> = columns.map(|column| (oid, column.as_str())).collect();
+    advise(&wanted)?;
+    advise_preload();
+    Ok(())
+}

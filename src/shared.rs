@@ -1,0 +1,702 @@
+//! Things that agents share: the tables of deskguard.protect_shared(), with whom their objects are
+//! shared, and what their policies call.
+
+use std::rc::Rc;
+
+use deskguard_rules::{
+    Access, Column, IdSet, SharedCondition, change_shared_condition, may_change_shared,
+    may_see_shared, see_shared_condition,
+};
+use pgrx::prelude::*;
+use pgrx::spi::{SpiError, quote_identifier};
+use pgrx::{Internal, pg_sys};
+
+use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, sample, share_of_column};
+use crate::cache::Agent;
+use crate::catalog::{Catalog, Key, own_function, own_table};
+use crate::expression::{Operand, any, boolean, function_call, short, until};
+use crate::fold::{self, for_later, is_for_later, rights_of_plan};
+use crate::identity::current_agent;
+use crate::load::Loader;
+use crate::owner_sql::RunAsOwner;
+use crate::plan_mark::{asks_for_shared, is_planning, rights_of_query};
+use crate::policy::{call_state, integer, place};
+use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
+use crate::{cache, error, settings};
+
+mod shared_visibility {
+    use crate::catalog::Attribute;
+    pub const OBJECT_TABLE: Attribute = 1;
+    pub const OBJECT_ID: Attribute = 2;
+    pub const GROUP_ID: Attribute = 3;
+    pub const AGENT_ID: Attribute = 4;
+}
+
+/// The objects of a table that are shared with an agent.
+pub struct Shared {
+    pub now: IdSet,
+    /// At least those at each later moment; none if the agent's rights do not change by themselves.
+    from_now_on: IdSet,
+}
+
+static NONE: Shared = Shared {
+    now: IdSet::empty(),
+    from_now_on: IdSet::empty(),
+};
+
+impl Shared {
+    pub fn load(loader: &Loader, access: &Access, table: pg_sys::Oid) -> Shared {
+        let to_come = access.rest_to_come();
+        Shared {
+            now: loader.shared_with(access, table),
+            from_now_on: to_come.map_or(IdSet::empty(), |(_, from_now_on)| {
+                loader.shared_with(from_now_on, table)
+            }),
+        }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        std::mem::size_of::<Shared>() + self.now.bytes() + self.from_now_on.bytes()
+    }
+}
+
+/// A table of shared objects.
+#[derive(Clone, Debug)]
+pub struct SharedTable {
+    pub oid: pg_sys::Oid,
+    pub id: String,
+    pub owner: Option<String>,
+}
+
+impl SharedTable {
+    /// The table of shared objects with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<SharedTable> {
+        let read = |row: &crate::catalog::Row| {
+            let name = |attribute| {
+                let name = row.get::<&std::ffi::CStr>(attribute)?;
+                Some(name.to_string_lossy().into_owned())
+            };
+            if row.required::<&str>(protected_table::KIND) != SHARED {
+                return None;
+            }
+            // Only the root has the columns.
+            Some(SharedTable {
+                oid,
+                id: name(protected_table::ID_COLUMN)?,
+                owner: name(protected_table::OWNER_COLUMN),
+            })
+        };
+        catalog
+            .find(
+                c"protected_table",
+                c"protected_table_pkey",
+                &[Key::oid(protected_table::TABLE_ID, oid)],
+                read,
+            )
+            .flatten()
+    }
+
+    /// The table of shared objects that this table is, or is a partition or child of.
+    pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<SharedTable> {
+        SharedTable::find(catalog, root_of(catalog, oid)?)
+    }
+
+    /// The table that a caller names.
+    fn resolve(named: Option<pg_sys::Oid>) -> Rc<SharedTable> {
+        let Some(oid) = named else {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                "object_table must not be NULL",
+                "Name the table of the object.",
+            )
+        };
+        cache::shared_table(oid).unwrap_or_else(|| {
+            let catalog = Catalog::now();
+            let mut names = vec![];
+            catalog.scan(c"protected_table", None, &[], |row| {
+                let oid = row.required(protected_table::TABLE_ID);
+                names.extend(SharedTable::find(&catalog, oid).and_then(|t| table_name(t.oid)));
+            });
+            names.sort();
+            error::raise(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{} is not a table of shared objects", display_name(oid)),
+                if names.is_empty() {
+                    "Protect one: SELECT deskguard.protect_shared('your_table', ...).".into()
+                } else {
+                    format!("Tables of shared objects: {}.", names.join(", "))
+                },
+            )
+        })
+    }
+
+    /// The owner of an object as the rules see it.
+    fn owner(&self, owner: Option<i64>) -> Column {
+        match self.owner {
+            Some(_) => Column::Value(owner),
+            None => Column::Absent,
+        }
+    }
+
+    fn has_visibility(&self, object: i64) -> bool {
+        let keys = [
+            Key::oid(shared_visibility::OBJECT_TABLE, self.oid),
+            Key::bigint(shared_visibility::OBJECT_ID, object),
+        ];
+        let index = c"shared_visibility_key";
+        Catalog::now()
+            .find(c"shared_visibility", index, &keys, |_| ())
+            .is_some()
+    }
+
+    /// Is there an object with the id, also one of this command's making?
+    fn has_object(&self, object: i64) -> Result<bool, SpiError> {
+        let _owner = RunAsOwner::of(self.oid);
+        self.find_object(object, "")
+    }
+
+    fn find_object(&self, object: i64, lock: &str) -> Result<bool, SpiError> {
+        let query = format!(
+            "SELECT FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 {lock}",
+            display_name(self.oid),
+            quote_identifier(&self.id),
+        );
+        Spi::connect_mut(|client| Ok(!client.update(&query, None, &[object.into()])?.is_empty()))
+    }
+}
+
+impl Loader {
+    /// The objects of a table that are shared with an agent.
+    fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> IdSet {
+        let mut objects = vec![];
+        let mut add = |index, keys: &[Key]| {
+            self.catalog()
+                .scan(c"shared_visibility", Some(index), keys, |row| {
+                    objects.push(row.required(shared_visibility::OBJECT_ID));
+                });
+        };
+        let of_table = || Key::oid(shared_visibility::OBJECT_TABLE, table);
+        add(c"shared_visibility_everyone_idx", &[of_table()]);
+        let agents = c"shared_visibility_agent_id_idx";
+        let key = Key::bigint(shared_visibility::AGENT_ID, access.agent);
+        add(agents, &[key, of_table()]);
+        for group in access.groups().sorted() {
+            let key = Key::bigint(shared_visibility::GROUP_ID, *group);
+            add(c"shared_visibility_group_id_idx", &[key, of_table()]);
+        }
+        objects.into_iter().collect()
+    }
+}
+
+// What policies and plans call
+
+/// What a call asks about, found out once for each statement.
+struct Call {
+    named: Option<pg_sys::Oid>,
+    /// None: nobody, or a table that is not protected (any more).
+    who: Option<(Rc<Agent>, Rc<SharedTable>)>,
+}
+
+impl Call {
+    fn of(fcinfo: pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> &'static Call {
+        let find_out = || Call {
+            named,
+            who: rights_of_query().zip(named.and_then(cache::shared_table)),
+        };
+        let call = call_state(fcinfo, find_out);
+        if call.named == named {
+            return call;
+        }
+        // A policy names its table; this is somebody's own query.
+        // SAFETY: what was there before is dropped with its memory context.
+        unsafe { (*(*fcinfo).flinfo).fn_extra = std::ptr::null_mut() };
+        call_state(fcinfo, find_out)
+    }
+
+    fn is_shared(&self, id: Option<i64>) -> bool {
+        let (Some((agent, table)), Some(id)) = (&self.who, id) else {
+            return false;
+        };
+        agent.shared(table.oid).now.contains(id)
+    }
+}
+
+/// May the agent see the object?
+#[pg_extern(sql = false)]
+fn shared_seen(
+    object_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+    owner: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    let call = Call::of(fcinfo, object_table);
+    call.who
+        .as_ref()
+        .is_some_and(|(agent, table)| may_see_shared(agent, table.owner(owner), call.is_shared(id)))
+}
+
+/// May the agent make or change an object of this owner?
+#[pg_extern(sql = false)]
+fn shared_ok(
+    object_table: Option<pg_sys::Oid>,
+    owner: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    let who = Call::of(fcinfo, object_table).who.as_ref();
+    who.is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
+}
+
+#[pg_extern(sql = false)]
+fn shared_with_int2(
+    object_table: Option<pg_sys::Oid>,
+    id: Option<i16>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    Call::of(fcinfo, object_table).is_shared(id.map(i64::from))
+}
+
+#[pg_extern(sql = false)]
+fn shared_with_int4(
+    object_table: Option<pg_sys::Oid>,
+    id: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    Call::of(fcinfo, object_table).is_shared(id.map(i64::from))
+}
+
+#[pg_extern(sql = false)]
+fn shared_with_int8(
+    object_table: Option<pg_sys::Oid>,
+    id: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    Call::of(fcinfo, object_table).is_shared(id)
+}
+
+/// The whole list.
+#[pg_extern(sql = false)]
+fn shared_objects(object_table: Option<pg_sys::Oid>) -> Vec<i64> {
+    let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
+    let objects = who.map(|(agent, table)| agent.shared(table.oid));
+    let objects = &objects.as_deref().unwrap_or(&NONE).now;
+    if is_planning() {
+        sample(objects.sorted())
+    } else {
+        objects.sorted().to_vec()
+    }
+}
+
+// For the planner
+
+#[pg_extern(sql = false)]
+fn shared_support(request: Internal) -> Internal {
+    // SAFETY: the planner calls this with a node that tells its type.
+    let answer = request.unwrap().and_then(|datum| unsafe {
+        let node = datum.cast_mut_ptr::<pg_sys::Node>();
+        match (*node).type_ {
+            pg_sys::NodeTag::T_SupportRequestSimplify => {
+                simplify(&*node.cast()).map(pg_sys::Datum::from)
+            }
+            pg_sys::NodeTag::T_SupportRequestSelectivity => {
+                selectivity(&mut *node.cast()).then_some(datum)
+            }
+            pg_sys::NodeTag::T_SupportRequestIndexCondition => {
+                index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
+            }
+            _ => None,
+        }
+    });
+    // No answer is a null pointer, not NULL.
+    Internal::from(Some(answer.unwrap_or(0.into())))
+}
+
+/// The functions that policies call, and what is left of one of them in a plan.
+enum Function {
+    Seen,
+    Ok,
+    With,
+}
+
+impl Function {
+    unsafe fn of(function: pg_sys::Oid) -> Option<Function> {
+        // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
+        let name = unsafe {
+            let name = pg_sys::get_func_name(function);
+            if name.is_null() {
+                return None;
+            }
+            std::ffi::CStr::from_ptr(name)
+        };
+        match name.to_bytes() {
+            b"shared_seen" => Some(Function::Seen),
+            b"shared_ok" => Some(Function::Ok),
+            b"shared_with" => Some(Function::With),
+            _ => None,
+        }
+    }
+}
+
+unsafe fn argument(arguments: *mut pg_sys::List, number: i32) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        (number < pg_sys::list_length(arguments))
+            .then(|| pg_sys::list_nth(arguments, number).cast())
+    }
+}
+
+/// The table that a call names, if it is a constant.
+unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
+    unsafe {
+        let node = argument(arguments, 0)?;
+        if (*node).type_ != pg_sys::NodeTag::T_Const {
+            return None;
+        }
+        let constant = &*node.cast::<pg_sys::Const>();
+        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        // Without a plan to mark, the call must stay.
+        if request.root.is_null() || (*request.root).glob.is_null() {
+            return None;
+        }
+        let call = &*request.fcall;
+        let named = named_table(call.args)?;
+        let function = Function::of(call.funcid)?;
+        if matches!(function, Function::With) || is_for_later(call.args) {
+            return None;
+        }
+        let is_seen = matches!(function, Function::Seen);
+        let table = cache::shared_table(named);
+        let plan = &mut *(*request.root).glob;
+        if !settings::folding() {
+            let table = table.filter(|_| is_seen).map(|table| table.oid);
+            asks_for_shared(&mut plan.invalItems, table.unwrap_or(pg_sys::InvalidOid));
+            return None;
+        }
+        let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
+            return Some(boolean(false));
+        };
+        let shared = is_seen.then(|| agent.shared(table.oid));
+        let shared = shared.as_deref().unwrap_or(&NONE);
+        let expression = |access: &Access, objects| {
+            let has_owners = table.owner.is_some();
+            let condition = if is_seen {
+                see_shared_condition(access, has_owners, !IdSet::sorted(objects).is_empty())
+            } else {
+                change_shared_condition(access, has_owners)
+            };
+            expression(call.args, access.agent, condition, objects)
+        };
+        let now = expression(&agent, &shared.now)?;
+        let Some((moment, from_now_on)) = agent.rest_to_come() else {
+            if short(&shared.now).is_none() {
+                asks_for_shared(&mut plan.invalItems, table.oid);
+            }
+            return Some(now);
+        };
+        if is_seen {
+            asks_for_shared(&mut plan.invalItems, table.oid);
+        }
+        let always = expression(from_now_on, &shared.from_now_on)?;
+        Some(until(moment, now, always, for_later(call)))
+    }
+}
+
+/// The condition on the columns that a call of a rule has as its arguments.
+unsafe fn expression(
+    arguments: *mut pg_sys::List,
+    agent: i64,
+    condition: SharedCondition,
+    objects: &IdSet,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        let (owned, shared) = match condition {
+            SharedCondition::Constant(value) => return Some(boolean(value)),
+            SharedCondition::AnyOf { owned, shared } => (owned, shared),
+        };
+        let mut parts = vec![];
+        if owned {
+            // The last.
+            let owner = argument(arguments, pg_sys::list_length(arguments) - 1)?;
+            parts.push(Operand::of(owner)?.equals(agent));
+        }
+        if shared {
+            let id = Operand::of(argument(arguments, 1)?)?;
+            parts.push(match short(objects) {
+                Some(objects) => id.any_of(objects, false),
+                None => {
+                    let types = [pg_sys::REGCLASSOID, id.type_oid()];
+                    let table = argument(arguments, 0)?;
+                    let table = pg_sys::copyObjectImpl(table.cast()).cast();
+                    function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
+                }
+            });
+        }
+        Some(any(parts))
+    }
+}
+
+/// The share of rows that are shared with the current agent.
+unsafe fn share_of_shared(
+    root: *mut pg_sys::PlannerInfo,
+    arguments: *mut pg_sys::List,
+    relation: std::ffi::c_int,
+) -> Option<f64> {
+    unsafe {
+        let table = named_table(arguments).and_then(cache::shared_table);
+        let agent = current_agent().and_then(cache::access);
+        let objects = agent.zip(table).map(|(a, table)| a.shared(table.oid));
+        let column = argument(arguments, 1)?;
+        let objects = objects.as_deref().unwrap_or(&NONE);
+        Some(share_of_column(root, column, relation, &objects.now))
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    unsafe {
+        let is_with = matches!(Function::of(request.funcid), Some(Function::With));
+        if !is_with || request.is_join || request.root.is_null() {
+            return fold::selectivity(request);
+        }
+        let share = share_of_shared(request.root, request.args, request.varRelid);
+        request.selectivity = share.unwrap_or(request.selectivity);
+        share.is_some()
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn index_condition(
+    request: &mut pg_sys::SupportRequestIndexCondition,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        if !matches!(Function::of(request.funcid)?, Function::With) {
+            return None;
+        }
+        column_of_index(request)?;
+        let arguments = (*request.node.cast::<pg_sys::FuncExpr>()).args;
+        // As for other long lists.
+        if share_of_shared(request.root, arguments, 0)? > MOST_BY_INDEX {
+            return None;
+        }
+        let list = own_function(c"shared_objects", &[pg_sys::REGCLASSOID])?;
+        condition_by_list(request, list)
+    }
+}
+
+// Sharing
+
+/// With whom an object is shared.
+struct Audience {
+    group: Option<i64>,
+    agent: Option<i64>,
+    everyone: bool,
+}
+
+impl Audience {
+    fn new(group: Option<i64>, agent: Option<i64>, everyone: Option<bool>) -> Audience {
+        let audience = Audience {
+            group,
+            agent,
+            everyone: everyone == Some(true),
+        };
+        let given = [
+            audience.group.is_some(),
+            audience.agent.is_some(),
+            audience.everyone,
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+                "exactly one of group_id, agent_id and everyone must be given",
+                "Call it once for each: deskguard.share('filters', 42, group_id => 100).",
+            );
+        }
+        audience
+    }
+}
+
+/// Writes deskguard.shared_visibility as its owner. The arguments are the table, the object, the
+/// group, the agent and everyone.
+fn write_visibility(
+    query: &str,
+    table: &SharedTable,
+    object: i64,
+    audience: &Audience,
+) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"shared_visibility"));
+    Spi::run_with_args(
+        query,
+        &[
+            table.oid.into(),
+            object.into(),
+            audience.group.into(),
+            audience.agent.into(),
+            audience.everyone.into(),
+        ],
+    )
+}
+
+/// The object, if the current user may change it, locked; its privileges and policies decide.
+fn changeable(table: &SharedTable, object: Option<i64>) -> Result<i64, SpiError> {
+    if let Some(id) = object
+        && table.find_object(id, "FOR UPDATE")?
+    {
+        return Ok(id);
+    }
+    error::raise(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!(
+            "{} may not change an object {} of {}",
+            current_agent().map_or("nobody".into(), |id| format!("agent {id}")),
+            object.map_or("NULL".into(), |id| id.to_string()),
+            display_name(table.oid),
+        ),
+        "Its owner may, and agents with the permission shared.manage.",
+    )
+}
+
+#[pg_extern(sql = false)]
+fn share(
+    object_table: Option<pg_sys::Oid>,
+    object_id: Option<i64>,
+    group_id: Option<i64>,
+    agent_id: Option<i64>,
+    everyone: Option<bool>,
+) -> Result<(), SpiError> {
+    let audience = Audience::new(group_id, agent_id, everyone);
+    let table = SharedTable::resolve(object_table);
+    let object = changeable(&table, object_id)?;
+    write_visibility(
+        "INSERT INTO deskguard.shared_visibility (object_table, object_id, group_id, agent_id, everyone)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        &table,
+        object,
+        &audience,
+    )
+}
+
+#[pg_extern(sql = false)]
+fn unshare(
+    object_table: Option<pg_sys::Oid>,
+    object_id: Option<i64>,
+    group_id: Option<i64>,
+    agent_id: Option<i64>,
+    everyone: Option<bool>,
+) -> Result<(), SpiError> {
+    let audience = Audience::new(group_id, agent_id, everyone);
+    let table = SharedTable::resolve(object_table);
+    let object = changeable(&table, object_id)?;
+    write_visibility(
+        "DELETE FROM deskguard.shared_visibility
+         WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+           AND object_id OPERATOR(pg_catalog.=) $2
+           AND (group_id OPERATOR(pg_catalog.=) $3 OR agent_id OPERATOR(pg_catalog.=) $4
+                OR everyone AND $5)",
+        &table,
+        object,
+        &audience,
+    )
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Trigger, after DELETE, TRUNCATE, and UPDATE of an id: what is left in shared_visibility would show
+/// the next object with the id to those it was not shared with.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: in a trigger the context is its TriggerData.
+    unsafe {
+        // Everyone may call the function, since owners of tables make the trigger.
+        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "deskguard.object_gone() can only be called as a trigger",
+                "deskguard.protect_shared() makes the trigger.",
+            );
+        }
+        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
+        if let Some(table) = cache::shared_table((*trigger.tg_relation).rd_id) {
+            let gone = if trigger.tg_trigtuple.is_null() {
+                all_with_visibility(&table)
+            } else {
+                let relation = &*trigger.tg_relation;
+                place(relation, &table.id)
+                    .and_then(|id| integer(trigger.tg_trigtuple, relation.rd_att, id))
+                    .into_iter()
+                    .collect()
+            };
+            // What is replicated is not refused.
+            let is_update = trigger.tg_event & pg_sys::TRIGGER_EVENT_OPMASK
+                == pg_sys::TRIGGER_EVENT_UPDATE
+                && pg_sys::SessionReplicationRole
+                    != pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
+            for object in gone {
+                if let Err(problem) = forget(&table, object, is_update) {
+                    error::raise(
+                        PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                        format!("could not forget with whom an object was shared: {problem}"),
+                        "Please report this.",
+                    );
+                }
+            }
+        }
+        pg_sys::Datum::from(trigger.tg_trigtuple)
+    }
+}
+
+fn all_with_visibility(table: &SharedTable) -> Vec<i64> {
+    let mut objects = vec![];
+    let key = Key::oid(shared_visibility::OBJECT_TABLE, table.oid);
+    let index = c"shared_visibility_key";
+    Catalog::now().scan(c"shared_visibility", Some(index), &[key], |row| {
+        objects.push(row.required(shared_visibility::OBJECT_ID));
+    });
+    objects.dedup();
+    objects
+}
+
+/// A row with the id is gone. The object may still be there: moved to another partition, or where no
+/// index forbids a second.
+fn forget(table: &SharedTable, object: i64, is_update: bool) -> Result<(), SpiError> {
+    if !table.has_visibility(object) || table.has_object(object)? {
+        return Ok(());
+    }
+    if is_update {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "the id of object {object} of {} cannot be changed: it is shared",
+                display_name(table.oid)
+            ),
+            "Take it back from all with deskguard.unshare() first, or make another object.",
+        );
+    }
+    forget_visibility(table.oid, Some(object))
+}
+
+/// With whom one object of a table was shared, or all of them.
+pub fn forget_visibility(table: pg_sys::Oid, object: Option<i64>) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"shared_visibility"));
+    Spi::run_with_args(
+        "DELETE FROM deskguard.shared_visibility
+         WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+           AND ($2::pg_catalog.int8 IS NULL OR object_id OPERATOR(pg_catalog.=) $2)",
+        &[table.into(), object.into()],
+    )
+}
