@@ -369,7 +369,7 @@ SELECT deskguard.unprotect('ours.response');
 SELECT * FROM test.protection('ours.response');
 DROP TABLE ours."Filter 'x'.""y""";
 RESET ROLE;
-SELECT object_table, count(*) FROM test.visibility GROUP BY 1 ORDER BY 1::text COLLATE "C";
+SELECT object_table, count(*) FROM test.visibility GROUP BY 1 ORDER BY object_table::text COLLATE "C";
 SELECT kind, count(*) FROM deskguard.protected_table GROUP BY 1 ORDER BY 1;
 DROP VIEW test.visibility;
 DROP SCHEMA ours CASCADE;
