@@ -235,3 +235,30 @@ SET deskguard.agent_id = 6; -- Noah
 SELECT count(*) AS messages, count(DISTINCT ticket_no) AS of_tickets FROM desk.messages;
 INSERT INTO desk.messages (ticket_no, written_by, body)
 SELECT min(ticket_no), 1, 'This is Grace.' FROM desk.tickets WHERE handled_by = 6;
+
+-- # 11. Shared replies
+--
+-- Saved replies are seen by their owner and by whom they are shared with. Emma shares hers with the
+-- standard staff.
+
+\c - postgres
+CREATE TABLE desk.replies (id int PRIMARY KEY, staff_no int NOT NULL, title text NOT NULL);
+INSERT INTO desk.replies VALUES (1, 3, 'We have reset your password'), (2, 3, 'A draft');
+GRANT SELECT, UPDATE ON desk.replies TO app;
+SELECT deskguard.protect_shared('desk.replies', owner_column => 'staff_no');
+
+\c - app
+SET deskguard.agent_id = 3; -- Emma
+SELECT id, title FROM desk.replies ORDER BY id;
+SELECT deskguard.share('desk.replies', 1, group_id => 101); -- Standard staff
+
+-- Liam is one of them. He may use it, but not change it.
+
+SET deskguard.agent_id = 4; -- Liam
+SELECT id, title FROM desk.replies ORDER BY id;
+UPDATE desk.replies SET title = 'Mine now';
+
+-- Mia is a trainee.
+
+SET deskguard.agent_id = 5; -- Mia
+SELECT id, title FROM desk.replies ORDER BY id;
