@@ -569,7 +569,7 @@ mod tests {
     #[test]
     fn catalog_is_the_rules_own() {
         let catalog = catalog();
-        assert_eq!(catalog.len(), 26);
+        assert_eq!(catalog.len(), 27);
         assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 8);
     }
 
@@ -788,7 +788,7 @@ mod tests {
 
         desk.group_members = [(ALL_NON_DESTRUCTIVE, ANN)].into();
         assert!(desk.act(ANN, &t, "modify") && !desk.act(ANN, &t, "delete"));
-        assert_eq!(desk.effective_permissions(ANN).len(), 18);
+        assert_eq!(desk.effective_permissions(ANN).len(), 19);
         desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
         assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
     }
