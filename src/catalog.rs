@@ -16,23 +16,23 @@ use crate::error;
 pub type Attribute = i16;
 
 /// An equality condition on a column.
-pub struct Key {
+pub struct ScanKey {
     column: Attribute,
     procedure: u32,
     value: pg_sys::Datum,
 }
 
-impl Key {
-    pub fn bigint(column: Attribute, value: i64) -> Key {
-        Key {
+impl ScanKey {
+    pub fn bigint(column: Attribute, value: i64) -> ScanKey {
+        ScanKey {
             column,
             procedure: pg_sys::F_INT8EQ,
             value: value.into(),
         }
     }
 
-    pub fn oid(column: Attribute, value: pg_sys::Oid) -> Key {
-        Key {
+    pub fn oid(column: Attribute, value: pg_sys::Oid) -> ScanKey {
+        ScanKey {
             column,
             procedure: pg_sys::F_OIDEQ,
             value: value.into(),
@@ -40,7 +40,7 @@ impl Key {
     }
 
     /// A column of type name equals the name of this role. None if there is no such role.
-    pub fn role_name(column: Attribute, role: pg_sys::Oid) -> Option<Key> {
+    pub fn role_name(column: Attribute, role: pg_sys::Oid) -> Option<ScanKey> {
         // SAFETY: looks the role up in the system cache; the answer is a palloc'd copy, padded to
         // the full width of a name by namestrcpy.
         let name = unsafe {
@@ -52,7 +52,7 @@ impl Key {
             pg_sys::namestrcpy(name, text);
             name
         };
-        Some(Key {
+        Some(ScanKey {
             column,
             procedure: pg_sys::F_NAMEEQ,
             value: pg_sys::Datum::from(name),
@@ -118,7 +118,7 @@ impl Catalog {
         &self,
         table: &CStr,
         index: Option<&CStr>,
-        keys: &[Key],
+        keys: &[ScanKey],
         mut each: impl FnMut(&Row),
     ) {
         // SAFETY: the relation is opened and closed with its lock kept until the transaction ends;
@@ -169,7 +169,7 @@ impl Catalog {
         &self,
         table: &CStr,
         index: &CStr,
-        keys: &[Key],
+        keys: &[ScanKey],
         read: impl Fn(&Row) -> T,
     ) -> Option<T> {
         let mut found = None;

@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Key, Row};
+use crate::catalog::{Catalog, Row, ScanKey};
 use crate::identity::AskFor;
 use crate::owner_sql::{for_each_of_many, for_each_row};
 use crate::protected::{
@@ -79,7 +79,7 @@ impl ChildTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 Columns::read,
             )
             .flatten()?;

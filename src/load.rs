@@ -11,7 +11,7 @@ use deskguard_rules::{
 };
 use pgrx::prelude::*;
 
-use crate::catalog::{Attribute, Catalog, Key, Row};
+use crate::catalog::{Attribute, Catalog, Row, ScanKey};
 use crate::{error, settings};
 
 // The columns of the tables in sql/, by number.
@@ -189,7 +189,7 @@ impl Loader {
             None => self.catalog.find(
                 c"agent",
                 c"agent_pkey",
-                &[Key::bigint(agent::ID, id)],
+                &[ScanKey::bigint(agent::ID, id)],
                 AgentRow::read,
             ),
         }
@@ -246,7 +246,7 @@ impl Loader {
         self.catalog.scan(
             table,
             Some(index),
-            &[Key::bigint(member::AGENT_ID, agent)],
+            &[ScanKey::bigint(member::AGENT_ID, agent)],
             |row| read_membership(row, &mut of),
         );
         of
@@ -265,7 +265,7 @@ impl Loader {
         let mut group = self.catalog.find(
             c"permission_group",
             c"permission_group_pkey",
-            &[Key::bigint(permission_group::ID, id)],
+            &[ScanKey::bigint(permission_group::ID, id)],
             |row| Group {
                 name: row.required(permission_group::NAME),
                 category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
@@ -287,7 +287,7 @@ impl Loader {
     fn held(&self, tables: &GrantTables, holder: i64) -> Held {
         let mut held = Held::default();
         for (what, (table, index)) in tables {
-            let key = Key::bigint(grant::HOLDER, holder);
+            let key = ScanKey::bigint(grant::HOLDER, holder);
             self.catalog
                 .scan(table, Some(index), &[key], |row| what.read(row, &mut held));
         }

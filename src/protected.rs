@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
-use crate::catalog::{Catalog, Key, Row};
+use crate::catalog::{Catalog, Row, ScanKey};
 use crate::{cache, error};
 
 pub mod protected_table {
@@ -169,7 +169,7 @@ impl TicketTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 TicketTable::read,
             )
             .flatten()
@@ -186,7 +186,7 @@ impl TicketTable {
             .find(
                 c"protected_table",
                 c"protected_table_follower_table_key",
-                &[Key::oid(protected_table::FOLLOWER_TABLE, followers)],
+                &[ScanKey::oid(protected_table::FOLLOWER_TABLE, followers)],
                 TicketTable::read,
             )
             .flatten()
@@ -331,7 +331,7 @@ pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
-        &[Key::oid(protected_table::TABLE_ID, oid)],
+        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::ROOT),
     )
 }
@@ -341,7 +341,7 @@ pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
-        &[Key::oid(protected_table::TABLE_ID, oid)],
+        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::KIND),
     )
 }

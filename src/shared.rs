@@ -13,7 +13,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, sample, share_of_column};
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Key, own_function, own_table};
+use crate::catalog::{Catalog, ScanKey, own_function, own_table};
 use crate::expression::{Operand, any, boolean, function_call, short, until};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
@@ -91,7 +91,7 @@ impl SharedTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 read,
             )
             .flatten()
@@ -141,8 +141,8 @@ impl SharedTable {
 
     fn has_visibility(&self, object: i64) -> bool {
         let keys = [
-            Key::oid(shared_visibility::OBJECT_TABLE, self.oid),
-            Key::bigint(shared_visibility::OBJECT_ID, object),
+            ScanKey::oid(shared_visibility::OBJECT_TABLE, self.oid),
+            ScanKey::bigint(shared_visibility::OBJECT_ID, object),
         ];
         let index = c"shared_visibility_key";
         Catalog::now()
@@ -170,19 +170,19 @@ impl Loader {
     /// The objects of a table that are shared with an agent.
     fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> IdSet {
         let mut objects = vec![];
-        let mut add = |index, keys: &[Key]| {
+        let mut add = |index, keys: &[ScanKey]| {
             self.catalog()
                 .scan(c"shared_visibility", Some(index), keys, |row| {
                     objects.push(row.required(shared_visibility::OBJECT_ID));
                 });
         };
-        let of_table = || Key::oid(shared_visibility::OBJECT_TABLE, table);
+        let of_table = || ScanKey::oid(shared_visibility::OBJECT_TABLE, table);
         add(c"shared_visibility_everyone_idx", &[of_table()]);
         let agents = c"shared_visibility_agent_id_idx";
-        let key = Key::bigint(shared_visibility::AGENT_ID, access.agent);
+        let key = ScanKey::bigint(shared_visibility::AGENT_ID, access.agent);
         add(agents, &[key, of_table()]);
         for group in access.groups().sorted() {
-            let key = Key::bigint(shared_visibility::GROUP_ID, *group);
+            let key = ScanKey::bigint(shared_visibility::GROUP_ID, *group);
             add(c"shared_visibility_group_id_idx", &[key, of_table()]);
         }
         objects.into_iter().collect()
@@ -662,7 +662,7 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
 
 fn all_with_visibility(table: &SharedTable) -> Vec<i64> {
     let mut objects = vec![];
-    let key = Key::oid(shared_visibility::OBJECT_TABLE, table.oid);
+    let key = ScanKey::oid(shared_visibility::OBJECT_TABLE, table.oid);
     let index = c"shared_visibility_key";
     Catalog::now().scan(c"shared_visibility", Some(index), &[key], |row| {
         objects.push(row.required(shared_visibility::OBJECT_ID));
