@@ -21,11 +21,18 @@ pub mod agent {
     pub const ACTIVE: Attribute = 3;
     pub const DB_ROLE: Attribute = 4;
     pub const CATEGORY_ACCESS: Attribute = 5;
+    pub const EXTERNAL_KEY: Attribute = 6;
 }
 pub mod department {
     use crate::catalog::Attribute;
     pub const ID: Attribute = 1;
     pub const PARENT_ID: Attribute = 3;
+    pub const EXTERNAL_KEY: Attribute = 4;
+}
+/// team and category
+pub mod named {
+    use crate::catalog::Attribute;
+    pub const EXTERNAL_KEY: Attribute = 3;
 }
 pub mod permission {
     use crate::catalog::Attribute;
