@@ -17,6 +17,7 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::Catalog;
 use crate::error;
+use crate::key::KeyType;
 use crate::protected::{
     FOLLOWERS, FollowerTable, StatusColumn, TicketTable, display_name, protected_table, root_of,
     table_name,
@@ -25,7 +26,7 @@ use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
-use messages::check_no_children;
+use messages::{check_children_fit, check_no_children};
 use policies::{Protection, add_triggers, create_policies, drop_policies};
 use registry::{features_of, forget, forget_features, register, registered_with};
 
@@ -54,9 +55,12 @@ fn protect_tickets(
             "Name the table of the tickets.",
         )
     };
+    let id = needed(id_column, "id_column");
     let table = TicketTable {
         oid,
-        id: needed(id_column, "id_column"),
+        // Checked below, where a column of another type is refused.
+        id_type: KeyType::of_column(oid, &id).unwrap_or(KeyType::Number),
+        id,
         department: given(department_column),
         category: given(category_column),
         assignee: given(assignee_column),
@@ -72,6 +76,7 @@ fn protect_tickets(
         find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
+    check_children_fit(oid, Some(&table.id))?;
     if let Some(followers) = &table.followers {
         check_follower_table(&table, followers)?;
     }
