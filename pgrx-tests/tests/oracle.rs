@@ -793,9 +793,7 @@ fn unmapped(desk: &HelpDesk, agent: Id, ticket: &Ticket, explained: &Value) -> R
             json!({"column": column.name, "value": column.kind.text(value), "table": principal.sql()})
         })
         .collect();
-    let exists = desk.agents.iter().any(|other| other.id == agent);
     if let Some(column) = &desk.table.assignee
-        && exists
         && desk.has_no_key(agent)
     {
         wanted.push(json!({
