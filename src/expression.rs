@@ -30,6 +30,8 @@ struct ValueType {
     length: i16,
     is_by_value: bool,
     alignment: u8,
+    /// Of literals, as they are written without one.
+    collation: pg_sys::Oid,
     equal: u32,
     not_equal: u32,
 }
@@ -41,6 +43,7 @@ static INT2: ValueType = ValueType {
     length: 2,
     is_by_value: true,
     alignment: pg_sys::TYPALIGN_SHORT,
+    collation: pg_sys::InvalidOid,
     equal: 94,
     not_equal: 519,
 };
@@ -51,6 +54,7 @@ static INT4: ValueType = ValueType {
     length: 4,
     is_by_value: true,
     alignment: pg_sys::TYPALIGN_INT,
+    collation: pg_sys::InvalidOid,
     equal: 96,
     not_equal: 518,
 };
@@ -61,6 +65,7 @@ static INT8: ValueType = ValueType {
     length: 8,
     is_by_value: true,
     alignment: pg_sys::TYPALIGN_DOUBLE,
+    collation: pg_sys::InvalidOid,
     equal: 410,
     not_equal: 411,
 };
@@ -71,6 +76,7 @@ static UUID: ValueType = ValueType {
     length: 16,
     is_by_value: false,
     alignment: pg_sys::TYPALIGN_CHAR,
+    collation: pg_sys::InvalidOid,
     equal: 2972,
     not_equal: 2973,
 };
@@ -81,6 +87,7 @@ static TEXT: ValueType = ValueType {
     length: -1,
     is_by_value: false,
     alignment: pg_sys::TYPALIGN_INT,
+    collation: pg_sys::DEFAULT_COLLATION_OID,
     equal: 98,
     not_equal: 531,
 };
@@ -154,7 +161,7 @@ impl Operand {
             pg_sys::makeConst(
                 self.value.oid,
                 -1,
-                pg_sys::exprCollation(self.node),
+                self.value.collation,
                 self.value.length.into(),
                 value,
                 false,
@@ -209,11 +216,10 @@ impl Operand {
                 self.value.is_by_value,
                 self.value.alignment as std::ffi::c_char,
             );
-            let collation = pg_sys::exprCollation(self.node);
             let list = pg_sys::makeConst(
                 self.value.array,
                 -1,
-                collation,
+                self.value.collation,
                 -1,
                 pg_sys::Datum::from(array),
                 false,
@@ -224,7 +230,7 @@ impl Operand {
                 operator.into(),
                 list.cast(),
                 negated,
-                collation,
+                pg_sys::exprCollation(self.node),
             )
         }
     }
