@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::process::Command;
 
 use deskguard_tests::help_desk::{
     Case, DANGLING, HelpDesk, Id, KeyForm, Kind, Principal, cases, kind,
@@ -717,31 +716,6 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
     }
 }
 
-/// What pg_dump writes of the tables of a database.
-fn dump(database: &Database) -> String {
-    let program = format!("{}/pg_dump", env::var("DESKGUARD_PG_BIN").unwrap());
-    let output = Command::new(program)
-        .args([
-            "--schema-only",
-            "--exclude-schema=deskguard",
-            database.name(),
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines();
-    // A token that differs each time.
-    lines
-        .filter(|line| !line.contains("restrict "))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 #[test]
 fn unprotect_brings_messages_back_as_they_were() {
     let database = Database::with_deskguard("messages_unprotect");
@@ -758,7 +732,7 @@ fn unprotect_brings_messages_back_as_they_were() {
              ALTER TABLE note_1 FORCE ROW LEVEL SECURITY",
         )
         .unwrap();
-    let before = dump(&database);
+    let before = database.dump();
     client
         .batch_execute(
             "SELECT deskguard.protect_tickets('ticket', assignee_column => 'assignee');
@@ -767,12 +741,12 @@ fn unprotect_brings_messages_back_as_they_were() {
              SELECT deskguard.protect_messages('note', 'ticket')",
         )
         .unwrap();
-    assert_ne!(dump(&database), before);
+    assert_ne!(database.dump(), before);
     client
         .batch_execute(
             "SELECT deskguard.unprotect('attachment'); SELECT deskguard.unprotect('message');
              SELECT deskguard.unprotect('note'); SELECT deskguard.unprotect('ticket')",
         )
         .unwrap();
-    assert_eq!(dump(&database), before);
+    assert_eq!(database.dump(), before);
 }
