@@ -20,7 +20,12 @@ const CAT: Id = 3;
 const DAN: Id = 4;
 
 /// The help desk with columns of each of these.
-pub const KINDS: [Kind; 3] = [Kind::Int8, Kind::Uuid, Kind::Text(KeyForm::Words)];
+pub const KINDS: [Kind; 4] = [
+    Kind::Int8,
+    Kind::Uuid,
+    Kind::Text(KeyForm::Words),
+    Kind::Varchar(KeyForm::Number),
+];
 
 /// As many as there are ways to write a change: each is tried in every way.
 const WAYS: usize = 8;
@@ -28,7 +33,7 @@ const WAYS: usize = 8;
 /// All columns that name something are of one kind.
 pub fn case(kind: Kind) -> Case {
     let desk = desk(kind);
-    let [followed, archived, own] = [1, 2, 3].map(|id| desk.ticket(id).unwrap());
+    let [followed, archived, own, nowhere] = [1, 2, 3, 6].map(|id| desk.ticket(id).unwrap());
     let change = |old: &Ticket, parts: &[Part], new: Ticket| TicketChange {
         old: old.clone(),
         parts: parts.to_vec(),
@@ -46,6 +51,11 @@ pub fn case(kind: Kind) -> Case {
         department: Some(3),
         ..archived.clone()
     };
+    // Nor is this one there.
+    let elsewhere = Ticket {
+        department: Some(DANGLING - 1),
+        ..nowhere.clone()
+    };
     let in_category_2 = Ticket {
         category: Some(2),
         ..followed.clone()
@@ -56,6 +66,7 @@ pub fn case(kind: Kind) -> Case {
         change(followed, &[Part::Id, Part::Status], other_id),
         change(archived, &[Part::Status], with_status(archived, "open")),
         change(archived, &[Part::Department], in_department_3),
+        change(nowhere, &[Part::Department], elsewhere),
         change(followed, &[Part::Category], in_category_2),
     ];
     let new = |id, department, status| Ticket {
@@ -186,7 +197,7 @@ fn desk(kind: Kind) -> HelpDesk {
                 ..ticket(9, 1, None, Some(false), "open")
             },
         ],
-        followers: [(1, ANN), (1, BOB), (1, CAT), (3, DAN), (4, CAT)]
+        followers: [(1, ANN), (1, BOB), (1, CAT), (3, DAN), (4, CAT), (6, ANN)]
             .map(|(ticket, agent)| (Some(ticket), Some(agent)))
             .into(),
         times: vec![Time::Always],
