@@ -375,6 +375,11 @@ SELECT n, test.for_each_agent(format('SELECT FROM {s}.ticket WHERE id = {f%s}', 
 FROM generate_series(21, 29) AS n;
 SELECT test.for_each_agent('SELECT FROM {s}.ticket') AS tickets, test.for_each_agent('SELECT FROM {s}.message') AS messages,
     test.for_each_agent('SELECT FROM {s}.ticket_follower') AS followers, test.for_each_agent('UPDATE {s}.ticket SET subject = ''x''') AS changes;
+-- From one that is nobody's to another is a move, too.
+SELECT test.for_each_agent('UPDATE {s}.ticket SET department_id = {d98} WHERE id = {f24}') AS moved,
+    test.for_each_agent('UPDATE {s}.ticket SET department_id = department_id WHERE id = {f24}') AS left_there,
+    test.for_each_agent('UPDATE {s}.ticket SET category_id = {c98} WHERE id = {f22}') AS relabelled,
+    test.for_each_agent('UPDATE {s}.ticket SET department_id = {d99} WHERE id = {f24}') AS the_same;
 RESET SESSION AUTHORIZATION;
 SELECT test.explained(2, test.key('f', 21)::text, 'keys.ticket');
 SELECT test.explained(2, test.key('f', 23)::text, 'keys.ticket');
