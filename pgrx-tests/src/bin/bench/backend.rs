@@ -227,7 +227,7 @@ pub fn checks(
     report.title("All tickets of an agent, and all agents of a ticket: median ms");
     for agent in agents {
         let filter = agent
-            .literal(None)
+            .literal(DESK.keys, None)
             .map_or_else(String::new, |c| format!("WHERE {c}"));
         let statements = [
             format!("SELECT count(*), sum(id) FROM desk.ticket {filter}"),

@@ -6,6 +6,7 @@ mod compare;
 mod desk;
 mod folding;
 mod growth;
+mod keys;
 mod measure;
 mod plot;
 mod queries;
@@ -19,10 +20,11 @@ use deskguard_tests::server::Database;
 use postgres::Client;
 
 use desk::Agent;
+use keys::Keys;
 use measure::Effort;
 use queries::Query;
 use report::Report;
-use variants::{DESK, FOLLOWED};
+use variants::{DESK, FOLLOWED, UUID, UUID_FOLLOWED};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -82,7 +84,8 @@ impl Bench<'_> {
             desk::tickets(self.tickets, self.agents.len() as i64),
             desk::messages_and_followers(self.tickets, self.agents.len() as i64),
             desk::permissions(self.agents),
-            variants::access_tables(self.agents),
+            variants::roles(),
+            variants::access_tables(self.agents, Keys::Integer),
             DESK.policies(&compared),
             DESK.protect(),
             FOLLOWED.policies(&compared),
@@ -112,6 +115,7 @@ impl Bench<'_> {
         backend::memory(database, self.agents, report);
         backend::checks(database, superuser, &compared, effort, report);
         folding::on_and_off(database, &compared, effort, report);
+        self.with_uuids(&compared, &followers);
         self.measure_growth();
         // These two add agents and categories by the thousand.
         let (superuser, report) = (&mut self.superuser, &mut self.report);
@@ -119,11 +123,41 @@ impl Bench<'_> {
         folding::limit(database, superuser, self.tickets, effort, report);
     }
 
+    /// The same help desk with uuids in place of deskguard's ids and of the numbers of its own.
+    fn with_uuids(&mut self, compared: &[&Agent], followers: &[&Agent]) {
+        let mut agents = compared.to_vec();
+        agents.retain(|agent| ["narrow", "medium", "wide", "all"].contains(&agent.name.as_str()));
+        self.load(&[
+            desk::with_keys(Keys::Uuid),
+            desk::external_keys(Keys::Uuid),
+            variants::access_tables(self.agents, Keys::Uuid),
+            UUID.policies(&agents),
+            UUID.protect(),
+            UUID_FOLLOWED.policies(followers),
+            UUID_FOLLOWED.protect(),
+        ]);
+        let (database, effort, report) = (self.database, self.effort, &mut self.report);
+        report.title("Queries of a help desk with uuids");
+        report.table_head();
+        compare::queries(database, UUID, &agents, &Query::ALL, effort, report);
+        let queries = [Query::Queue, Query::Report, Query::Point];
+        compare::queries(
+            database,
+            UUID_FOLLOWED,
+            followers,
+            &queries,
+            effort,
+            report,
+        );
+        folding::beyond_limit(database, [DESK, UUID], &agents[..3], effort, report);
+    }
+
     fn growth(&mut self) {
         self.load(&[
             desk::tickets(self.tickets, self.agents.len() as i64),
             desk::permissions(self.agents),
-            variants::access_tables(self.agents),
+            variants::roles(),
+            variants::access_tables(self.agents, Keys::Integer),
         ]);
         self.measure_growth();
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::desk::{Agent, WEEK};
+use crate::variants::Desk;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -22,11 +23,11 @@ pub enum Query {
 /// What differs between agents, or from one run to the next.
 pub struct Inputs {
     /// Tickets that the agent sees.
-    pub ids: Vec<i64>,
+    pub ids: Vec<String>,
     /// Where its third page of open tickets begins.
-    pub page: Option<(String, i64)>,
-    /// An id that is free; each INSERT takes another.
-    pub free_id: Cell<i64>,
+    pub page: Option<(String, String)>,
+    /// A number of a ticket that is free; each INSERT takes another.
+    pub free_number: Cell<i64>,
 }
 
 impl Query {
@@ -77,6 +78,7 @@ impl Query {
     /// `condition`: what the statement itself must ask for, since nothing else guards the table.
     pub fn sql(
         self,
+        desk: Desk,
         table: &str,
         condition: Option<&str>,
         agent: &Agent,
@@ -90,7 +92,8 @@ impl Query {
                 _ => format!("WHERE {}", all.join(" AND ")),
             }
         };
-        let id = inputs.ids[round % inputs.ids.len()];
+        let (keys, plain) = (desk.keys, desk.plain());
+        let id = keys.quoted(&inputs.ids[round % inputs.ids.len()]);
         match self {
             Query::Queue => format!(
                 "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC LIMIT 50",
@@ -103,7 +106,7 @@ impl Query {
             Query::Week => format!("SELECT count(*) FROM {table} {}", filter(&[WEEK])),
             Query::Join => format!(
                 "SELECT count(*), max(m.created_at) \
-                 FROM (SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                 FROM (SELECT id FROM {table} {}) AS t JOIN {plain}.message AS m ON m.ticket_id = t.id",
                 filter(&[WEEK])
             ),
             Query::Messages | Query::TicketMessages => {
@@ -115,7 +118,7 @@ impl Query {
                 let messages = match table.ends_with(".message") {
                     true => format!("{table} AS m"),
                     false => format!(
-                        "(SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                        "(SELECT id FROM {table} {}) AS t JOIN {plain}.message AS m ON m.ticket_id = t.id",
                         filter(&[])
                     ),
                 };
@@ -128,7 +131,7 @@ impl Query {
             Query::Keyset => {
                 let after = inputs.page.as_ref().map_or_else(
                     || "true".into(),
-                    |(time, id)| format!("(updated_at, id) < ('{time}', {id})"),
+                    |(time, id)| format!("(updated_at, id) < ('{time}', {})", keys.quoted(id)),
                 );
                 format!(
                     "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC, id DESC LIMIT 50",
@@ -145,15 +148,19 @@ impl Query {
             ),
             Query::Insert => {
                 const COLUMNS: &str = "id, subject, status, department_id, category_id, assignee_id, created_at, updated_at";
+                let number = inputs.free_number.replace(inputs.free_number.get() + 1);
+                let [id, department, category, assignee] = [
+                    ("ticket", number),
+                    ("department", agent.a_department().into()),
+                    ("category", agent.a_category().into()),
+                    ("agent", agent.id),
+                ]
+                .map(|(kind, number)| keys.typed(&keys.of(kind, number)));
                 let row = format!(
-                    "VALUES ({}, 'New', 'open', {}, {}, {}, now(), now())",
-                    inputs.free_id.replace(inputs.free_id.get() + 1),
-                    agent.a_department(),
-                    agent.a_category(),
-                    agent.id
+                    "VALUES ({id}, 'New', 'open', {department}, {category}, {assignee}, now(), now())"
                 );
                 // Without policies the statement itself must ask whether the agent may create this ticket.
-                let row = match condition.and_then(|_| agent.may_create()) {
+                let row = match condition.and_then(|_| agent.may_create(keys)) {
                     Some(allowed) => {
                         format!("SELECT * FROM ({row}) AS v ({COLUMNS}) WHERE {allowed}")
                     }
