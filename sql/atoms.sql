@@ -1,4 +1,4 @@
--- What is left of a folded rule at run time: src/atoms.rs. A function for each width of integer, so that
+-- What is left of a folded rule at run time: src/atoms.rs. A function for each type of key, so that
 -- the planner finds the index of the column.
 --
 -- They are leakproof: they tell yes or no and nothing else, whatever the id. Else the policy that comes
@@ -17,7 +17,9 @@ DECLARE
     width record;
 BEGIN
     FOR width IN
-        SELECT * FROM (VALUES ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8')) AS w (type, suffix)
+        SELECT * FROM (VALUES
+            ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8'), ('uuid', 'uuid'), ('text', 'text')
+        ) AS w (type, suffix)
     LOOP
         FOR atom IN
             SELECT * FROM (VALUES
@@ -50,23 +52,38 @@ BEGIN
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard.categories() RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'categories_wrapper';
-COMMENT ON FUNCTION deskguard.categories() IS 'For plans: the categories of the current agent, if it is siloed';
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.categories%2$s() RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'categories%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.categories%2$s() IS
+                'For plans: the categories of the current agent, if it is siloed, as columns of type %1$s have them';
 
-CREATE FUNCTION deskguard.departments() RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'departments_wrapper';
-COMMENT ON FUNCTION deskguard.departments() IS
-    'For plans: the departments, with their descendants, that the current agent has full access to, if it has not all';
+            CREATE FUNCTION deskguard.departments%2$s() RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'departments%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.departments%2$s() IS
+                'For plans: the departments, with their descendants, that the current agent has full access to, if it has not all, as columns of type %1$s have them';
 
-CREATE FUNCTION deskguard.teams() RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'teams_wrapper';
-COMMENT ON FUNCTION deskguard.teams() IS 'For plans: the teams of the current agent';
+            CREATE FUNCTION deskguard.teams%2$s() RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'teams%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.teams%2$s() IS
+                'For plans: the teams of the current agent, as columns of type %1$s have them';
 
-CREATE FUNCTION deskguard.followed_tickets(ticket_table regclass) RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets_wrapper';
-COMMENT ON FUNCTION deskguard.followed_tickets(regclass) IS 'For plans: the tickets that the current agent follows';
+            CREATE FUNCTION deskguard.followed_tickets%2$s(ticket_table regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.followed_tickets%2$s(regclass) IS
+                'For plans: the tickets that the current agent follows';
 
-CREATE FUNCTION deskguard.shared_objects(object_table regclass) RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_objects_wrapper';
-COMMENT ON FUNCTION deskguard.shared_objects(regclass) IS 'For plans: the objects that are shared with the current agent';
+            CREATE FUNCTION deskguard.shared_objects%2$s(object_table regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_objects%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.shared_objects%2$s(regclass) IS
+                'For plans: the objects that are shared with the current agent';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;

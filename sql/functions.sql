@@ -58,16 +58,37 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'set_agent_wrapper';
 COMMENT ON FUNCTION deskguard.set_agent(bigint, boolean) IS
     'Sets deskguard.agent_id for the transaction, or for the session if is_local is false; NULL for nobody. Obeyed only if the login role is trusted';
 
--- Questions
+-- Questions. Those about a ticket take its id as bigint, as uuid, or as text, which is read as what the ticket
+-- table has.
 
-CREATE FUNCTION deskguard.agent_can_view(agent_id bigint, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can_view_wrapper';
-COMMENT ON FUNCTION deskguard.agent_can_view(bigint, bigint, regclass) IS 'May the agent view the ticket?';
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.agent_can_view(agent_id bigint, ticket_id %1$s, ticket_table regclass DEFAULT NULL) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can_view%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.agent_can_view(bigint, %1$s, regclass) IS 'May the agent view the ticket?';
 
-CREATE FUNCTION deskguard.agent_can(agent_id bigint, action text, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can_wrapper';
-COMMENT ON FUNCTION deskguard.agent_can(bigint, text, bigint, regclass) IS
-    'May the agent view, reply (to), modify, edit_messages (of) or delete the ticket?';
+            CREATE FUNCTION deskguard.agent_can(agent_id bigint, action text, ticket_id %1$s, ticket_table regclass DEFAULT NULL) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_can%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.agent_can(bigint, text, %1$s, regclass) IS
+                'May the agent view, reply (to), modify, edit_messages (of) or delete the ticket?';
+
+            CREATE FUNCTION deskguard.agents_who_can(action text, ticket_id %1$s, ticket_table regclass DEFAULT NULL) RETURNS SETOF bigint
+            LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_who_can%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.agents_who_can(text, %1$s, regclass) IS 'The agents that may do this with the ticket';
+
+            CREATE FUNCTION deskguard.explain_access(agent_id bigint, ticket_id %1$s, action text DEFAULT 'view', ticket_table regclass DEFAULT NULL) RETURNS jsonb
+            LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_access%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.explain_access(bigint, %1$s, text, regclass) IS
+                'Why the agent may or may not do this with the ticket, with the rules looked at and who granted what';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
 
 CREATE FUNCTION deskguard.agent_has_permission(agent_id bigint, permission text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_has_permission_wrapper';
@@ -76,21 +97,18 @@ COMMENT ON FUNCTION deskguard.agent_has_permission(bigint, text) IS
 
 CREATE FUNCTION deskguard.visible_tickets(agent_id bigint, ticket_table regclass DEFAULT NULL) RETURNS SETOF bigint
 LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'visible_tickets_wrapper';
-COMMENT ON FUNCTION deskguard.visible_tickets(bigint, regclass) IS 'The ids of the tickets that the agent may view';
+COMMENT ON FUNCTION deskguard.visible_tickets(bigint, regclass) IS
+    'The ids of the tickets that the agent may view, of a table with integer ids (42804 for another)';
 
-CREATE FUNCTION deskguard.agents_who_can(action text, ticket_id bigint, ticket_table regclass DEFAULT NULL) RETURNS SETOF bigint
-LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_who_can_wrapper';
-COMMENT ON FUNCTION deskguard.agents_who_can(text, bigint, regclass) IS 'The agents that may do this with the ticket';
+CREATE FUNCTION deskguard.visible_ticket_keys(agent_id bigint, ticket_table regclass DEFAULT NULL) RETURNS SETOF text
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'visible_ticket_keys_wrapper';
+COMMENT ON FUNCTION deskguard.visible_ticket_keys(bigint, regclass) IS
+    'The ids of the tickets that the agent may view, of whatever type they are, as text';
 
 CREATE FUNCTION deskguard.effective_permissions(agent_id bigint) RETURNS TABLE (permission text, granted_by text, locked boolean)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_permissions_wrapper';
 COMMENT ON FUNCTION deskguard.effective_permissions(bigint) IS
     'The permissions of an agent, a row for each grant; granted_by is a group''s name (locked), or ''agent'' for an override';
-
-CREATE FUNCTION deskguard.explain_access(agent_id bigint, ticket_id bigint, action text DEFAULT 'view', ticket_table regclass DEFAULT NULL) RETURNS jsonb
-LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_access_wrapper';
-COMMENT ON FUNCTION deskguard.explain_access(bigint, bigint, text, regclass) IS
-    'Why the agent may or may not do this with the ticket, with the rules looked at and who granted what';
 
 CREATE FUNCTION deskguard.cache_stats(
     OUT agents bigint, OUT bytes bigint, OUT hits bigint, OUT loads bigint, OUT evictions bigint, OUT invalidations bigint
@@ -101,19 +119,49 @@ COMMENT ON FUNCTION deskguard.cache_stats() IS
 
 -- Sharing
 
-CREATE FUNCTION deskguard.share(
-    object_table regclass, object_id bigint, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
-) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'share_wrapper';
-COMMENT ON FUNCTION deskguard.share(regclass, bigint, bigint, bigint, boolean) IS
-    'Shows an object, which the current agent may change, to the members of a group, to an agent, or to everyone';
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.share(
+                object_table regclass, object_id %1$s, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
+            ) RETURNS void
+            LANGUAGE c AS 'MODULE_PATHNAME', 'share%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.share(regclass, %1$s, bigint, bigint, boolean) IS
+                'Shows an object, which the current agent may change, to the members of a group, to an agent, or to everyone';
 
-CREATE FUNCTION deskguard.unshare(
-    object_table regclass, object_id bigint, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
-) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'unshare_wrapper';
-COMMENT ON FUNCTION deskguard.unshare(regclass, bigint, bigint, bigint, boolean) IS
-    'Takes back what deskguard.share() did with the same arguments';
+            CREATE FUNCTION deskguard.unshare(
+                object_table regclass, object_id %1$s, group_id bigint DEFAULT NULL, agent_id bigint DEFAULT NULL, everyone boolean DEFAULT false
+            ) RETURNS void
+            LANGUAGE c AS 'MODULE_PATHNAME', 'unshare%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.unshare(regclass, %1$s, bigint, bigint, boolean) IS
+                'Takes back what deskguard.share() did with the same arguments';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
+
+-- External keys
+
+DO $do$
+DECLARE
+    principal name;
+    type name;
+BEGIN
+    FOREACH principal IN ARRAY ARRAY['agent', 'team', 'department', 'category'] LOOP
+        FOREACH type IN ARRAY ARRAY['uuid', 'text'] LOOP
+            EXECUTE format($$
+                CREATE FUNCTION deskguard.%1$s_by_key(key %2$s) RETURNS bigint
+                LANGUAGE c STABLE PARALLEL SAFE COST 5 AS 'MODULE_PATHNAME', '%1$s_by_key_%2$s_wrapper';
+                COMMENT ON FUNCTION deskguard.%1$s_by_key(%2$s) IS
+                    'For policies: the %1$s with this external_key; -9223372036854775808, which is the id of none, if there is none'
+            $$, principal, type);
+        END LOOP;
+    END LOOP;
+END $do$;
 
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 
@@ -127,30 +175,35 @@ LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNA
 COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
     'For policies: does the silo rule let the current agent have tickets of the category?';
 
-CREATE FUNCTION deskguard.view_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'view_ok_wrapper';
-COMMENT ON FUNCTION deskguard.view_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
-    'For policies: may the current agent view such a ticket, apart from the silo rule?';
-
-CREATE FUNCTION deskguard.modify_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'modify_ok_wrapper';
-COMMENT ON FUNCTION deskguard.modify_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
-    'For policies: may the current agent modify such a ticket, apart from the silo rule?';
-
-CREATE FUNCTION deskguard.edit_messages_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'edit_messages_ok_wrapper';
-COMMENT ON FUNCTION deskguard.edit_messages_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
-    'May the current agent edit the messages of such a ticket, apart from the silo rule?';
-
-CREATE FUNCTION deskguard.reply_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'reply_ok_wrapper';
-COMMENT ON FUNCTION deskguard.reply_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
-    'May the current agent reply to such a ticket, apart from the silo rule?';
-
-CREATE FUNCTION deskguard.delete_ok(ticket_table regclass, id bigint, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'delete_ok_wrapper';
-COMMENT ON FUNCTION deskguard.delete_ok(regclass, bigint, bigint, bigint, bigint, boolean) IS
-    'For policies: may the current agent delete such a ticket, apart from the silo rule?';
+DO $do$
+DECLARE
+    key record;
+    rule record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        FOR rule IN
+            SELECT * FROM (VALUES
+                ('view_ok', 'view'), ('reply_ok', 'reply to'), ('modify_ok', 'modify'),
+                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete')
+            ) AS r (name, action)
+        LOOP
+            EXECUTE format($$
+                CREATE FUNCTION deskguard.%1$s(ticket_table regclass, id %2$s, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', '%1$s%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard.%1$s(regclass, %2$s, bigint, bigint, bigint, boolean) IS
+                    'For policies: may the current agent %4$s such a ticket, apart from the silo rule?'
+            $$, rule.name, key.type, key.suffix, rule.action);
+        END LOOP;
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.update_ok(ticket_table regclass, id %1$s, department bigint, status text) RETURNS boolean
+            LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.update_ok(regclass, %1$s, bigint, text) IS
+                'For policies: may the current agent move the updated ticket to the department, and give it the status (42501 if not)?'
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
 
 CREATE FUNCTION deskguard.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
@@ -162,19 +215,13 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule?';
 
-CREATE FUNCTION deskguard.update_ok(ticket_table regclass, id bigint, department bigint, status text) RETURNS boolean
-LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok_wrapper';
-COMMENT ON FUNCTION deskguard.update_ok(regclass, bigint, bigint, text) IS
-    'For policies: may the current agent move the updated ticket to the department, and give it the status (42501 if not)?';
-
 CREATE FUNCTION deskguard.note_ticket() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'note_ticket';
 COMMENT ON FUNCTION deskguard.note_ticket() IS
     'Trigger: notes what a ticket was before an UPDATE, for deskguard.update_ok()';
 
 -- Rules of child tables: messages, followers and others, whose rows belong to tickets, or to rows of such a
--- table: src/child_policy.rs. A function for each width of integer, so that the planner finds the index of
--- the column.
+-- table: src/child_policy.rs. A function for each type of key, so that the planner finds the index of the column.
 
 CREATE FUNCTION deskguard.child_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'child_support_wrapper';
@@ -187,7 +234,9 @@ DECLARE
     width record;
 BEGIN
     FOR width IN
-        SELECT * FROM (VALUES ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8')) AS w (type, suffix)
+        SELECT * FROM (VALUES
+            ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8'), ('uuid', 'uuid'), ('text', 'text')
+        ) AS w (type, suffix)
     LOOP
         FOR rule IN
             SELECT * FROM (VALUES
@@ -205,25 +254,36 @@ BEGIN
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard.visible_parents(child_table regclass) RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'visible_parents_wrapper';
-COMMENT ON FUNCTION deskguard.visible_parents(regclass) IS
-    'For plans: all rows of the parent table whose ticket the current agent may view';
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.visible_parents%2$s(child_table regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'visible_parents%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.visible_parents%2$s(regclass) IS
+                'For plans: all rows of the parent table whose ticket the current agent may view';
 
-CREATE FUNCTION deskguard.editable_parents(child_table regclass) RETURNS bigint[]
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'editable_parents_wrapper';
-COMMENT ON FUNCTION deskguard.editable_parents(regclass) IS
-    'For plans: all rows of the parent table of whose ticket the current agent may edit the messages';
+            CREATE FUNCTION deskguard.editable_parents%2$s(child_table regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'editable_parents%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.editable_parents%2$s(regclass) IS
+                'For plans: all rows of the parent table of whose ticket the current agent may edit the messages';
 
-CREATE FUNCTION deskguard.new_message_ok(message_table regclass, ticket bigint, author bigint) RETURNS boolean
-LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'new_message_ok_wrapper';
-COMMENT ON FUNCTION deskguard.new_message_ok(regclass, bigint, bigint) IS
-    'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
+            CREATE FUNCTION deskguard.new_message_ok(message_table regclass, ticket %1$s, author bigint) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'new_message_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.new_message_ok(regclass, %1$s, bigint) IS
+                'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
 
-CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket bigint, agent bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'follower_ok_wrapper';
-COMMENT ON FUNCTION deskguard.follower_ok(regclass, bigint, bigint) IS
-    'For policies: may the current agent make the agent follow the ticket, or stop it?';
+            CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket %1$s, agent bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'follower_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.follower_ok(regclass, %1$s, bigint) IS
+                'For policies: may the current agent make the agent follow the ticket, or stop it?';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
 
 CREATE FUNCTION deskguard.feature_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feature_support_wrapper';
@@ -239,10 +299,21 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_support_
 COMMENT ON FUNCTION deskguard.shared_support(internal) IS
     'For the planner: makes the rules for shared objects part of plans, as literals for the current agent';
 
-CREATE FUNCTION deskguard.shared_seen(object_table regclass, id bigint, owner bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_seen_wrapper';
-COMMENT ON FUNCTION deskguard.shared_seen(regclass, bigint, bigint) IS
-    'For policies: may the current agent see the shared object?';
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard.shared_seen(object_table regclass, id %1$s, owner bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_seen%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard.shared_seen(regclass, %1$s, bigint) IS
+                'For policies: may the current agent see the shared object?';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
 
 CREATE FUNCTION deskguard.shared_ok(object_table regclass, owner bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_ok_wrapper';

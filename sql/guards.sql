@@ -94,7 +94,7 @@ DECLARE
     table_name name;
 BEGIN
     FOREACH table_name IN ARRAY ARRAY[
-        'agent', 'team_member', 'trusted_role', 'department', 'permission', 'permission_group', 'group_member',
+        'agent', 'team', 'team_member', 'trusted_role', 'department', 'category', 'permission', 'permission_group', 'group_member',
         'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
         'agent_category', 'protected_table', 'shared_visibility'
     ] LOOP

@@ -27,7 +27,10 @@ CREATE TABLE deskguard.agent (
     active boolean NOT NULL DEFAULT true,
     db_role name UNIQUE,
     category_access text
-        CONSTRAINT agent_category_access_is_silo_or_open CHECK (category_access IN ('silo', 'open'))
+        CONSTRAINT agent_category_access_is_silo_or_open CHECK (category_access IN ('silo', 'open')),
+    external_key text UNIQUE,
+    -- The least bigint stands for what is nobody's external_key: src/external_key.rs.
+    CONSTRAINT agent_id_is_not_reserved CHECK (id > -9223372036854775808)
 );
 COMMENT ON TABLE deskguard.agent IS 'People and programs that work on tickets';
 COMMENT ON COLUMN deskguard.agent.id IS 'The id that the help desk itself uses for the agent';
@@ -35,12 +38,18 @@ COMMENT ON COLUMN deskguard.agent.active IS 'An inactive agent sees nothing and 
 COMMENT ON COLUMN deskguard.agent.db_role IS 'A database role that is this agent; NULL for none';
 COMMENT ON COLUMN deskguard.agent.category_access IS
     'silo: sees only tickets of its categories; open: sees tickets of every category and of none; NULL: as its groups say';
+COMMENT ON COLUMN deskguard.agent.external_key IS
+    'The agent in columns of the help desk that are uuid or text, as column::text prints it; NULL: in none';
 
 CREATE TABLE deskguard.team (
     id bigint PRIMARY KEY,
-    name text NOT NULL
+    name text NOT NULL,
+    external_key text UNIQUE,
+    CONSTRAINT team_id_is_not_reserved CHECK (id > -9223372036854775808)
 );
 COMMENT ON TABLE deskguard.team IS 'Teams of agents; a ticket assigned to a team is its members'' own';
+COMMENT ON COLUMN deskguard.team.external_key IS
+    'The team in columns of the help desk that are uuid or text, as column::text prints it; NULL: in none';
 
 CREATE TABLE deskguard.team_member (
     team_id bigint NOT NULL REFERENCES deskguard.team ON DELETE CASCADE ON UPDATE CASCADE,

@@ -4,11 +4,12 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, IdSet, Unobserved};
+use deskguard_rules::{Action, Unobserved};
 
 use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::estimate::estimate;
+use crate::key::{KeyRef, KeySet, OwnedKey};
 use crate::query_state::QueryState;
 
 /// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
@@ -19,8 +20,8 @@ pub struct Allowed {
     parent: Parent,
     /// Of the rows that the parent's rows belong to.
     above: Option<Rc<Allowed>>,
-    decided: RefCell<HashMap<i64, bool>>,
-    all: OnceCell<IdSet>,
+    decided: RefCell<HashMap<OwnedKey, bool>>,
+    all: OnceCell<KeySet>,
 }
 
 /// So many rows are always decided one by one.
@@ -79,18 +80,19 @@ impl Allowed {
         }
     }
 
-    pub fn contains(&self, id: i64) -> bool {
+    pub fn contains(&self, id: KeyRef) -> bool {
         if let Some(all) = self.all.get() {
             return all.contains(id);
         }
-        let decided = self.decided.borrow().get(&id).copied();
+        let key = id.to_owned();
+        let decided = self.decided.borrow().get(&key).copied();
         decided.unwrap_or_else(|| {
             let so_far = self.decided.borrow().len();
             if so_far >= FEW && so_far >= FEW + self.worth_deciding() {
                 return self.all().contains(id);
             }
             let allowed = self.decide(id);
-            self.decided.borrow_mut().insert(id, allowed);
+            self.decided.borrow_mut().insert(key, allowed);
             allowed
         })
     }
@@ -99,31 +101,25 @@ impl Allowed {
         (estimate(&self.access, &self.parent, self.action).rows / READ_PER_DECISION) as usize
     }
 
-    fn decide(&self, id: i64) -> bool {
+    fn decide(&self, id: KeyRef) -> bool {
         match (&self.parent, &self.above) {
             (Parent::Messages(messages), Some(above)) => messages
                 .find_parents(id)
                 .iter()
-                .any(|parent| above.contains(*parent)),
+                .any(|parent| above.contains(parent.borrowed())),
             (Parent::Messages(_), None) => false,
-            (Parent::Tickets(tickets), _) => {
-                tickets
-                    .find_ticket(id, self.access.agent)
-                    .iter()
-                    .any(|ticket| {
-                        deskguard_rules::decide(&self.access, ticket, self.action, &mut Unobserved)
-                    })
-            }
+            (Parent::Tickets(tickets), _) => tickets
+                .find_ticket(id, self.access.agent, &self.access.external_keys)
+                .iter()
+                .any(|ticket| {
+                    deskguard_rules::decide(&self.access, ticket, self.action, &mut Unobserved)
+                }),
         }
     }
 
-    fn all(&self) -> &IdSet {
+    /// All rows that are allowed.
+    pub fn all(&self) -> &KeySet {
         self.all
             .get_or_init(|| self.parent.allowed_to(&self.access, self.action))
-    }
-
-    /// The ids of all rows that are allowed.
-    pub fn ids(&self) -> Vec<i64> {
-        self.all().sorted().to_vec()
     }
 }

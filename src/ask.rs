@@ -6,7 +6,9 @@ use deskguard_rules::{Access, Action, Grants, Permission, Source, Unobserved};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
+use crate::external_key::ExternalKeys;
 use crate::identity::current_agent;
+use crate::key::{KeyRef, KeyType, OwnedKey};
 use crate::load::Loader;
 use crate::protected::TicketTable;
 use crate::{cache, compat, error, explain, identity, settings};
@@ -22,41 +24,79 @@ fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
     identity::warn_if_ignored();
 }
 
-#[pg_extern(sql = false)]
-fn agent_can_view(
-    agent_id: Option<i64>,
-    ticket_id: Option<i64>,
-    ticket_table: Option<pg_sys::Oid>,
-) -> bool {
-    may(agent_id, Action::View, ticket_id, ticket_table)
+/// SQL functions for each type of ids.
+macro_rules! for_each_id {
+    (
+        $($can_view:ident, $can:ident, $who_can:ident, $explain:ident, $id:ty);+ $(;)?
+    ) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $can_view(
+                agent_id: Option<i64>,
+                ticket_id: Option<$id>,
+                ticket_table: Option<pg_sys::Oid>,
+            ) -> bool {
+                may(agent_id, Action::View, ticket_id.map(KeyRef::from), ticket_table)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $can(
+                agent_id: Option<i64>,
+                action: Option<&str>,
+                ticket_id: Option<$id>,
+                ticket_table: Option<pg_sys::Oid>,
+            ) -> bool {
+                let action = parse_action(action);
+                may(agent_id, action, ticket_id.map(KeyRef::from), ticket_table)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $who_can(
+                action: Option<&str>,
+                ticket_id: Option<$id>,
+                ticket_table: Option<pg_sys::Oid>,
+            ) -> SetOfIterator<'static, i64> {
+                let action = parse_action(action);
+                who_can(action, ticket_id.map(KeyRef::from), ticket_table)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $explain(
+                agent_id: Option<i64>,
+                ticket_id: Option<$id>,
+                action: Option<&str>,
+                ticket_table: Option<pg_sys::Oid>,
+            ) -> JsonB {
+                let action = parse_action(action);
+                why(agent_id, ticket_id.map(KeyRef::from), action, ticket_table)
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn agent_can(
-    agent_id: Option<i64>,
-    action: Option<&str>,
-    ticket_id: Option<i64>,
-    ticket_table: Option<pg_sys::Oid>,
-) -> bool {
-    may(agent_id, parse_action(action), ticket_id, ticket_table)
-}
+for_each_id!(
+    agent_can_view, agent_can, agents_who_can, explain_access, i64;
+    agent_can_view_uuid, agent_can_uuid, agents_who_can_uuid, explain_access_uuid, pgrx::Uuid;
+    agent_can_view_text, agent_can_text, agents_who_can_text, explain_access_text, &str;
+);
 
 fn may(
     agent: Option<i64>,
     action: Action,
-    ticket: Option<i64>,
+    ticket: Option<KeyRef>,
     table: Option<pg_sys::Oid>,
 ) -> bool {
     let table = TicketTable::resolve(table);
     check_may_ask(agent, std::slice::from_ref(&table));
-    let (Some(agent), Some(id)) = (agent, ticket) else {
+    let id = ticket.map(|id| table.key(id));
+    let (Some(agent), Some(id)) = (agent, id) else {
         return false;
     };
     let Some(access) = cache::access(agent) else {
         return false;
     };
     table
-        .find_ticket(id, agent)
+        .find_ticket(id.borrowed(), agent, &access.external_keys)
         .iter()
         .any(|ticket| deskguard_rules::decide(&access, ticket, action, &mut Unobserved))
 }
@@ -80,6 +120,13 @@ fn visible_tickets(
 ) {
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
+    if table.id_type != KeyType::Number {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            format!("the ids of {} are {}", table.name(), table.id_type.plural()),
+            "Call deskguard.visible_ticket_keys(), which returns text.",
+        );
+    }
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(agent) = agent_id {
@@ -88,18 +135,34 @@ fn visible_tickets(
 }
 
 #[pg_extern(sql = false)]
-fn agents_who_can(
-    action: Option<&str>,
-    ticket_id: Option<i64>,
+fn visible_ticket_keys(
+    agent_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
-) -> SetOfIterator<'static, i64> {
-    let action = parse_action(action);
+    fcinfo: pg_sys::FunctionCallInfo,
+) {
     let table = TicketTable::resolve(ticket_table);
+    check_may_ask(agent_id, std::slice::from_ref(&table));
+    // SAFETY: called as a function that returns a set, of one column.
+    unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
+    if let Some(agent) = agent_id {
+        table.return_keys_visible_to(agent, fcinfo);
+    }
+}
+
+fn who_can(
+    action: Action,
+    ticket: Option<KeyRef>,
+    table: Option<pg_sys::Oid>,
+) -> SetOfIterator<'static, i64> {
+    let table = TicketTable::resolve(table);
     check_may_ask(None, std::slice::from_ref(&table));
+    let keys = cache::external_keys();
+    let id = ticket.map(|id| table.key(id));
+    let id = id.as_ref().map(OwnedKey::borrowed);
+    let rows = id.map_or(vec![], |id| table.find_columns(id, &keys));
     let mut agents = Vec::new();
-    let rows = ticket_id.map_or(vec![], |id| table.find_columns(id));
-    if let (Some(id), false) = (ticket_id, rows.is_empty()) {
-        let followers = table.followers_of(id);
+    if let (Some(id), false) = (id, rows.is_empty()) {
+        let followers = table.followers_of(id, &keys);
         let all = cache::access_of_all(Loader::now().active_agents());
         agents.extend(all.into_iter().filter_map(|(agent, access)| {
             let access = access?;
@@ -146,16 +209,14 @@ fn held(grants: &Grants) -> Vec<(String, String, bool)> {
         .collect()
 }
 
-#[pg_extern(sql = false)]
-fn explain_access(
+fn why(
     agent_id: Option<i64>,
-    ticket_id: Option<i64>,
-    action: Option<&str>,
-    ticket_table: Option<pg_sys::Oid>,
+    ticket: Option<KeyRef>,
+    action: Action,
+    table: Option<pg_sys::Oid>,
 ) -> JsonB {
-    let action = parse_action(action);
     let loader = Loader::now();
-    let table = TicketTable::resolve(ticket_table);
+    let table = TicketTable::resolve(table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
     let agent = agent_id.map(|agent| {
         loader.grants(agent).map(|grants| {
@@ -163,10 +224,12 @@ fn explain_access(
             (grants, access)
         })
     });
-    let rows = match (ticket_id, agent_id) {
-        (Some(id), Some(agent)) => table.find_ticket(id, agent),
+    let keys = ExternalKeys::load(loader.catalog());
+    let id = ticket.map(|id| table.key(id));
+    let rows = match (&id, agent_id) {
+        (Some(id), Some(agent)) => table.find_ticket(id.borrowed(), agent, &keys),
         (Some(id), None) => table
-            .find_columns(id)
+            .find_columns(id.borrowed(), &keys)
             .into_iter()
             .map(|columns| table.ticket(columns, false))
             .collect(),
@@ -178,11 +241,16 @@ fn explain_access(
         _ => false,
     });
     let ticket = allowed.or(rows.first()).copied();
+    let mut unmapped = vec![];
+    if let (Some(id), Some(_)) = (&id, ticket) {
+        unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
+    }
     let question = explain::Question {
         agent: agent_id,
-        ticket: ticket_id,
+        ticket: id,
         table: &table.name(),
         action,
+        unmapped,
     };
     JsonB(explain::explain(question, agent, ticket))
 }

@@ -5,132 +5,223 @@
 //! from the statistics of the column, and how an index helps.
 
 use std::ffi::c_int;
+use std::rc::Rc;
 
 use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::cache;
-use crate::catalog::own_function;
-use crate::expression::{any_of_list, equals_bigint};
+use crate::cache::{self, Agent};
+use crate::expression::{ListOperator, any_of_list};
+use crate::external_key::{self, Principal};
 use crate::identity::current_agent;
+use crate::key::{Key, KeyRef, KeyType};
 use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
 use crate::policy::call_state;
 use crate::tickets::Followed;
 
-fn access(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Access> {
-    let rights = call_state(fcinfo, rights_of_query).as_ref();
-    rights.map(|agent| &***agent)
+fn rights(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Rc<Agent>> {
+    call_state(fcinfo, rights_of_query).as_ref()
 }
 
-fn granted(fcinfo: pg_sys::FunctionCallInfo, list: Ids, id: Option<i64>) -> bool {
-    let (Some(access), Some(id)) = (access(fcinfo), id) else {
+fn granted(fcinfo: pg_sys::FunctionCallInfo, list: List, key: Option<KeyRef>) -> bool {
+    let (Some(rights), Some(key)) = (rights(fcinfo), key) else {
         return false;
     };
-    list(access).contains(id)
+    (list.ids)(rights).contains(rights.external_keys.id(list.principal, key))
 }
 
-/// A set of an access that may have many ids.
-type Ids = fn(&Access) -> &IdSet;
-
-const CATEGORIES: Ids = Access::categories;
-const FULL: Ids = |access| access.departments_at(Level::Full);
-const TEAMS: Ids = Access::teams;
-
-/// For an estimate the planner asks for the list itself and looks at each id of it; some of them do.
-pub fn sample(ids: &[i64]) -> Vec<i64> {
-    const ENOUGH: usize = 20;
-    let step = ids.len().div_ceil(ENOUGH).max(1);
-    ids.iter().step_by(step).copied().collect()
+/// A list of an access that may be long.
+struct List {
+    principal: Principal,
+    ids: fn(&Access) -> &IdSet,
 }
 
-/// An SQL function for each width of integer, so that the column stands there without a cast and the
-/// planner finds its index.
-macro_rules! for_each_width {
-    ($list:expr => $int2:ident, $int4:ident, $int8:ident, $ids:ident) => {
-        #[pg_extern(sql = false)]
-        fn $int2(id: Option<i16>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-            granted(fcinfo, $list, id.map(i64::from))
-        }
+const CATEGORIES: List = List {
+    principal: Principal::Category,
+    ids: Access::categories,
+};
+const FULL: List = List {
+    principal: Principal::Department,
+    ids: |access| access.departments_at(Level::Full),
+};
+const TEAMS: List = List {
+    principal: Principal::Team,
+    ids: Access::teams,
+};
 
-        #[pg_extern(sql = false)]
-        fn $int4(id: Option<i32>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-            granted(fcinfo, $list, id.map(i64::from))
-        }
+impl List {
+    /// The list as columns of a type have it, or while planning a sample.
+    fn of_query(&self, key_type: KeyType) -> KeyList {
+        let rights = rights_of_query();
+        let Some(agent) = &rights else {
+            return KeyList::default();
+        };
+        let ids = (self.ids)(agent).sorted().iter();
+        let keys = ids.filter_map(|id| agent.external_keys.key(self.principal, *id, key_type));
+        KeyList::of(keys, (self.ids)(agent).len())
+    }
+}
 
-        #[pg_extern(sql = false)]
-        fn $int8(id: Option<i64>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-            granted(fcinfo, $list, id)
+/// The keys that a list function gives, each in its own array.
+#[derive(Default)]
+pub struct KeyList {
+    pub numbers: Vec<i64>,
+    pub uuids: Vec<pgrx::Uuid>,
+    pub texts: Vec<String>,
+}
+
+impl KeyList {
+    /// For an estimate the planner asks for the list itself and looks at each key of it; then some of
+    /// them do.
+    pub fn of<'a>(keys: impl Iterator<Item = KeyRef<'a>>, len: usize) -> KeyList {
+        const ENOUGH: usize = 20;
+        let step = if is_planning() {
+            len.div_ceil(ENOUGH).max(1)
+        } else {
+            1
+        };
+        let mut list = KeyList::default();
+        for key in keys.step_by(step) {
+            match key {
+                Key::Number(number) => list.numbers.push(number),
+                Key::Uuid(uuid) => list.uuids.push(pgrx::Uuid::from_bytes(uuid.into_bytes())),
+                Key::Text(text) => list.texts.push(text.into()),
+            }
         }
+        list
+    }
+
+    /// Some keys of a type, for an estimate of a list that is not at hand.
+    pub fn sample(len: i64) -> KeyList {
+        KeyList {
+            numbers: (0..len).collect(),
+            uuids: (0..len)
+                .map(|n| pgrx::Uuid::from_bytes(u128::from(n as u64).to_be_bytes()))
+                .collect(),
+            texts: (0..len).map(|n| n.to_string()).collect(),
+        }
+    }
+}
+
+/// An SQL function for each type of column, so that the column stands there without a cast and the
+/// planner finds its index; and one for the whole list, for each type of keys.
+macro_rules! for_each_type {
+    (
+        $list:expr => $int2:ident, $int4:ident, $int8:ident, $uuid:ident, $text:ident;
+        $ids:ident, $uuids:ident, $texts:ident
+    ) => {
+        for_each_type!($list, $int2, i16);
+        for_each_type!($list, $int4, i32);
+        for_each_type!($list, $int8, i64);
+        for_each_type!($list, $uuid, pgrx::Uuid);
+        for_each_type!($list, $text, &str);
 
         #[pg_extern(sql = false)]
         fn $ids() -> Vec<i64> {
-            let rights = rights_of_query();
-            let ids = rights
-                .as_ref()
-                .map_or(&[] as &[i64], |access| $list(access).sorted());
-            if is_planning() {
-                sample(ids)
-            } else {
-                ids.to_vec()
-            }
+            $list.of_query(KeyType::Number).numbers
+        }
+
+        #[pg_extern(sql = false)]
+        fn $uuids() -> Vec<pgrx::Uuid> {
+            $list.of_query(KeyType::Uuid).uuids
+        }
+
+        #[pg_extern(sql = false)]
+        fn $texts() -> Vec<String> {
+            $list.of_query(KeyType::Text).texts
+        }
+    };
+    ($list:expr, $name:ident, $key:ty) => {
+        #[pg_extern(sql = false)]
+        fn $name(key: Option<$key>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+            granted(fcinfo, $list, key.map(KeyRef::from))
         }
     };
 }
 
-for_each_width!(CATEGORIES => has_category_int2, has_category_int4, has_category_int8, categories);
-for_each_width!(FULL => has_department_int2, has_department_int4, has_department_int8, departments);
-for_each_width!(TEAMS => in_team_int2, in_team_int4, in_team_int8, teams);
+for_each_type!(
+    CATEGORIES => has_category_int2, has_category_int4, has_category_int8, has_category_uuid,
+        has_category_text;
+    categories, categories_uuid, categories_text
+);
+for_each_type!(
+    FULL => has_department_int2, has_department_int4, has_department_int8, has_department_uuid,
+        has_department_text;
+    departments, departments_uuid, departments_text
+);
+for_each_type!(
+    TEAMS => in_team_int2, in_team_int4, in_team_int8, in_team_uuid, in_team_text;
+    teams, teams_uuid, teams_text
+);
 
 fn follows(
     fcinfo: pg_sys::FunctionCallInfo,
     ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
+    id: Option<KeyRef>,
 ) -> bool {
     let followed = call_state(fcinfo, || {
         let table = cache::ticket_table(ticket_table?)?;
-        Some(Followed::by(agent_of_query()?, table))
+        Some(Followed::by(
+            agent_of_query()?,
+            external_key::of_query(),
+            table,
+        ))
     });
     id.is_some_and(|id| followed.as_ref().is_some_and(|f| f.contains(id)))
 }
 
-#[pg_extern(sql = false)]
-fn followed_int2(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i16>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    follows(fcinfo, ticket_table, id.map(i64::from))
+macro_rules! followed {
+    ($($name:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                ticket_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                follows(fcinfo, ticket_table, id.map(KeyRef::from))
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn followed_int4(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i32>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    follows(fcinfo, ticket_table, id.map(i64::from))
-}
+followed!(
+    followed_int2, i16;
+    followed_int4, i32;
+    followed_int8, i64;
+    followed_uuid, pgrx::Uuid;
+    followed_text, &str;
+);
 
-#[pg_extern(sql = false)]
-fn followed_int8(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    follows(fcinfo, ticket_table, id)
+/// The tickets that the current agent follows.
+fn all_followed(ticket_table: Option<pg_sys::Oid>) -> KeyList {
+    if is_planning() {
+        return KeyList::sample(FOLLOWED_ROWS as i64);
+    }
+    let table = ticket_table.and_then(cache::ticket_table);
+    match (agent_of_query(), table) {
+        (Some(agent), Some(table)) => {
+            let followed = table.followed_by(agent, &external_key::of_query());
+            KeyList::of(followed.iter(), followed.len())
+        }
+        _ => KeyList::default(),
+    }
 }
 
 #[pg_extern(sql = false)]
 fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    if is_planning() {
-        return (0..FOLLOWED_ROWS as i64).collect();
-    }
-    let table = ticket_table.and_then(cache::ticket_table);
-    match (agent_of_query(), table) {
-        (Some(agent), Some(table)) => table.followed_by(agent).sorted().to_vec(),
-        _ => vec![],
-    }
+    all_followed(ticket_table).numbers
+}
+
+#[pg_extern(sql = false)]
+fn followed_tickets_uuid(ticket_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
+    all_followed(ticket_table).uuids
+}
+
+#[pg_extern(sql = false)]
+fn followed_tickets_text(ticket_table: Option<pg_sys::Oid>) -> Vec<String> {
+    all_followed(ticket_table).texts
 }
 
 // For the planner
@@ -138,30 +229,31 @@ fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
 /// An atom: its function, the function that gives the whole list, and which list that is.
 struct Atom {
     name: &'static [u8],
-    list_function: &'static std::ffi::CStr,
+    /// That for bigint.
+    list_function: &'static str,
     /// None for followed tickets.
-    list: Option<Ids>,
+    list: Option<List>,
 }
 
 const ATOMS: [Atom; 4] = [
     Atom {
         name: b"has_category",
-        list_function: c"categories",
+        list_function: "categories",
         list: Some(CATEGORIES),
     },
     Atom {
         name: b"has_department",
-        list_function: c"departments",
+        list_function: "departments",
         list: Some(FULL),
     },
     Atom {
         name: b"in_team",
-        list_function: c"teams",
+        list_function: "teams",
         list: Some(TEAMS),
     },
     Atom {
         name: b"followed",
-        list_function: c"followed_tickets",
+        list_function: "followed_tickets",
         list: None,
     },
 ];
@@ -234,9 +326,14 @@ unsafe fn share_of_atom(
     relation: c_int,
 ) -> f64 {
     unsafe {
-        if let Some(list) = atom.list {
+        if let Some(list) = &atom.list {
             return match current_agent().and_then(cache::access) {
-                Some(access) => share_of_column(root, column, relation, list(&access)),
+                Some(agent) => {
+                    let ids = (list.ids)(&agent);
+                    let is_granted =
+                        |key: KeyRef| ids.contains(agent.external_keys.id(list.principal, key));
+                    share_of_column(root, column, relation, ids.len(), is_granted)
+                }
                 None => 0.0,
             };
         }
@@ -252,7 +349,7 @@ unsafe fn share_of_atom(
     }
 }
 
-/// The share of rows whose column, as it stands in a query, is one of the ids.
+/// The share of rows whose column, as it stands in a query, is one of so many granted keys.
 ///
 /// # Safety
 /// As called by the planner.
@@ -260,12 +357,13 @@ pub unsafe fn share_of_column(
     root: *mut pg_sys::PlannerInfo,
     column: *mut pg_sys::Node,
     relation: c_int,
-    ids: &IdSet,
+    granted: usize,
+    is_granted: impl Fn(KeyRef) -> bool,
 ) -> f64 {
     unsafe {
         let mut variable = pg_sys::VariableStatData::default();
         pg_sys::examine_variable(root, column, relation, &mut variable);
-        let share = share_of(&mut variable, ids);
+        let share = share_of(&mut variable, granted, is_granted);
         release(&variable);
         share
     }
@@ -277,9 +375,13 @@ unsafe fn release(variable: &pg_sys::VariableStatData) {
     }
 }
 
-/// The share of rows whose column is one of the ids: the common values are counted by their
+/// The share of rows whose column is one of the granted keys: the common values are counted by their
 /// frequencies, the rest is spread evenly.
-unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &IdSet) -> f64 {
+unsafe fn share_of(
+    variable: &mut pg_sys::VariableStatData,
+    granted: usize,
+    is_granted: impl Fn(KeyRef) -> bool,
+) -> f64 {
     const MOST_COMMON: c_int = pg_sys::STATISTIC_KIND_MCV as c_int;
     unsafe {
         let mut is_default = false;
@@ -303,14 +405,9 @@ unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &IdSet) -> f64 
                 values = slot.nvalues.min(slot.nnumbers) as usize;
                 for n in 0..values {
                     let share = f64::from(*slot.numbers.add(n));
-                    let datum = *slot.values.add(n);
-                    let id = match slot.valuetype {
-                        pg_sys::INT2OID => i64::from(datum.value() as i16),
-                        pg_sys::INT4OID => i64::from(datum.value() as i32),
-                        _ => datum.value() as i64,
-                    };
+                    let key = KeyRef::from_datum(*slot.values.add(n), slot.valuetype);
                     common += share;
-                    if ids.contains(id) {
+                    if key.is_some_and(&is_granted) {
                         common_granted += share;
                         values_granted += 1;
                     }
@@ -319,7 +416,7 @@ unsafe fn share_of(variable: &mut pg_sys::VariableStatData, ids: &IdSet) -> f64 
             }
         }
         let others = (distinct - values as f64).max(1.0);
-        let others_granted = (ids.len() - values_granted) as f64;
+        let others_granted = granted.saturating_sub(values_granted) as f64;
         let rest = (1.0 - common - nulls).max(0.0) * (others_granted / others).min(1.0);
         (common_granted + rest).clamp(0.0, 1.0)
     }
@@ -344,8 +441,9 @@ unsafe fn index_condition(
             Some(_) => None,
             None => Some(pg_sys::REGCLASSOID),
         };
-        let function = own_function(atom.list_function, argument.as_slice())?;
-        condition_by_list(request, function)
+        let operator = ListOperator::of(request.opfamily, column)?;
+        let function = operator.function(atom.list_function, argument.as_slice())?;
+        condition_by_list(request, operator, function)
     }
 }
 
@@ -370,12 +468,12 @@ pub unsafe fn column_of_index(
 /// As called by the planner, for what [`column_of_index`] is there.
 pub unsafe fn condition_by_list(
     request: &mut pg_sys::SupportRequestIndexCondition,
+    list: ListOperator,
     list_function: pg_sys::Oid,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
         let column = column_of_index(request)?;
         let call = &*request.node.cast::<pg_sys::FuncExpr>();
-        let operator = equals_bigint(request.opfamily, column)?;
         let mut arguments = std::ptr::null_mut();
         for n in 0..request.indexarg {
             let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, n).cast();
@@ -384,19 +482,20 @@ pub unsafe fn condition_by_list(
             }
             arguments = pg_sys::lappend(arguments, pg_sys::copyObjectImpl(argument.cast()).cast());
         }
-        let list = pg_sys::makeFuncExpr(
+        let keys = pg_sys::makeFuncExpr(
             list_function,
-            pg_sys::INT8ARRAYOID,
+            list.array,
             arguments,
-            pg_sys::InvalidOid,
+            request.indexcollation,
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
         let clause = any_of_list(
             pg_sys::copyObjectImpl(column.cast()).cast(),
-            operator,
-            list.cast(),
+            list.operator,
+            keys.cast(),
             false,
+            request.indexcollation,
         );
         request.lossy = false;
         Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())

@@ -17,6 +17,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::own_table;
 use crate::child_table::ChildTable;
+use crate::external_key::ExternalKeys;
 use crate::load::{self, Loader};
 use crate::protected::TicketTable;
 use crate::shared::{Shared, SharedTable};
@@ -41,6 +42,7 @@ struct Cache {
     child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
+    external_keys: Option<Rc<ExternalKeys>>,
     statistics: Statistics,
 }
 
@@ -49,6 +51,8 @@ struct Cache {
 pub struct Agent {
     access: Access,
     generation: u32,
+    /// How the help desk's own columns name what it has rights on.
+    pub external_keys: Rc<ExternalKeys>,
     /// What of a table is shared with it.
     shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
 }
@@ -66,6 +70,7 @@ impl Agent {
         let generation = GENERATION.get();
         Some(Rc::new(Agent {
             access: loader.access(agent)?,
+            external_keys: external_keys_of(loader, generation),
             generation,
             shared: RefCell::default(),
         }))
@@ -247,6 +252,39 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
     all.into_iter()
         .map(|(agent, found)| (agent, found.flatten()))
         .collect()
+}
+
+/// The external keys that are known of a generation, if nothing has changed since.
+fn known_external_keys(generation: u32) -> Option<Rc<ExternalKeys>> {
+    let known = CACHE.with_borrow(|cache| {
+        let keys = cache.external_keys.clone();
+        keys.filter(|_| cache.generation == generation)
+    });
+    known.filter(|_| refresh() == generation)
+}
+
+/// The external keys of the state that the loader sees, which began in this generation.
+fn external_keys_of(loader: &Loader, generation: u32) -> Rc<ExternalKeys> {
+    if let Some(known) = known_external_keys(generation) {
+        return known;
+    }
+    let keys = Rc::new(ExternalKeys::load(loader.catalog()));
+    CACHE.with_borrow_mut(|cache| {
+        if cache.generation == generation && refresh() == generation {
+            cache.bytes += keys.bytes();
+            cache.external_keys = Some(keys.clone());
+        }
+    });
+    keys
+}
+
+/// The external keys as they are now.
+pub fn external_keys() -> Rc<ExternalKeys> {
+    let generation = refresh();
+    known_external_keys(generation).unwrap_or_else(|| {
+        SIGNAL.set(own_table(c"rights_signal"));
+        external_keys_of(&Loader::now(), generation)
+    })
 }
 
 /// All protected ticket tables.

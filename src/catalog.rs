@@ -11,36 +11,59 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::error;
+use crate::key::text_datum;
 
 /// The number of a column, in the order of the table's CREATE TABLE.
 pub type Attribute = i16;
 
-/// An equality condition on a column.
-pub struct Key {
+/// A condition on a column: that it equals a value, or is not NULL.
+pub struct ScanKey {
     column: Attribute,
     procedure: u32,
     value: pg_sys::Datum,
+    flags: u32,
 }
 
-impl Key {
-    pub fn bigint(column: Attribute, value: i64) -> Key {
-        Key {
+impl ScanKey {
+    pub fn bigint(column: Attribute, value: i64) -> ScanKey {
+        ScanKey {
             column,
             procedure: pg_sys::F_INT8EQ,
             value: value.into(),
+            flags: 0,
         }
     }
 
-    pub fn oid(column: Attribute, value: pg_sys::Oid) -> Key {
-        Key {
+    pub fn oid(column: Attribute, value: pg_sys::Oid) -> ScanKey {
+        ScanKey {
             column,
             procedure: pg_sys::F_OIDEQ,
             value: value.into(),
+            flags: 0,
+        }
+    }
+
+    /// Not for the columns by which an index finds its place: it may have another collation.
+    pub fn text(column: Attribute, value: &str) -> ScanKey {
+        ScanKey {
+            column,
+            procedure: pg_sys::F_TEXTEQ,
+            value: text_datum(value),
+            flags: 0,
+        }
+    }
+
+    pub fn not_null(column: Attribute) -> ScanKey {
+        ScanKey {
+            column,
+            procedure: 0,
+            value: 0.into(),
+            flags: pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNOTNULL,
         }
     }
 
     /// A column of type name equals the name of this role. None if there is no such role.
-    pub fn role_name(column: Attribute, role: pg_sys::Oid) -> Option<Key> {
+    pub fn role_name(column: Attribute, role: pg_sys::Oid) -> Option<ScanKey> {
         // SAFETY: looks the role up in the system cache; the answer is a palloc'd copy, padded to
         // the full width of a name by namestrcpy.
         let name = unsafe {
@@ -52,10 +75,11 @@ impl Key {
             pg_sys::namestrcpy(name, text);
             name
         };
-        Some(Key {
+        Some(ScanKey {
             column,
             procedure: pg_sys::F_NAMEEQ,
             value: pg_sys::Datum::from(name),
+            flags: 0,
         })
     }
 }
@@ -118,7 +142,7 @@ impl Catalog {
         &self,
         table: &CStr,
         index: Option<&CStr>,
-        keys: &[Key],
+        keys: &[ScanKey],
         mut each: impl FnMut(&Row),
     ) {
         // SAFETY: the relation is opened and closed with its lock kept until the transaction ends;
@@ -129,14 +153,24 @@ impl Catalog {
             let index = index.map_or(pg_sys::InvalidOid, |name| {
                 pg_sys::get_relname_relid(name.as_ptr(), self.namespace)
             });
+            // Only an index can tell what is NULL; without it, the callers do.
+            let usable = |key: &&ScanKey| key.flags == 0 || index != pg_sys::InvalidOid;
             let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
                 .iter()
+                .filter(usable)
                 .map(|key| {
                     let mut entry = pg_sys::ScanKeyData::default();
-                    pg_sys::ScanKeyInit(
+                    let strategy = match key.flags {
+                        0 => pg_sys::BTEqualStrategyNumber,
+                        _ => 0,
+                    };
+                    pg_sys::ScanKeyEntryInitialize(
                         &mut entry,
+                        key.flags as i32,
                         key.column,
-                        pg_sys::BTEqualStrategyNumber as u16,
+                        strategy as u16,
+                        pg_sys::InvalidOid,
+                        pg_sys::C_COLLATION_OID,
                         pg_sys::RegProcedure::from(key.procedure),
                         key.value,
                     );
@@ -169,7 +203,7 @@ impl Catalog {
         &self,
         table: &CStr,
         index: &CStr,
-        keys: &[Key],
+        keys: &[ScanKey],
         read: impl Fn(&Row) -> T,
     ) -> Option<T> {
         let mut found = None;

@@ -9,14 +9,15 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::allowed::Allowed;
+use crate::atoms::KeyList;
 use crate::cache::Agent;
-use crate::catalog::own_function;
 use crate::child_table::{ChildTable, Parent};
 use crate::estimate::estimate;
-use crate::expression::{any_of_list, boolean, equals_bigint, is_null, items};
+use crate::expression::{ListOperator, any_of_list, boolean, is_null, items, without_relabeling};
 use crate::fold::rights_of_plan;
 use crate::foreign_keys;
 use crate::identity::current_agent;
+use crate::key::KeyRef;
 use crate::plan_mark::{asks_when_run, is_planning, rights_of_query};
 use crate::policy::call_state;
 use crate::query_state::QueryState;
@@ -67,7 +68,7 @@ impl Site {
         }))
     }
 
-    fn allows(&self, id: i64, action: Action) -> bool {
+    fn allows(&self, id: KeyRef, action: Action) -> bool {
         self.who.as_ref().is_some_and(|(access, child)| {
             self.allowed
                 .get_or_init(|| Allowed::of_query(&self.query, access, &child.parent, action))
@@ -80,7 +81,7 @@ impl Site {
 fn allows(
     fcinfo: pg_sys::FunctionCallInfo,
     table: Option<pg_sys::Oid>,
-    id: Option<i64>,
+    id: Option<KeyRef>,
     action: Action,
 ) -> bool {
     let (Some(table), Some(id)) = (table, id) else {
@@ -93,52 +94,48 @@ fn allows(
     }
 }
 
-/// An SQL function for each width of integer, so that the column stands there without a cast and the
+/// An SQL function for each type of column, so that the column stands there without a cast and the
 /// planner finds its index.
-macro_rules! for_each_width {
-    ($action:expr => $int2:ident, $int4:ident, $int8:ident) => {
+macro_rules! for_each_type {
+    ($action:expr => $int2:ident, $int4:ident, $int8:ident, $uuid:ident, $text:ident) => {
+        for_each_type!($action, $int2, i16);
+        for_each_type!($action, $int4, i32);
+        for_each_type!($action, $int8, i64);
+        for_each_type!($action, $uuid, pgrx::Uuid);
+        for_each_type!($action, $text, &str);
+    };
+    ($action:expr, $name:ident, $key:ty) => {
         #[pg_extern(sql = false)]
-        fn $int2(
+        fn $name(
             child_table: Option<pg_sys::Oid>,
-            parent: Option<i16>,
+            parent: Option<$key>,
             fcinfo: pg_sys::FunctionCallInfo,
         ) -> bool {
-            allows(fcinfo, child_table, parent.map(i64::from), $action)
-        }
-
-        #[pg_extern(sql = false)]
-        fn $int4(
-            child_table: Option<pg_sys::Oid>,
-            parent: Option<i32>,
-            fcinfo: pg_sys::FunctionCallInfo,
-        ) -> bool {
-            allows(fcinfo, child_table, parent.map(i64::from), $action)
-        }
-
-        #[pg_extern(sql = false)]
-        fn $int8(
-            child_table: Option<pg_sys::Oid>,
-            parent: Option<i64>,
-            fcinfo: pg_sys::FunctionCallInfo,
-        ) -> bool {
-            allows(fcinfo, child_table, parent, $action)
+            allows(fcinfo, child_table, parent.map(KeyRef::from), $action)
         }
     };
 }
 
-for_each_width!(VIEW => parent_seen_int2, parent_seen_int4, parent_seen_int8);
-for_each_width!(REPLY => parent_reply_ok_int2, parent_reply_ok_int4, parent_reply_ok_int8);
-for_each_width!(EDIT => parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8);
+for_each_type!(
+    VIEW => parent_seen_int2, parent_seen_int4, parent_seen_int8, parent_seen_uuid, parent_seen_text
+);
+for_each_type!(
+    REPLY => parent_reply_ok_int2, parent_reply_ok_int4, parent_reply_ok_int8, parent_reply_ok_uuid,
+        parent_reply_ok_text
+);
+for_each_type!(
+    EDIT => parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8, parent_edit_ok_uuid,
+        parent_edit_ok_text
+);
 
 /// What is asked of a new message besides the right to reply: its author is the agent or nobody, and it
 /// replies to the ticket that the other new messages of the query reply to. Not of attachments and the
 /// like, which are no replies.
-#[pg_extern(sql = false)]
-fn new_message_ok(
-    message_table: Option<pg_sys::Oid>,
-    parent: Option<i64>,
-    author: Option<i64>,
+fn is_new_message_ok(
     fcinfo: pg_sys::FunctionCallInfo,
+    message_table: Option<pg_sys::Oid>,
+    parent: Option<KeyRef>,
+    author: Option<i64>,
 ) -> bool {
     let (Some(table), Some(parent)) = (message_table, parent) else {
         return false;
@@ -163,13 +160,11 @@ fn new_message_ok(
     let Parent::Tickets(tickets) = &messages.parent else {
         return true;
     };
-    let first = *site
-        .query
-        .replied
-        .borrow_mut()
+    let mut replied = site.query.replied.borrow_mut();
+    let first = replied
         .entry(tickets.oid)
-        .or_insert(parent);
-    if first != parent && !access.has(Permission::MassReply) {
+        .or_insert_with(|| parent.to_owned());
+    if first.borrowed() != parent && !access.has(Permission::MassReply) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!(
@@ -184,10 +179,9 @@ fn new_message_ok(
 
 /// May a follower be added or removed? Oneself where one can view the ticket, others where one may
 /// modify it.
-#[pg_extern(sql = false)]
-fn follower_ok(
+fn is_follower_ok(
     follower_table: Option<pg_sys::Oid>,
-    ticket: Option<i64>,
+    ticket: Option<KeyRef>,
     agent: Option<i64>,
 ) -> bool {
     let (Some(table), Some(ticket)) = (follower_table, ticket) else {
@@ -203,15 +197,50 @@ fn follower_ok(
     })
 }
 
-/// The ids of all rows of the parent with which the agent may do this.
-fn allowed_parents(child_table: Option<pg_sys::Oid>, action: Action) -> Vec<i64> {
+/// An SQL function for each type of keys.
+macro_rules! for_each_key {
+    ($($new_message_ok:ident, $follower_ok:ident, $key:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $new_message_ok(
+                message_table: Option<pg_sys::Oid>,
+                parent: Option<$key>,
+                author: Option<i64>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                is_new_message_ok(fcinfo, message_table, parent.map(KeyRef::from), author)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $follower_ok(
+                follower_table: Option<pg_sys::Oid>,
+                ticket: Option<$key>,
+                agent: Option<i64>,
+            ) -> bool {
+                is_follower_ok(follower_table, ticket.map(KeyRef::from), agent)
+            }
+        )+
+    };
+}
+
+for_each_key!(
+    new_message_ok, follower_ok, i64;
+    new_message_ok_uuid, follower_ok_uuid, pgrx::Uuid;
+    new_message_ok_text, follower_ok_text, &str;
+);
+
+/// All rows of the parent with which the agent may do this.
+fn allowed_parents(child_table: Option<pg_sys::Oid>, action: Action) -> KeyList {
     if is_planning() {
         // For an estimate. Whether an index is of use at all is decided by index_condition().
-        return (0..SAMPLE).collect();
+        return KeyList::sample(SAMPLE);
     }
-    child_table.and_then(who).map_or(vec![], |(access, child)| {
-        allowed(&access, &child.parent, action).ids()
-    })
+    child_table
+        .and_then(who)
+        .map_or_else(KeyList::default, |(access, child)| {
+            let allowed = allowed(&access, &child.parent, action);
+            KeyList::of(allowed.all().iter(), allowed.all().len())
+        })
 }
 
 /// Of the query that is running, or for a single question.
@@ -225,15 +254,32 @@ fn allowed(access: &Rc<Agent>, parent: &Parent, action: Action) -> Rc<Allowed> {
 /// So many ids stand for a list in the planner's estimates, which look at each.
 const SAMPLE: i64 = 20;
 
-#[pg_extern(sql = false)]
-fn visible_parents(child_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    allowed_parents(child_table, VIEW)
+/// An SQL function for each type of keys.
+macro_rules! lists {
+    ($($action:expr => $numbers:ident, $uuids:ident, $texts:ident);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $numbers(child_table: Option<pg_sys::Oid>) -> Vec<i64> {
+                allowed_parents(child_table, $action).numbers
+            }
+
+            #[pg_extern(sql = false)]
+            fn $uuids(child_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
+                allowed_parents(child_table, $action).uuids
+            }
+
+            #[pg_extern(sql = false)]
+            fn $texts(child_table: Option<pg_sys::Oid>) -> Vec<String> {
+                allowed_parents(child_table, $action).texts
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn editable_parents(child_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    allowed_parents(child_table, EDIT)
-}
+lists!(
+    VIEW => visible_parents, visible_parents_uuid, visible_parents_text;
+    EDIT => editable_parents, editable_parents_uuid, editable_parents_text;
+);
 
 // For the planner
 
@@ -261,7 +307,7 @@ fn child_support(request: Internal) -> Internal {
 
 /// The action that a function asks about, if it is all that it asks about, and the function that gives
 /// the whole list.
-unsafe fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static CStr>)> {
+unsafe fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
     // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
     let name = unsafe {
         let name = pg_sys::get_func_name(function);
@@ -271,8 +317,8 @@ unsafe fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static CS
         CStr::from_ptr(name)
     };
     match name.to_bytes() {
-        b"parent_seen" => Some((VIEW, Some(c"visible_parents"))),
-        b"parent_edit_ok" => Some((EDIT, Some(c"editable_parents"))),
+        b"parent_seen" => Some((VIEW, Some("visible_parents"))),
+        b"parent_edit_ok" => Some((EDIT, Some("editable_parents"))),
         b"parent_reply_ok" => Some((REPLY, None)),
         _ => None,
     }
@@ -380,23 +426,24 @@ unsafe fn index_condition(
         }
         let (action, list_function) = action_of(request.funcid)?;
         let (table, column) = arguments(call.args)?;
-        let operator = equals_bigint(request.opfamily, column)?;
+        let operator = ListOperator::of(request.opfamily, column)?;
         if share(table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
             return None;
         }
         let list = pg_sys::makeFuncExpr(
-            own_function(list_function?, &[pg_sys::REGCLASSOID])?,
-            pg_sys::INT8ARRAYOID,
+            operator.function(list_function?, &[pg_sys::REGCLASSOID])?,
+            operator.array,
             pg_sys::lappend(
                 std::ptr::null_mut(),
                 pg_sys::copyObjectImpl(pg_sys::list_nth(call.args, 0)).cast(),
             ),
-            pg_sys::InvalidOid,
+            request.indexcollation,
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
         let column = pg_sys::copyObjectImpl(column.cast()).cast();
-        let clause = any_of_list(column, operator, list.cast(), false);
+        let collation = request.indexcollation;
+        let clause = any_of_list(column, operator.operator, list.cast(), false, collation);
         request.lossy = false;
         Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())
     }
@@ -409,9 +456,11 @@ unsafe fn is_looked_up(
     column: *mut pg_sys::Node,
 ) -> bool {
     unsafe {
-        let same = |node: *mut pg_sys::Expr| pg_sys::equal(node.cast(), column.cast());
+        let column = without_relabeling(column);
         let of_query = column_of_query(request.root, column);
-        let same_in_query = |node: *mut pg_sys::Expr| pg_sys::equal(node.cast(), of_query.cast());
+        let is = |node, wanted: *mut pg_sys::Node| {
+            pg_sys::equal(without_relabeling(node).cast(), wanted.cast())
+        };
         // column = something, or of another table
         let mut classes = items::<pg_sys::EquivalenceClass>((*request.root).eq_classes).iter();
         let is_equal = classes.any(|class| {
@@ -419,7 +468,7 @@ unsafe fn is_looked_up(
             members.len() > 1
                 && members
                     .iter()
-                    .any(|member| same_in_query(without_relabeling((**member).em_expr)))
+                    .any(|member| is((**member).em_expr.cast(), of_query))
         });
         // column = ANY (some)
         let conditions = (*(*request.index).rel).baserestrictinfo;
@@ -430,7 +479,7 @@ unsafe fn is_looked_up(
                     let clause = (**condition).clause.cast::<pg_sys::ScalarArrayOpExpr>();
                     (*clause).xpr.type_ == pg_sys::NodeTag::T_ScalarArrayOpExpr
                         && (*clause).useOr
-                        && same(pg_sys::list_nth((*clause).args, 0).cast())
+                        && is(pg_sys::list_nth((*clause).args, 0).cast(), column)
                 })
     }
 }
@@ -454,15 +503,5 @@ unsafe fn column_of_query(
             (*copy).varattno = *child.parent_colnos.add(number as usize - 1);
         }
         copy.cast()
-    }
-}
-
-unsafe fn without_relabeling(node: *mut pg_sys::Expr) -> *mut pg_sys::Expr {
-    unsafe {
-        let relabel = node.cast::<pg_sys::RelabelType>();
-        match (*relabel).xpr.type_ {
-            pg_sys::NodeTag::T_RelabelType => (*relabel).arg,
-            _ => node,
-        }
     }
 }

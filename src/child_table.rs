@@ -4,16 +4,17 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, IdSet};
+use deskguard_rules::{Action, Change};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Key, Row};
+use crate::catalog::{Catalog, Row, ScanKey};
 use crate::identity::AskFor;
+use crate::key::{KeyRef, KeySet, OwnedKey};
 use crate::owner_sql::{for_each_of_many, for_each_row};
 use crate::protected::{
-    MESSAGES, TicketTable, bigint_expression, display_name, protected_table, regclass, root_of,
+    MESSAGES, TicketTable, display_name, key_expression, protected_table, regclass, root_of,
     table_name,
 };
 
@@ -79,7 +80,7 @@ impl ChildTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 Columns::read,
             )
             .flatten()?;
@@ -123,7 +124,7 @@ impl ChildTable {
         };
         Some(format!(
             "SELECT {} FROM {} WHERE {}",
-            bigint_expression(Some(self.id.as_deref()?)),
+            key_expression(self.oid, self.id.as_deref()?),
             self.name(),
             self.call(function, self.oid)
         ))
@@ -131,21 +132,21 @@ impl ChildTable {
 
     /// The rows of the parent that the row with this id belongs to: one, unless its primary key was
     /// dropped; none if there is no such row.
-    pub fn find_parents(&self, id: i64) -> Vec<i64> {
+    pub fn find_parents(&self, id: KeyRef) -> Vec<OwnedKey> {
         let Some(key) = self.id.as_deref() else {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {
             format!(
                 "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
-                bigint_expression(Some(&self.column)),
+                key_expression(self.oid, &self.column),
                 self.name(),
                 quote_identifier(key)
             )
         });
         let mut found = vec![];
-        for_each_row(self.oid, query, &[id], |[parent]| {
-            found.extend(parent);
+        for_each_row(self.oid, query, &[id], |row| {
+            found.extend(row.key(1).map(KeyRef::to_owned));
         });
         found
     }
@@ -209,7 +210,7 @@ impl Parent {
     }
 
     /// The rows with whose ticket an agent may do this.
-    pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> IdSet {
+    pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> KeySet {
         let _asked = AskFor::rights(access);
         let query = match self {
             Parent::Tickets(tickets) => Some(tickets.allowed_query(action)),
@@ -217,7 +218,9 @@ impl Parent {
         };
         let mut ids = vec![];
         if let Some(query) = query {
-            for_each_of_many(self.oid(), &query, |[id]| ids.extend(id));
+            for_each_of_many(self.oid(), &query, |row| {
+                ids.extend(row.key(1).map(KeyRef::to_owned));
+            });
         }
         ids.into_iter().collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, Key, own_table};
+use crate::catalog::{Catalog, ScanKey, own_table};
 use crate::error;
 use crate::load::department::{ID, PARENT_ID};
 
@@ -37,7 +37,7 @@ fn guard_department_tree<'a>(
             .find(
                 c"department",
                 c"department_pkey",
-                &[Key::bigint(ID, id)],
+                &[ScanKey::bigint(ID, id)],
                 |row| row.get::<i64>(PARENT_ID),
             )
             .flatten()

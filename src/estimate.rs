@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use deskguard_rules::{Access, Action, past_silo_condition, silo_condition};
+use deskguard_rules::{Action, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 
-use crate::cache;
+use crate::cache::{self, Agent};
 use crate::child_table::Parent;
 use crate::expression::{Builder, Operand, new_node};
+use crate::external_key::Principal;
 use crate::fold::Arguments;
 use crate::foreign_keys::attribute;
 use crate::protected::TicketTable;
@@ -20,7 +21,7 @@ pub struct Estimate {
     pub rows: f64,
 }
 
-pub fn estimate(access: &Access, parent: &Parent, action: Action) -> Estimate {
+pub fn estimate(access: &Agent, parent: &Parent, action: Action) -> Estimate {
     let share = share_of_tickets(access, parent.tickets(), action);
     Estimate {
         share,
@@ -43,7 +44,7 @@ thread_local! {
 /// How many estimates a backend keeps.
 const MOST_SHARES: usize = 10_000;
 
-fn share_of_tickets(access: &Access, tickets: &TicketTable, action: Action) -> f64 {
+fn share_of_tickets(access: &Agent, tickets: &TicketTable, action: Action) -> f64 {
     let class = class(tickets.oid);
     let generation = cache::refresh();
     let key = (tickets.oid, action, access.agent);
@@ -101,12 +102,7 @@ fn class(table: pg_sys::Oid) -> Class {
 
 /// The share of tickets that fulfil the agent's condition, as the planner estimates it: with the least
 /// of a plan that it needs for that.
-unsafe fn selectivity(
-    access: &Access,
-    tickets: &TicketTable,
-    action: Action,
-    class: &Class,
-) -> f64 {
+unsafe fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Class) -> f64 {
     unsafe {
         let entry = new_node::<pg_sys::RangeTblEntry>(pg_sys::NodeTag::T_RangeTblEntry);
         (*entry).rtekind = pg_sys::RTEKind::RTE_RELATION;
@@ -137,11 +133,11 @@ unsafe fn selectivity(
         (*root).simple_rte_array = pg_sys::palloc0(size * size_of::<usize>()).cast();
         *(*root).simple_rte_array.add(TICKETS as usize) = entry;
 
-        let column = |name: &Option<String>| {
-            name.as_deref()
-                .and_then(|name| column(tickets.oid, name))
-                .and_then(|variable| Operand::of(variable))
+        let column = |name: &str, principal| {
+            let column = column(tickets.oid, name)?;
+            Operand::of_column(column, principal)
         };
+        let of = |principal| column(tickets.principal_column(principal)?, Some(principal));
         let arguments = Arguments {
             table: tickets.oid,
             table_argument: pg_sys::makeConst(
@@ -154,11 +150,11 @@ unsafe fn selectivity(
                 true,
             )
             .cast(),
-            id: column(&Some(tickets.id.clone())),
-            category: column(&tickets.category),
-            department: column(&tickets.department),
-            assignee: column(&tickets.assignee),
-            team: column(&tickets.team),
+            id: column(&tickets.id, None),
+            category: of(Principal::Category),
+            department: of(Principal::Department),
+            assignee: of(Principal::Agent),
+            team: of(Principal::Team),
             confidential: tickets
                 .confidential
                 .as_deref()
@@ -166,6 +162,7 @@ unsafe fn selectivity(
         };
         let builder = Builder {
             access,
+            keys: &access.external_keys,
             table: tickets,
             arguments: &arguments,
         };
@@ -204,6 +201,17 @@ unsafe fn column(table: pg_sys::Oid, name: &str) -> Option<*mut pg_sys::Node> {
             &mut type_modifier,
             &mut collation,
         );
-        Some(pg_sys::makeVar(TICKETS as _, number, type_oid, type_modifier, collation, 0).cast())
+        let column = pg_sys::makeVar(TICKETS as _, number, type_oid, type_modifier, collation, 0);
+        if type_oid != pg_sys::VARCHAROID {
+            return Some(column.cast());
+        }
+        let text = pg_sys::makeRelabelType(
+            column.cast(),
+            pg_sys::TEXTOID,
+            -1,
+            collation,
+            pg_sys::CoercionForm::COERCE_IMPLICIT_CAST,
+        );
+        Some(text.cast())
     }
 }

@@ -7,14 +7,19 @@ use deskguard_rules::{
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
 
+use crate::external_key::UNMAPPED;
+use crate::key::{Key, OwnedKey};
 use crate::load::NoAgent;
+use crate::tickets::{Unmapped, UnmappedOf};
 
 /// What was asked.
 pub struct Question<'a> {
     pub agent: Option<i64>,
-    pub ticket: Option<i64>,
+    pub ticket: Option<OwnedKey>,
     pub table: &'a str,
     pub action: Action,
+    /// The external keys that are missing.
+    pub unmapped: Vec<Unmapped>,
 }
 
 /// The answer, with an entry for each rule that was looked at; the first that failed is the reason
@@ -37,7 +42,10 @@ pub fn explain(
             Action::View => "view",
             Action::Change(change) => verb(change),
         },
-        question.ticket.map_or("NULL".into(), |id| id.to_string()),
+        question
+            .ticket
+            .as_ref()
+            .map_or("NULL".into(), |id| id.to_string()),
         question.table
     );
     let reason = match (agent, ticket) {
@@ -75,15 +83,63 @@ pub fn explain(
         }
     };
     let verb = if allowed { "may" } else { "may not" };
-    json!({
+    let missing: String = match allowed {
+        true => String::new(),
+        false => question.unmapped.iter().map(Unmapped::sentence).collect(),
+    };
+    let mut answer = json!({
         "agent": question.agent,
-        "ticket": question.ticket,
+        "ticket": question.ticket.map(|id| match id {
+            Key::Number(id) => json!(id),
+            Key::Uuid(_) | Key::Text(_) => json!(id.to_string()),
+        }),
         "table": question.table,
         "action": question.action.name(),
         "allowed": allowed,
-        "summary": format!("{who} {verb} {what}: {reason}."),
+        "summary": format!("{who} {verb} {what}: {reason}{missing}."),
         "rules": rules,
-    })
+    });
+    if !question.unmapped.is_empty() {
+        answer["unmapped"] = list(question.unmapped.iter().map(Unmapped::json));
+    }
+    answer
+}
+
+impl Unmapped {
+    fn table(&self) -> String {
+        format!("deskguard.{}", self.principal.table().to_string_lossy())
+    }
+
+    fn json(&self) -> Value {
+        let (value, agent) = match &self.is_of {
+            UnmappedOf::Ticket(value) => (Some(value), None),
+            UnmappedOf::Agent(agent) => (None, Some(agent)),
+        };
+        let mut json = json!({"column": self.column, "value": value, "table": self.table()});
+        if let Some(agent) = agent {
+            json["agent"] = json!(agent);
+        }
+        json
+    }
+
+    fn sentence(&self) -> String {
+        match &self.is_of {
+            UnmappedOf::Ticket(value) => format!(
+                "; its {} \"{value}\" is the external_key of no row of {}",
+                self.column,
+                self.table()
+            ),
+            UnmappedOf::Agent(agent) => format!(
+                "; agent {agent} has no external_key that could stand in {}",
+                self.column
+            ),
+        }
+    }
+}
+
+/// An id of deskguard's; none for what is nobody's external_key.
+fn known(id: Option<i64>) -> Option<i64> {
+    id.filter(|id| *id != UNMAPPED)
 }
 
 fn entry(check: Check, passed: bool, rights: &Rights, now: Moment) -> Value {
@@ -99,7 +155,7 @@ fn entry(check: Check, passed: bool, rights: &Rights, now: Moment) -> Value {
         }
         Check::Silo { category } => {
             set("rule", "silo".into());
-            set("category", category.into());
+            set("category", known(category).into());
             let access = if rights.open { "open" } else { "silo" };
             set("category_access", access.into());
         }
@@ -109,7 +165,7 @@ fn entry(check: Check, passed: bool, rights: &Rights, now: Moment) -> Value {
         }
         Check::Department { department, level } => {
             set("rule", "department".into());
-            set("department", department.into());
+            set("department", known(department).into());
             set("level", level.name().into());
         }
         Check::Change(change, relations) => {
@@ -310,6 +366,9 @@ fn refusal(failed: Check) -> String {
         Check::Permission(permission) => {
             format!("it lacks the permission {}", permission.name())
         }
+        Check::Silo {
+            category: Some(UNMAPPED),
+        } => "the ticket's category is not known, and a siloed agent sees only tickets of its categories".into(),
         Check::Silo { category: Some(id) } => {
             format!("category {id} is not granted to it, and it is siloed")
         }
@@ -317,6 +376,10 @@ fn refusal(failed: Check) -> String {
             "the ticket has no category, and a siloed agent sees only tickets of its categories"
                 .into()
         }
+        Check::Department {
+            department: Some(UNMAPPED),
+            ..
+        } => "the ticket's department is not known, and it is neither its own nor followed by it".into(),
         Check::Department {
             department: Some(id),
             level,
@@ -351,10 +414,10 @@ fn grant(looked_at: &[(Check, bool)], ticket: &Ticket) -> String {
         Some(r) if r.own => reasons.push("the ticket is its own".to_string()),
         Some(r) if r.followed => reasons.push("it follows the ticket".into()),
         Some(r) => reasons.push(match ticket.department {
-            Column::Value(Some(id)) => {
+            Column::Value(Some(id)) if id != UNMAPPED => {
                 format!("it has department {id} and may view {} tickets", names(r))
             }
-            Column::Value(None) => {
+            Column::Value(_) => {
                 format!("it has all departments and may view {} tickets", names(r))
             }
             Column::Absent => format!("it may view {} tickets", names(r)),

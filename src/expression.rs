@@ -1,61 +1,104 @@
 //! Conditions as expressions of the planner.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 
 use deskguard_rules::{Access, Condition, IdSet, Level, Moment};
 use pgrx::pg_sys;
 
 use crate::catalog::own_function;
+use crate::external_key::{ExternalKeys, Principal};
 use crate::fold::Arguments;
+use crate::key::{Key, KeyRef, KeyType};
 use crate::protected::TicketTable;
 use crate::settings;
 
-/// An integer expression, without the cast to bigint that the call put on it, so that it fits the
-/// column's own index.
+/// A column of keys as the table has it, without what the call put around it, so that it fits the
+/// column's own index: a cast to bigint, or the function from external keys to ids.
 #[derive(Clone, Copy)]
 pub struct Operand {
     node: *mut pg_sys::Node,
-    integer: &'static Integer,
+    value: &'static ValueType,
+    /// Whose keys the column has.
+    principal: Option<Principal>,
 }
 
-/// What the planner must know of an integer type.
-struct Integer {
+/// What the planner must know of the type of a column.
+struct ValueType {
     oid: pg_sys::Oid,
     array: pg_sys::Oid,
+    key: KeyType,
     length: i16,
+    is_by_value: bool,
+    alignment: u8,
     equal: u32,
     not_equal: u32,
 }
 
-static INT2: Integer = Integer {
+static INT2: ValueType = ValueType {
     oid: pg_sys::INT2OID,
     array: pg_sys::INT2ARRAYOID,
+    key: KeyType::Number,
     length: 2,
+    is_by_value: true,
+    alignment: pg_sys::TYPALIGN_SHORT,
     equal: 94,
     not_equal: 519,
 };
-static INT4: Integer = Integer {
+static INT4: ValueType = ValueType {
     oid: pg_sys::INT4OID,
     array: pg_sys::INT4ARRAYOID,
+    key: KeyType::Number,
     length: 4,
+    is_by_value: true,
+    alignment: pg_sys::TYPALIGN_INT,
     equal: 96,
     not_equal: 518,
 };
-static INT8: Integer = Integer {
+static INT8: ValueType = ValueType {
     oid: pg_sys::INT8OID,
     array: pg_sys::INT8ARRAYOID,
+    key: KeyType::Number,
     length: 8,
+    is_by_value: true,
+    alignment: pg_sys::TYPALIGN_DOUBLE,
     equal: 410,
     not_equal: 411,
 };
+static UUID: ValueType = ValueType {
+    oid: pg_sys::UUIDOID,
+    array: pg_sys::UUIDARRAYOID,
+    key: KeyType::Uuid,
+    length: 16,
+    is_by_value: false,
+    alignment: pg_sys::TYPALIGN_CHAR,
+    equal: 2972,
+    not_equal: 2973,
+};
+static TEXT: ValueType = ValueType {
+    oid: pg_sys::TEXTOID,
+    array: pg_sys::TEXTARRAYOID,
+    key: KeyType::Text,
+    length: -1,
+    is_by_value: false,
+    alignment: pg_sys::TYPALIGN_INT,
+    equal: 98,
+    not_equal: 531,
+};
 
-impl Integer {
+impl ValueType {
+    unsafe fn of(node: *mut pg_sys::Node) -> Option<&'static ValueType> {
+        let oid = unsafe { pg_sys::exprType(node) };
+        [&INT2, &INT4, &INT8, &UUID, &TEXT]
+            .into_iter()
+            .find(|value| value.oid == oid)
+    }
+
     /// The value in this type; none if it does not fit, so that no column can equal it.
-    fn datum(&self, value: i64) -> Option<pg_sys::Datum> {
-        match self.length {
-            2 => i16::try_from(value).ok().map(pg_sys::Datum::from),
-            4 => i32::try_from(value).ok().map(pg_sys::Datum::from),
-            _ => Some(value.into()),
+    fn datum(&self, key: KeyRef) -> Option<pg_sys::Datum> {
+        match (key, self.length) {
+            (Key::Number(number), 2) => i16::try_from(number).ok().map(pg_sys::Datum::from),
+            (Key::Number(number), 4) => i32::try_from(number).ok().map(pg_sys::Datum::from),
+            _ => Some(key.argument().1),
         }
     }
 }
@@ -63,21 +106,30 @@ impl Integer {
 impl Operand {
     pub unsafe fn of(node: *mut pg_sys::Node) -> Option<Operand> {
         unsafe {
-            let mut node = node;
+            let (mut node, mut principal) = (node, None);
             if (*node).type_ == pg_sys::NodeTag::T_FuncExpr {
-                let cast = &*node.cast::<pg_sys::FuncExpr>();
-                if [pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4].contains(&cast.funcid.to_u32()) {
-                    node = pg_sys::list_nth(cast.args, 0).cast();
+                let call = &*node.cast::<pg_sys::FuncExpr>();
+                if ![pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4].contains(&call.funcid.to_u32()) {
+                    principal = Some(Principal::of_function(call.funcid)?);
                 }
+                node = pg_sys::list_nth(call.args, 0).cast();
             }
-            let integer = match pg_sys::exprType(node) {
-                pg_sys::INT2OID => &INT2,
-                pg_sys::INT4OID => &INT4,
-                pg_sys::INT8OID => &INT8,
-                _ => return None,
-            };
-            Some(Operand { node, integer })
+            Some(Operand {
+                node,
+                value: ValueType::of(node)?,
+                principal,
+            })
         }
+    }
+
+    /// A column as it stands in the table.
+    pub unsafe fn of_column(
+        column: *mut pg_sys::Node,
+        principal: Option<Principal>,
+    ) -> Option<Operand> {
+        let mut operand = unsafe { Operand::of(column) }?;
+        operand.principal = principal;
+        Some(operand)
     }
 
     pub fn node(&self) -> *mut pg_sys::Node {
@@ -90,19 +142,19 @@ impl Operand {
     }
 
     pub fn type_oid(&self) -> pg_sys::Oid {
-        self.integer.oid
+        self.value.oid
     }
 
     unsafe fn constant(&self, value: pg_sys::Datum) -> *mut pg_sys::Expr {
         unsafe {
             pg_sys::makeConst(
-                self.integer.oid,
+                self.value.oid,
                 -1,
-                pg_sys::InvalidOid,
-                self.integer.length.into(),
+                pg_sys::exprCollation(self.node),
+                self.value.length.into(),
                 value,
                 false,
-                true,
+                self.value.is_by_value,
             )
             .cast()
         }
@@ -117,32 +169,28 @@ impl Operand {
                 self.copy().cast(),
                 self.constant(value),
                 pg_sys::InvalidOid,
-                pg_sys::InvalidOid,
+                pg_sys::exprCollation(self.node),
             );
             pg_sys::set_opfuncid(clause.cast());
             clause.cast()
         }
     }
 
-    /// `operand = value`
-    pub unsafe fn equals(&self, value: i64) -> *mut pg_sys::Node {
-        match self.integer.datum(value) {
-            Some(datum) => unsafe { self.compare(self.integer.equal, datum) },
-            None => unsafe { boolean(false) },
-        }
-    }
-
     /// `operand = ANY (values)`, or `operand <> ALL (values)`
-    pub unsafe fn any_of(&self, values: &[i64], negated: bool) -> *mut pg_sys::Node {
+    pub unsafe fn any_of<'a>(
+        &self,
+        values: impl IntoIterator<Item = KeyRef<'a>>,
+        negated: bool,
+    ) -> *mut pg_sys::Node {
         unsafe {
             let operator = if negated {
-                self.integer.not_equal
+                self.value.not_equal
             } else {
-                self.integer.equal
+                self.value.equal
             };
             let mut datums: Vec<pg_sys::Datum> = values
-                .iter()
-                .filter_map(|value| self.integer.datum(*value))
+                .into_iter()
+                .filter_map(|value| self.value.datum(value))
                 .collect();
             match datums.as_slice() {
                 [] => return boolean(negated),
@@ -152,26 +200,43 @@ impl Operand {
             let array = pg_sys::construct_array(
                 datums.as_mut_ptr(),
                 datums.len() as c_int,
-                self.integer.oid,
-                self.integer.length.into(),
-                true,
-                match self.integer.length {
-                    2 => pg_sys::TYPALIGN_SHORT,
-                    4 => pg_sys::TYPALIGN_INT,
-                    _ => pg_sys::TYPALIGN_DOUBLE,
-                } as std::ffi::c_char,
+                self.value.oid,
+                self.value.length.into(),
+                self.value.is_by_value,
+                self.value.alignment as std::ffi::c_char,
             );
+            let collation = pg_sys::exprCollation(self.node);
             let list = pg_sys::makeConst(
-                self.integer.array,
+                self.value.array,
                 -1,
-                pg_sys::InvalidOid,
+                collation,
                 -1,
                 pg_sys::Datum::from(array),
                 false,
                 false,
             );
-            any_of_list(self.copy(), operator.into(), list.cast(), negated)
+            any_of_list(
+                self.copy(),
+                operator.into(),
+                list.cast(),
+                negated,
+                collation,
+            )
         }
+    }
+
+    /// The same for ids of deskguard's, as the column names them.
+    pub unsafe fn any_id_of(
+        &self,
+        ids: &[i64],
+        keys: &ExternalKeys,
+        negated: bool,
+    ) -> *mut pg_sys::Node {
+        let key = |id: &i64| match self.principal {
+            Some(principal) => keys.key(principal, *id, self.value.key),
+            None => Some(Key::Number(*id)),
+        };
+        unsafe { self.any_of(ids.iter().filter_map(key), negated) }
     }
 
     /// `operand IS [NOT] NULL`
@@ -262,6 +327,7 @@ unsafe fn transaction_is(operator: u32, moment: Moment) -> *mut pg_sys::Node {
 /// Turns a condition into an expression of the planner.
 pub struct Builder<'a> {
     pub access: &'a Access,
+    pub keys: &'a ExternalKeys,
     pub table: &'a TicketTable,
     pub arguments: &'a Arguments,
 }
@@ -273,12 +339,12 @@ impl Builder<'_> {
                 Condition::Constant(value) => boolean(*value),
                 Condition::Category => {
                     let column = self.arguments.category?;
-                    one_of(column, self.access.categories(), c"has_category")?
+                    self.one_of(column, self.access.categories(), c"has_category")?
                 }
                 Condition::Department => {
                     let column = self.arguments.department?;
                     let departments = self.access.departments_at(Level::Full);
-                    one_of(column, departments, c"has_department")?
+                    self.one_of(column, departments, c"has_department")?
                 }
                 Condition::Own => any(self.own()?),
                 Condition::NotOwn => all(self.not_own()?),
@@ -322,10 +388,10 @@ impl Builder<'_> {
         unsafe {
             let mut parts = vec![];
             if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
-                parts.push(assignee.equals(self.access.agent));
+                parts.push(assignee.any_id_of(&[self.access.agent], self.keys, false));
             }
             if let Some(team) = self.team() {
-                parts.push(one_of(team, self.access.teams(), c"in_team")?);
+                parts.push(self.one_of(team, self.access.teams(), c"in_team")?);
             }
             Some(parts)
         }
@@ -337,15 +403,15 @@ impl Builder<'_> {
             if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
                 parts.push(any(vec![
                     assignee.is_null(false),
-                    assignee.any_of(&[self.access.agent], true),
+                    assignee.any_id_of(&[self.access.agent], self.keys, true),
                 ]));
             }
             if let Some(team) = self.team() {
                 parts.push(any(vec![
                     team.is_null(false),
                     match short(self.access.teams()) {
-                        Some(teams) => team.any_of(teams, true),
-                        None => not(one_of(team, self.access.teams(), c"in_team")?),
+                        Some(teams) => team.any_id_of(teams, self.keys, true),
+                        None => not(self.one_of(team, self.access.teams(), c"in_team")?),
                     },
                 ]));
             }
@@ -359,7 +425,7 @@ impl Builder<'_> {
             if let Some(assignee) = self.assignee() {
                 let mut nobody = vec![assignee.is_null(false)];
                 if let Some(value) = self.table.unassigned_value {
-                    nobody.push(assignee.equals(value));
+                    nobody.push(assignee.any_id_of(&[value], self.keys, false));
                 }
                 parts.push(any(nobody));
             }
@@ -376,7 +442,7 @@ impl Builder<'_> {
             if let Some(assignee) = self.assignee() {
                 parts.push(match self.table.unassigned_value {
                     // NULL fails the comparison, too.
-                    Some(value) => assignee.any_of(&[value], true),
+                    Some(value) => assignee.any_id_of(&[value], self.keys, true),
                     None => assignee.is_null(true),
                 });
             }
@@ -391,9 +457,28 @@ impl Builder<'_> {
     unsafe fn followed(&self) -> Option<*mut pg_sys::Node> {
         unsafe {
             let id = self.arguments.id?;
-            let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.integer.oid])?;
+            let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.type_oid()])?;
             let table = pg_sys::copyObjectImpl(self.arguments.table_argument.cast()).cast();
             Some(function_call(function, &[table, id.copy()]))
+        }
+    }
+
+    /// The column is one of the agent's ids: as literals, or by a function that looks them up if they
+    /// are too many.
+    unsafe fn one_of(
+        &self,
+        column: Operand,
+        ids: &IdSet,
+        function: &std::ffi::CStr,
+    ) -> Option<*mut pg_sys::Node> {
+        unsafe {
+            match short(ids) {
+                Some(ids) => Some(column.any_id_of(ids, self.keys, false)),
+                None => {
+                    let function = own_function(function, &[column.type_oid()])?;
+                    Some(function_call(function, &[column.copy()]))
+                }
+            }
         }
     }
 }
@@ -403,42 +488,48 @@ pub fn short(ids: &IdSet) -> Option<&[i64]> {
     (ids.len() <= settings::fold_limit()).then_some(ids.sorted())
 }
 
-/// The column is one of the agent's ids: as literals, or by a function that looks them up if they
-/// are too many.
-unsafe fn one_of(
-    column: Operand,
-    ids: &IdSet,
-    function: &std::ffi::CStr,
-) -> Option<*mut pg_sys::Node> {
-    unsafe {
-        match short(ids) {
-            Some(ids) => Some(column.any_of(ids, false)),
-            None => {
-                let function = own_function(function, &[column.integer.oid])?;
-                Some(function_call(function, &[column.copy()]))
-            }
-        }
+/// The operator by which indexes of a family look up a column in the long lists, and what the lists are.
+pub struct ListOperator {
+    pub operator: pg_sys::Oid,
+    /// The type of the list.
+    pub array: pg_sys::Oid,
+    /// What the names of the functions end with that give such lists.
+    pub suffix: &'static str,
+}
+
+impl ListOperator {
+    /// None if the indexes of the family do not know it.
+    ///
+    /// # Safety
+    /// While planning.
+    pub unsafe fn of(family: pg_sys::Oid, column: *mut pg_sys::Node) -> Option<ListOperator> {
+        // Integers are compared with bigint.
+        let (btree, operator, array, suffix) = match unsafe { pg_sys::exprType(column) } {
+            pg_sys::INT2OID => (INTEGER_BTREE, 1862, pg_sys::INT8ARRAYOID, ""),
+            pg_sys::INT4OID => (INTEGER_BTREE, 15, pg_sys::INT8ARRAYOID, ""),
+            pg_sys::INT8OID => (INTEGER_BTREE, 410, pg_sys::INT8ARRAYOID, ""),
+            pg_sys::UUIDOID => (UUID_BTREE, UUID.equal, pg_sys::UUIDARRAYOID, "_uuid"),
+            pg_sys::TEXTOID => (TEXT_BTREE, TEXT.equal, pg_sys::TEXTARRAYOID, "_text"),
+            _ => return None,
+        };
+        (family.to_u32() == btree).then_some(ListOperator {
+            operator: operator.into(),
+            array,
+            suffix,
+        })
+    }
+
+    /// A list function of deskguard's for this type: `name` is that for bigint.
+    pub fn function(&self, name: &str, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oid> {
+        let name = CString::new(format!("{name}{}", self.suffix)).ok()?;
+        own_function(&name, arguments)
     }
 }
 
-/// The operator "column = bigint" for a column of integers, if indexes of this family know it.
-///
-/// # Safety
-/// While planning.
-pub unsafe fn equals_bigint(family: pg_sys::Oid, column: *mut pg_sys::Node) -> Option<pg_sys::Oid> {
-    const OPERATORS: [(pg_sys::Oid, u32); 3] = [
-        (pg_sys::INT2OID, 1862),
-        (pg_sys::INT4OID, 15),
-        (pg_sys::INT8OID, 410),
-    ];
-    const INTEGER_BTREE: u32 = 1976;
-    if family.to_u32() != INTEGER_BTREE {
-        return None;
-    }
-    let type_oid = unsafe { pg_sys::exprType(column) };
-    let (_, operator) = OPERATORS.iter().find(|(known, _)| *known == type_oid)?;
-    Some((*operator).into())
-}
+/// The families of operators that the indexes on columns of keys have.
+pub const INTEGER_BTREE: u32 = 1976;
+pub const UUID_BTREE: u32 = 2968;
+pub const TEXT_BTREE: u32 = 1994;
 
 /// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
 ///
@@ -449,12 +540,14 @@ pub unsafe fn any_of_list(
     operator: pg_sys::Oid,
     list: *mut pg_sys::Node,
     negated: bool,
+    collation: pg_sys::Oid,
 ) -> *mut pg_sys::Node {
     unsafe {
         let clause = new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
         (*clause).opno = operator;
         (*clause).opfuncid = pg_sys::get_opcode(operator);
         (*clause).useOr = !negated;
+        (*clause).inputcollid = collation;
         (*clause).args = nodes(&[operand, list]);
         (*clause).location = -1;
         clause.cast()
@@ -565,6 +658,19 @@ pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
             [] => boolean(false),
             [one] => *one,
             _ => pg_sys::make_orclause(nodes(&flat)).cast(),
+        }
+    }
+}
+
+/// A varchar stands as a relabelled text.
+///
+/// # Safety
+/// An expression of the planner.
+pub unsafe fn without_relabeling(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    unsafe {
+        match (*node).type_ {
+            pg_sys::NodeTag::T_RelabelType => (*node.cast::<pg_sys::RelabelType>()).arg.cast(),
+            _ => node,
         }
     }
 }

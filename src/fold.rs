@@ -66,9 +66,11 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let (Some(access), Some(table)) = (rights, table) else {
             return Some(boolean(false));
         };
+        let keys = access.external_keys.clone();
         let expression = |access: &Access, condition| {
             let builder = Builder {
                 access,
+                keys: &keys,
                 table: &table,
                 arguments: &arguments,
             };

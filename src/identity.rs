@@ -6,7 +6,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Key};
+use crate::catalog::{Catalog, ScanKey};
 use crate::{cache, error, settings};
 
 mod trusted_role {
@@ -34,12 +34,12 @@ pub struct Role {
 
 impl Role {
     pub fn load(catalog: &Catalog, role: pg_sys::Oid) -> Role {
-        let trusted = Key::role_name(trusted_role::ROLE_NAME, role).is_some_and(|key| {
+        let trusted = ScanKey::role_name(trusted_role::ROLE_NAME, role).is_some_and(|key| {
             catalog
                 .find(c"trusted_role", c"trusted_role_pkey", &[key], |_| ())
                 .is_some()
         });
-        let agent = Key::role_name(crate::load::agent::DB_ROLE, role).and_then(|key| {
+        let agent = ScanKey::role_name(crate::load::agent::DB_ROLE, role).and_then(|key| {
             catalog.find(c"agent", c"agent_db_role_key", &[key], |row| {
                 row.required(crate::load::agent::ID)
             })

@@ -11,7 +11,7 @@ use deskguard_rules::{
 };
 use pgrx::prelude::*;
 
-use crate::catalog::{Attribute, Catalog, Key, Row};
+use crate::catalog::{Attribute, Catalog, Row, ScanKey};
 use crate::{error, settings};
 
 // The columns of the tables in sql/, by number.
@@ -21,11 +21,18 @@ pub mod agent {
     pub const ACTIVE: Attribute = 3;
     pub const DB_ROLE: Attribute = 4;
     pub const CATEGORY_ACCESS: Attribute = 5;
+    pub const EXTERNAL_KEY: Attribute = 6;
 }
 pub mod department {
     use crate::catalog::Attribute;
     pub const ID: Attribute = 1;
     pub const PARENT_ID: Attribute = 3;
+    pub const EXTERNAL_KEY: Attribute = 4;
+}
+/// team and category
+pub mod named {
+    use crate::catalog::Attribute;
+    pub const EXTERNAL_KEY: Attribute = 3;
 }
 pub mod permission {
     use crate::catalog::Attribute;
@@ -189,7 +196,7 @@ impl Loader {
             None => self.catalog.find(
                 c"agent",
                 c"agent_pkey",
-                &[Key::bigint(agent::ID, id)],
+                &[ScanKey::bigint(agent::ID, id)],
                 AgentRow::read,
             ),
         }
@@ -246,7 +253,7 @@ impl Loader {
         self.catalog.scan(
             table,
             Some(index),
-            &[Key::bigint(member::AGENT_ID, agent)],
+            &[ScanKey::bigint(member::AGENT_ID, agent)],
             |row| read_membership(row, &mut of),
         );
         of
@@ -265,7 +272,7 @@ impl Loader {
         let mut group = self.catalog.find(
             c"permission_group",
             c"permission_group_pkey",
-            &[Key::bigint(permission_group::ID, id)],
+            &[ScanKey::bigint(permission_group::ID, id)],
             |row| Group {
                 name: row.required(permission_group::NAME),
                 category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
@@ -287,7 +294,7 @@ impl Loader {
     fn held(&self, tables: &GrantTables, holder: i64) -> Held {
         let mut held = Held::default();
         for (what, (table, index)) in tables {
-            let key = Key::bigint(grant::HOLDER, holder);
+            let key = ScanKey::bigint(grant::HOLDER, holder);
             self.catalog
                 .scan(table, Some(index), &[key], |row| what.read(row, &mut held));
         }

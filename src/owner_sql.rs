@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
+use crate::key::{Key, KeyRef};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
 /// apply. SET ROLE is forbidden meanwhile.
@@ -52,23 +53,52 @@ thread_local! {
     static PLANS: RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = RefCell::default();
 }
 
-/// Runs a query on a table, by key, as its owner and calls `each` with its rows. Arguments and
-/// columns are all bigint. The plan is kept for the next time.
+/// A row that a query gave.
+pub struct SqlRow {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl SqlRow {
+    /// A column, counted from 1, of a type that keys have.
+    pub fn key(&self, column: i32) -> Option<KeyRef<'_>> {
+        let mut is_null = false;
+        // SAFETY: the row is there as long as this is.
+        unsafe {
+            let value = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &mut is_null);
+            if is_null {
+                return None;
+            }
+            KeyRef::from_datum(value, pg_sys::SPI_gettypeid(self.descriptor, column))
+        }
+    }
+
+    /// A column, counted from 1, that is an integer.
+    pub fn number(&self, column: i32) -> Option<i64> {
+        match self.key(column) {
+            Some(Key::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+/// Runs a query on a table, by key, as its owner and calls `each` with its rows. The plan is kept for the
+/// next time.
 ///
 /// pgrx's Spi will not do: it takes a new snapshot in a transaction that has written.
-pub fn for_each_row<const COLUMNS: usize>(
+pub fn for_each_row(
     table: pg_sys::Oid,
     query: &str,
-    args: &[i64],
-    mut each: impl FnMut([Option<i64>; COLUMNS]),
+    args: &[KeyRef],
+    mut each: impl FnMut(&SqlRow),
 ) {
     let _owner = RunAsOwner::of(table);
     // SAFETY: SPI as its documentation asks for it: connect, execute, free, finish. After an error
     // PostgreSQL cleans up itself.
     unsafe {
         pg_sys::SPI_connect();
-        let plan = kept(query, args.len());
-        let mut datums: Vec<pg_sys::Datum> = args.iter().map(|arg| (*arg).into()).collect();
+        let (types, mut datums): (Vec<_>, Vec<_>) = args.iter().map(|key| key.argument()).unzip();
+        let plan = kept(query, &types);
         // Read-only: with the snapshot of the statement that asks.
         let nulls = std::ptr::null();
         if pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls, true, 0) < 0 {
@@ -84,17 +114,13 @@ const BATCH: std::ffi::c_long = 1000;
 
 /// Runs a query on a table as its owner and calls `each` with its rows, however many. The plan is not
 /// kept: it may depend on more than the query.
-pub fn for_each_of_many<const COLUMNS: usize>(
-    table: pg_sys::Oid,
-    query: &str,
-    mut each: impl FnMut([Option<i64>; COLUMNS]),
-) {
+pub fn for_each_of_many(table: pg_sys::Oid, query: &str, mut each: impl FnMut(&SqlRow)) {
     let _owner = RunAsOwner::of(table);
     // SAFETY: as above, with a cursor.
     unsafe {
         pg_sys::SPI_connect();
         let (none, nulls) = (std::ptr::null_mut(), std::ptr::null());
-        let portal = pg_sys::SPI_cursor_open(nulls, prepare(query, 0), none, nulls, true);
+        let portal = pg_sys::SPI_cursor_open(nulls, prepare(query, &[]), none, nulls, true);
         loop {
             pg_sys::SPI_cursor_fetch(portal, true, BATCH);
             let rows = pg_sys::SPI_processed;
@@ -148,7 +174,7 @@ pub fn return_rows(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid, query: 
             ..Default::default()
         };
         // Prepared so, it has no parallel workers, who would not know whom it asks for.
-        if pg_sys::SPI_execute_plan_extended(prepare(query, 0), &options) < 0 {
+        if pg_sys::SPI_execute_plan_extended(prepare(query, &[]), &options) < 0 {
             failed(query);
         }
         pg_sys::SPI_finish();
@@ -156,17 +182,14 @@ pub fn return_rows(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid, query: 
 }
 
 /// Calls `each` with the rows that SPI has just read, and frees them.
-unsafe fn read<const COLUMNS: usize>(each: &mut impl FnMut([Option<i64>; COLUMNS])) {
+unsafe fn read(each: &mut impl FnMut(&SqlRow)) {
     unsafe {
         let table = pg_sys::SPI_tuptable;
         for row in 0..pg_sys::SPI_processed as usize {
-            let tuple = *(*table).vals.add(row);
-            each(std::array::from_fn(|column| {
-                let mut is_null = false;
-                let number = column as i32 + 1;
-                let value = pg_sys::SPI_getbinval(tuple, (*table).tupdesc, number, &mut is_null);
-                (!is_null).then(|| value.value() as i64)
-            }));
+            each(&SqlRow {
+                tuple: *(*table).vals.add(row),
+                descriptor: (*table).tupdesc,
+            });
         }
         pg_sys::SPI_freetuptable(table);
     }
@@ -182,12 +205,18 @@ fn failed(query: &str) -> ! {
 
 /// # Safety
 /// SPI is connected.
-unsafe fn kept(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
-    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(query).copied()) {
-        return plan;
-    }
+unsafe fn kept(query: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     unsafe {
-        let plan = prepare(query, args);
+        if let Some(plan) = PLANS.with_borrow(|plans| plans.get(query).copied()) {
+            // The type of a column may have been changed since.
+            let fits = |(n, type_oid)| pg_sys::SPI_getargtypeid(plan, n) == type_oid;
+            if (0..).zip(types.iter().copied()).all(fits) {
+                return plan;
+            }
+            PLANS.with_borrow_mut(|plans| plans.remove(query));
+            pg_sys::SPI_freeplan(plan);
+        }
+        let plan = prepare(query, types);
         if pg_sys::SPI_keepplan(plan) != 0 {
             failed(query);
         }
@@ -205,13 +234,14 @@ unsafe fn kept(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
 
 /// # Safety
 /// SPI is connected.
-unsafe fn prepare(query: &str, args: usize) -> pg_sys::SPIPlanPtr {
+unsafe fn prepare(query: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     // PostgreSQL's names have no NUL in them.
     let Ok(text) = CString::new(query) else {
         failed(query)
     };
-    let mut types = vec![pg_sys::INT8OID; args];
-    let plan = unsafe { pg_sys::SPI_prepare(text.as_ptr(), args as i32, types.as_mut_ptr()) };
+    let mut types = types.to_vec();
+    let plan =
+        unsafe { pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr()) };
     if plan.is_null() {
         failed(query);
     }

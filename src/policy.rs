@@ -9,10 +9,12 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 
 use crate::cache::Agent;
+use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
+use crate::key::{KeyRef, OwnedKey};
 use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
 use crate::tickets::{Followed, TicketColumns};
-use crate::{cache, error};
+use crate::{cache, error, external_key};
 
 /// What a function finds out at its first call in a statement and keeps for the others. A call site
 /// always asks for the same type.
@@ -39,14 +41,15 @@ struct Call {
 }
 
 /// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
-type Row = (Option<i64>, TicketColumns);
+type Row<'a> = (Option<KeyRef<'a>>, TicketColumns);
 
 impl Call {
     fn new(table: Option<pg_sys::Oid>) -> Call {
         let who = || {
             let access = rights_of_query()?;
             let table = cache::ticket_table(table?)?;
-            let followed = Followed::by(access.agent, table.clone());
+            let keys = access.external_keys.clone();
+            let followed = Followed::by(access.agent, keys, table.clone());
             Some((access, table, followed))
         };
         Call { table, who: who() }
@@ -108,33 +111,40 @@ fn columns(
     }
 }
 
-/// May the agent do this with a ticket that is there, apart from the silo?
+/// May the agent do this with a ticket that is there, apart from the silo? An SQL function for each type
+/// of ids.
 macro_rules! for_each_action {
-    ($($name:ident => $action:expr),+ $(,)?) => {
+    ($($action:expr => $number:ident, $uuid:ident, $text:ident);+ $(;)?) => {
         $(
-            #[pg_extern(sql = false)]
-            fn $name(
-                ticket_table: Option<pg_sys::Oid>,
-                id: Option<i64>,
-                department: Option<i64>,
-                assignee: Option<i64>,
-                team: Option<i64>,
-                confidential: Option<bool>,
-                fcinfo: pg_sys::FunctionCallInfo,
-            ) -> bool {
-                let row = (id, columns(department, assignee, team, confidential));
-                Call::of(fcinfo, ticket_table).past_silo(row, $action)
-            }
+            for_each_action!($action, $number, i64);
+            for_each_action!($action, $uuid, pgrx::Uuid);
+            for_each_action!($action, $text, &str);
         )+
+    };
+    ($action:expr, $name:ident, $id:ty) => {
+        #[pg_extern(sql = false)]
+        fn $name(
+            ticket_table: Option<pg_sys::Oid>,
+            id: Option<$id>,
+            department: Option<i64>,
+            assignee: Option<i64>,
+            team: Option<i64>,
+            confidential: Option<bool>,
+            fcinfo: pg_sys::FunctionCallInfo,
+        ) -> bool {
+            let columns = columns(department, assignee, team, confidential);
+            Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), columns), $action)
+        }
     };
 }
 
 for_each_action!(
-    view_ok => Action::View,
-    reply_ok => Action::Change(Change::Reply),
-    modify_ok => Action::Change(Change::Modify),
-    edit_messages_ok => Action::Change(Change::EditMessages),
-    delete_ok => Action::Change(Change::Delete),
+    Action::View => view_ok, view_ok_uuid, view_ok_text;
+    Action::Change(Change::Reply) => reply_ok, reply_ok_uuid, reply_ok_text;
+    Action::Change(Change::Modify) => modify_ok, modify_ok_uuid, modify_ok_text;
+    Action::Change(Change::EditMessages) =>
+        edit_messages_ok, edit_messages_ok_uuid, edit_messages_ok_text;
+    Action::Change(Change::Delete) => delete_ok, delete_ok_uuid, delete_ok_text;
 );
 
 #[pg_extern(sql = false)]
@@ -157,8 +167,11 @@ fn create_ok(
 
 thread_local! {
     /// What tickets were before the UPDATE that is under way, by table and new id.
-    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<i64>), Row>> = RefCell::default();
+    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<OwnedKey>), Noted>> = RefCell::default();
 }
+
+/// What a ticket was.
+type Noted = (Option<OwnedKey>, TicketColumns);
 
 /// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
 /// desk's own updates others in between.
@@ -200,11 +213,12 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
         let relation = &*trigger.tg_relation;
         let noting = call_state(fcinfo, || Noting::of(relation));
         if let Some(noting) = noting {
-            let id = integer(row, noting.descriptor, noting.id);
+            let id = |row| Some(key(row, noting.descriptor, noting.id)?.to_owned());
             let before = (
-                integer(trigger.tg_trigtuple, noting.descriptor, noting.id),
+                id(trigger.tg_trigtuple),
                 noting.columns(trigger.tg_trigtuple),
             );
+            let id = id(row);
             UPDATED.with_borrow_mut(|updated| {
                 if updated.len() >= MOST_UPDATED {
                     updated.clear();
@@ -219,6 +233,7 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
 /// Where the rows of a table have what update_ok needs.
 struct Noting {
     table: Rc<TicketTable>,
+    keys: Rc<ExternalKeys>,
     descriptor: pg_sys::TupleDesc,
     id: Place,
     department: Option<Place>,
@@ -251,21 +266,16 @@ unsafe fn value(
     (!is_null).then_some(datum)
 }
 
-/// An integer column of any width.
+/// A column of a type that keys have.
 ///
 /// # Safety
-/// The place is one of the descriptor, which is the row's.
-pub unsafe fn integer(
+/// The place is one of the descriptor, which is the row's; the row lives as long as the key.
+pub unsafe fn key<'a>(
     row: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
     place: Place,
-) -> Option<i64> {
-    let datum = unsafe { value(row, descriptor, place) }?;
-    Some(match place.1 {
-        pg_sys::INT2OID => (datum.value() as i16).into(),
-        pg_sys::INT4OID => (datum.value() as i32).into(),
-        _ => datum.value() as i64,
-    })
+) -> Option<KeyRef<'a>> {
+    unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.1) }
 }
 
 impl Noting {
@@ -287,13 +297,17 @@ impl Noting {
             team: with_status(&table.team),
             confidential: with_status(&table.confidential),
             status: table.status.as_ref().and_then(|status| place(&status.name)),
+            keys: external_key::of_query(),
             table,
         })
     }
 
     unsafe fn columns(&self, row: pg_sys::HeapTuple) -> TicketColumns {
         unsafe {
-            let integer = |place: Option<Place>| integer(row, self.descriptor, place?);
+            let id = |place: Option<Place>, principal| {
+                let key = key(row, self.descriptor, place?)?;
+                Some(self.keys.id(principal, key))
+            };
             let get = |place| value(row, self.descriptor, place);
             let confidential = self.confidential.and_then(get);
             let status = self.status.and_then(|(number, oid)| {
@@ -308,10 +322,10 @@ impl Noting {
                 )
             });
             TicketColumns {
-                department: integer(self.department),
+                department: id(self.department, Principal::Department),
                 category: None,
-                assignee: integer(self.assignee),
-                team: integer(self.team),
+                assignee: id(self.assignee, Principal::Agent),
+                team: id(self.team, Principal::Team),
                 confidential: confidential.is_none_or(|value| value.value() != 0),
                 status: self.table.status(status.as_deref()),
             }
@@ -319,20 +333,38 @@ impl Noting {
     }
 }
 
-/// May an updated ticket be in this department and have this status?
-#[pg_extern(sql = false)]
-fn update_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
+/// May an updated ticket be in this department and have this status? An SQL function for each type of ids.
+macro_rules! update_ok {
+    ($($name:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                ticket_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                department: Option<i64>,
+                status: Option<&str>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let call = Call::of(fcinfo, ticket_table);
+                may_update(call, id.map(KeyRef::from), department, status)
+            }
+        )+
+    };
+}
+
+update_ok!(update_ok, i64; update_ok_uuid, pgrx::Uuid; update_ok_text, &str);
+
+fn may_update(
+    call: &Call,
+    id: Option<KeyRef>,
     department: Option<i64>,
     status: Option<&str>,
-    fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table);
     let Some((access, table, followed)) = &call.who else {
         return false;
     };
-    let before = UPDATED.with_borrow_mut(|updated| updated.remove(&(table.oid, id)));
+    let noted = (table.oid, id.map(KeyRef::to_owned));
+    let before = UPDATED.with_borrow_mut(|updated| updated.remove(&noted));
     // A row that nobody noted: the trigger is off.
     let Some((id_before, before)) = before else {
         return false;
@@ -346,24 +378,31 @@ fn update_ok(
     let after = table.ticket(after, false);
     let update =
         |followed| deskguard_rules::update(access, &table.ticket(before, followed), &after);
+    let follows = || {
+        let id = id_before.as_ref().map(OwnedKey::borrowed);
+        id.is_some_and(|id| followed.contains(id))
+    };
     let refusal = match update(false) {
         Ok(()) => return true,
-        Err(Refusal::Spam) if id_before.is_some_and(|id| followed.contains(id)) => {
-            update(true).err()
-        }
+        Err(Refusal::Spam) if follows() => update(true).err(),
         Err(refusal) => Some(refusal),
     };
-    refusal.is_none_or(|refusal| refuse(table, access.agent, id_before, refusal))
+    refusal.is_none_or(|refusal| refuse(table, access, id_before, refusal))
 }
 
-fn refuse(table: &TicketTable, agent: i64, id: Option<i64>, refusal: Refusal) -> ! {
+fn refuse(table: &TicketTable, access: &Agent, id: Option<OwnedKey>, refusal: Refusal) -> ! {
+    let agent = access.agent;
     let ticket = id.map_or("NULL".into(), |id| id.to_string());
     let (what, hint) = match refusal {
         Refusal::Move(department) => (
             format!(
                 "move a ticket of {} to {}",
                 table.name(),
-                department.map_or("no department".into(), |id| format!("department {id}"))
+                match department {
+                    None => "no department".into(),
+                    Some(UNMAPPED) => "a department that is nobody's external_key".into(),
+                    Some(id) => format!("department {id}"),
+                }
             ),
             "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
         ),

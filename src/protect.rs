@@ -17,6 +17,7 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::Catalog;
 use crate::error;
+use crate::key::KeyType;
 use crate::protected::{
     FOLLOWERS, FollowerTable, StatusColumn, TicketTable, display_name, protected_table, root_of,
     table_name,
@@ -54,9 +55,12 @@ fn protect_tickets(
             "Name the table of the tickets.",
         )
     };
+    let id = needed(id_column, "id_column");
     let table = TicketTable {
         oid,
-        id: needed(id_column, "id_column"),
+        // Checked below, where a column of another type is refused.
+        id_type: KeyType::of_column(oid, &id).unwrap_or(KeyType::Number),
+        id,
         department: given(department_column),
         category: given(category_column),
         assignee: given(assignee_column),

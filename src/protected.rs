@@ -8,7 +8,9 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
 
-use crate::catalog::{Catalog, Key, Row};
+use crate::catalog::{Catalog, Row, ScanKey};
+use crate::external_key::Principal;
+use crate::key::KeyType;
 use crate::{cache, error};
 
 pub mod protected_table {
@@ -40,6 +42,7 @@ pub mod protected_table {
 pub struct TicketTable {
     pub oid: pg_sys::Oid,
     pub id: String,
+    pub id_type: KeyType,
     pub department: Option<String>,
     pub category: Option<String>,
     pub assignee: Option<String>,
@@ -78,6 +81,7 @@ pub struct FollowerTable {
     pub oid: pg_sys::Oid,
     pub ticket: String,
     pub agent: String,
+    pub agent_type: KeyType,
     /// Written when they are first needed.
     pub tickets_query: OnceCell<String>,
     pub agents_query: OnceCell<String>,
@@ -89,6 +93,7 @@ impl FollowerTable {
         FollowerTable {
             oid,
             ticket,
+            agent_type: KeyType::of_column(oid, &agent).unwrap_or(KeyType::Number),
             agent,
             tickets_query: OnceCell::new(),
             agents_query: OnceCell::new(),
@@ -143,9 +148,11 @@ impl TicketTable {
                 column(protected_table::FOLLOWER_AGENT_COLUMN)?,
             ))
         };
+        let id = column(protected_table::ID_COLUMN)?;
         Some(TicketTable {
             oid,
-            id: column(protected_table::ID_COLUMN)?,
+            id_type: KeyType::of_column(oid, &id)?,
+            id,
             department: column(protected_table::DEPARTMENT_COLUMN),
             category: column(protected_table::CATEGORY_COLUMN),
             assignee: column(protected_table::ASSIGNEE_COLUMN),
@@ -169,7 +176,7 @@ impl TicketTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 TicketTable::read,
             )
             .flatten()
@@ -186,7 +193,7 @@ impl TicketTable {
             .find(
                 c"protected_table",
                 c"protected_table_follower_table_key",
-                &[Key::oid(protected_table::FOLLOWER_TABLE, followers)],
+                &[ScanKey::oid(protected_table::FOLLOWER_TABLE, followers)],
                 TicketTable::read,
             )
             .flatten()
@@ -245,11 +252,11 @@ impl TicketTable {
 
     /// What the policy deskguard_silo of a table asks; none without a category column.
     pub fn silo_call(&self, table: pg_sys::Oid) -> Option<String> {
-        let column = self.category.as_deref()?;
+        self.category.as_ref()?;
         Some(format!(
             "deskguard.silo_ok({}, {})",
             regclass(table),
-            bigint_expression(Some(column))
+            self.principal(Principal::Category)
         ))
     }
 
@@ -258,9 +265,9 @@ impl TicketTable {
         format!(
             "deskguard.create_ok({}, {}, {}, {}, {}, {})",
             regclass(table),
-            bigint_expression(self.department.as_deref()),
-            bigint_expression(self.assignee.as_deref()),
-            bigint_expression(self.team.as_deref()),
+            self.principal(Principal::Department),
+            self.principal(Principal::Agent),
+            self.principal(Principal::Team),
             self.confidential_expression(),
             self.status_expression(),
         )
@@ -277,8 +284,8 @@ impl TicketTable {
             format!(
                 "deskguard.update_ok({}, {}, {}, {})",
                 regclass(table),
-                bigint_expression(Some(&self.id)),
-                bigint_expression(self.department.as_deref()),
+                key_expression(self.oid, &self.id),
+                self.principal(Principal::Department),
                 self.status_expression(),
             )
         })
@@ -290,6 +297,21 @@ impl TicketTable {
             Some(column) => column.status(value),
             None => Status::default(),
         }
+    }
+
+    /// The column that names a department, category, team or, the assignee, an agent.
+    pub fn principal_column(&self, principal: Principal) -> Option<&str> {
+        match principal {
+            Principal::Agent => self.assignee.as_deref(),
+            Principal::Team => self.team.as_deref(),
+            Principal::Department => self.department.as_deref(),
+            Principal::Category => self.category.as_deref(),
+        }
+    }
+
+    /// Its id as an expression of SQL.
+    pub fn principal(&self, principal: Principal) -> String {
+        principal_expression(self.oid, self.principal_column(principal), principal)
     }
 
     fn confidential_expression(&self) -> String {
@@ -312,10 +334,10 @@ impl TicketTable {
         format!(
             "deskguard.{function}({}, {}, {}, {}, {}, {})",
             regclass(table),
-            bigint_expression(Some(&self.id)),
-            bigint_expression(self.department.as_deref()),
-            bigint_expression(self.assignee.as_deref()),
-            bigint_expression(self.team.as_deref()),
+            key_expression(self.oid, &self.id),
+            self.principal(Principal::Department),
+            self.principal(Principal::Agent),
+            self.principal(Principal::Team),
             self.confidential_expression(),
         )
     }
@@ -331,7 +353,7 @@ pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
-        &[Key::oid(protected_table::TABLE_ID, oid)],
+        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::ROOT),
     )
 }
@@ -341,7 +363,7 @@ pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
     catalog.find(
         c"protected_table",
         c"protected_table_pkey",
-        &[Key::oid(protected_table::TABLE_ID, oid)],
+        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::KIND),
     )
 }
@@ -362,10 +384,28 @@ pub fn regclass(table: pg_sys::Oid) -> String {
     format!("{}::pg_catalog.regclass", quote_literal(name))
 }
 
-/// A column as a bigint expression of SQL; NULL if the table has none.
-pub fn bigint_expression(column: Option<&str>) -> String {
-    match column {
-        Some(name) => format!("{}::pg_catalog.int8", quote_identifier(name)),
-        None => "NULL::pg_catalog.int8".into(),
+/// The id of what a column names, as a bigint expression of SQL; NULL if the table has none.
+pub fn principal_expression(
+    table: pg_sys::Oid,
+    column: Option<&str>,
+    principal: Principal,
+) -> String {
+    let Some(column) = column else {
+        return "NULL::pg_catalog.int8".into();
+    };
+    let key = key_expression(table, column);
+    match KeyType::of_column(table, column) {
+        Some(KeyType::Uuid | KeyType::Text) => format!("deskguard.{}({key})", principal.function()),
+        Some(KeyType::Number) | None => key,
+    }
+}
+
+/// A column of keys as an expression of SQL, of one type for all that are alike.
+pub fn key_expression(table: pg_sys::Oid, column: &str) -> String {
+    let name = quote_identifier(column);
+    match KeyType::of_column(table, column) {
+        Some(KeyType::Uuid) => name,
+        Some(KeyType::Text) => format!("{name}::pg_catalog.text"),
+        Some(KeyType::Number) | None => format!("{name}::pg_catalog.int8"),
     }
 }

@@ -10,6 +10,7 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 
 use crate::allowed::Allowed;
+use crate::key::OwnedKey;
 use crate::plan_mark::running_query;
 
 thread_local! {
@@ -22,7 +23,7 @@ pub struct QueryState {
     /// What the agent may do, by parent table.
     pub allowed: RefCell<HashMap<(pg_sys::Oid, Action), Rc<Allowed>>>,
     /// The ticket that the query replies to, by ticket table.
-    pub replied: RefCell<HashMap<pg_sys::Oid, i64>>,
+    pub replied: RefCell<HashMap<pg_sys::Oid, OwnedKey>>,
 }
 
 impl QueryState {

@@ -4,23 +4,25 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Column, IdSet, SharedCondition, change_shared_condition, may_change_shared,
-    may_see_shared, see_shared_condition,
+    Access, Column, SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
+    see_shared_condition,
 };
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 use pgrx::{Internal, pg_sys};
 
-use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, sample, share_of_column};
+use crate::atoms::{KeyList, MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Key, own_function, own_table};
-use crate::expression::{Operand, any, boolean, function_call, short, until};
+use crate::catalog::{Catalog, Row, ScanKey, own_function, own_table};
+use crate::expression::{ListOperator, Operand, any, boolean, function_call, until};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
+use crate::key::{Key, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
-use crate::plan_mark::{asks_for_shared, is_planning, rights_of_query};
-use crate::policy::{call_state, integer, place};
+use crate::plan_mark::{asks_for_shared, rights_of_query};
+use crate::policy::{call_state, key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::{cache, error, settings};
 
@@ -30,18 +32,19 @@ mod shared_visibility {
     pub const OBJECT_ID: Attribute = 2;
     pub const GROUP_ID: Attribute = 3;
     pub const AGENT_ID: Attribute = 4;
+    pub const OBJECT_KEY: Attribute = 6;
 }
 
 /// The objects of a table that are shared with an agent.
 pub struct Shared {
-    pub now: IdSet,
+    pub now: KeySet,
     /// At least those at each later moment; none if the agent's rights do not change by themselves.
-    from_now_on: IdSet,
+    from_now_on: KeySet,
 }
 
 static NONE: Shared = Shared {
-    now: IdSet::empty(),
-    from_now_on: IdSet::empty(),
+    now: KeySet::EMPTY,
+    from_now_on: KeySet::EMPTY,
 };
 
 impl Shared {
@@ -49,7 +52,7 @@ impl Shared {
         let to_come = access.rest_to_come();
         Shared {
             now: loader.shared_with(access, table),
-            from_now_on: to_come.map_or(IdSet::empty(), |(_, from_now_on)| {
+            from_now_on: to_come.map_or(KeySet::EMPTY, |(_, from_now_on)| {
                 loader.shared_with(from_now_on, table)
             }),
         }
@@ -66,13 +69,14 @@ impl Shared {
 pub struct SharedTable {
     pub oid: pg_sys::Oid,
     pub id: String,
+    pub id_type: KeyType,
     pub owner: Option<String>,
 }
 
 impl SharedTable {
     /// The table of shared objects with this OID.
     pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<SharedTable> {
-        let read = |row: &crate::catalog::Row| {
+        let read = |row: &Row| {
             let name = |attribute| {
                 let name = row.get::<&std::ffi::CStr>(attribute)?;
                 Some(name.to_string_lossy().into_owned())
@@ -81,9 +85,11 @@ impl SharedTable {
                 return None;
             }
             // Only the root has the columns.
+            let id = name(protected_table::ID_COLUMN)?;
             Some(SharedTable {
                 oid,
-                id: name(protected_table::ID_COLUMN)?,
+                id_type: KeyType::of_column(oid, &id)?,
+                id,
                 owner: name(protected_table::OWNER_COLUMN),
             })
         };
@@ -91,7 +97,7 @@ impl SharedTable {
             .find(
                 c"protected_table",
                 c"protected_table_pkey",
-                &[Key::oid(protected_table::TABLE_ID, oid)],
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
                 read,
             )
             .flatten()
@@ -139,10 +145,15 @@ impl SharedTable {
         }
     }
 
-    fn has_visibility(&self, object: i64) -> bool {
+    fn has_visibility(&self, object: KeyRef) -> bool {
         let keys = [
-            Key::oid(shared_visibility::OBJECT_TABLE, self.oid),
-            Key::bigint(shared_visibility::OBJECT_ID, object),
+            ScanKey::oid(shared_visibility::OBJECT_TABLE, self.oid),
+            match object {
+                Key::Number(id) => ScanKey::bigint(shared_visibility::OBJECT_ID, id),
+                Key::Uuid(_) | Key::Text(_) => {
+                    ScanKey::text(shared_visibility::OBJECT_KEY, &object.to_string())
+                }
+            },
         ];
         let index = c"shared_visibility_key";
         Catalog::now()
@@ -150,39 +161,60 @@ impl SharedTable {
             .is_some()
     }
 
+    /// The object that a row of shared_visibility is about.
+    fn object_of(&self, row: &Row) -> Option<OwnedKey> {
+        match self.id_type {
+            KeyType::Number => row.get(shared_visibility::OBJECT_ID).map(Key::Number),
+            KeyType::Uuid => {
+                let key = row.get::<&str>(shared_visibility::OBJECT_KEY)?;
+                canonical_uuid(key).map(Key::Uuid)
+            }
+            KeyType::Text => {
+                let key = row.get::<&str>(shared_visibility::OBJECT_KEY)?;
+                Some(Key::Text(key.into()))
+            }
+        }
+    }
+
     /// Is there an object with the id, also one of this command's making?
-    fn has_object(&self, object: i64) -> Result<bool, SpiError> {
+    fn has_object(&self, object: KeyRef) -> Result<bool, SpiError> {
         let _owner = RunAsOwner::of(self.oid);
         self.find_object(object, "")
     }
 
-    fn find_object(&self, object: i64, lock: &str) -> Result<bool, SpiError> {
+    fn find_object(&self, object: KeyRef, lock: &str) -> Result<bool, SpiError> {
         let query = format!(
             "SELECT FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 {lock}",
             display_name(self.oid),
             quote_identifier(&self.id),
         );
-        Spi::connect_mut(|client| Ok(!client.update(&query, None, &[object.into()])?.is_empty()))
+        let (type_oid, value) = object.argument();
+        // SAFETY: the value is of the type.
+        let object = unsafe { DatumWithOid::new(value, type_oid) };
+        Spi::connect_mut(|client| Ok(!client.update(&query, None, &[object])?.is_empty()))
     }
 }
 
 impl Loader {
     /// The objects of a table that are shared with an agent.
-    fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> IdSet {
+    fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> KeySet {
+        let Some(shared) = SharedTable::find(self.catalog(), table) else {
+            return KeySet::EMPTY;
+        };
         let mut objects = vec![];
-        let mut add = |index, keys: &[Key]| {
+        let mut add = |index, keys: &[ScanKey]| {
             self.catalog()
                 .scan(c"shared_visibility", Some(index), keys, |row| {
-                    objects.push(row.required(shared_visibility::OBJECT_ID));
+                    objects.extend(shared.object_of(row));
                 });
         };
-        let of_table = || Key::oid(shared_visibility::OBJECT_TABLE, table);
+        let of_table = || ScanKey::oid(shared_visibility::OBJECT_TABLE, table);
         add(c"shared_visibility_everyone_idx", &[of_table()]);
         let agents = c"shared_visibility_agent_id_idx";
-        let key = Key::bigint(shared_visibility::AGENT_ID, access.agent);
+        let key = ScanKey::bigint(shared_visibility::AGENT_ID, access.agent);
         add(agents, &[key, of_table()]);
         for group in access.groups().sorted() {
-            let key = Key::bigint(shared_visibility::GROUP_ID, *group);
+            let key = ScanKey::bigint(shared_visibility::GROUP_ID, *group);
             add(c"shared_visibility_group_id_idx", &[key, of_table()]);
         }
         objects.into_iter().collect()
@@ -214,7 +246,7 @@ impl Call {
         call_state(fcinfo, find_out)
     }
 
-    fn is_shared(&self, id: Option<i64>) -> bool {
+    fn is_shared(&self, id: Option<KeyRef>) -> bool {
         let (Some((agent, table)), Some(id)) = (&self.who, id) else {
             return false;
         };
@@ -222,19 +254,28 @@ impl Call {
     }
 }
 
-/// May the agent see the object?
-#[pg_extern(sql = false)]
-fn shared_seen(
-    object_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    owner: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let call = Call::of(fcinfo, object_table);
-    call.who
-        .as_ref()
-        .is_some_and(|(agent, table)| may_see_shared(agent, table.owner(owner), call.is_shared(id)))
+/// May the agent see the object? An SQL function for each type of ids.
+macro_rules! shared_seen {
+    ($($name:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                object_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                owner: Option<i64>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let call = Call::of(fcinfo, object_table);
+                call.who.as_ref().is_some_and(|(agent, table)| {
+                    let is_shared = call.is_shared(id.map(KeyRef::from));
+                    may_see_shared(agent, table.owner(owner), is_shared)
+                })
+            }
+        )+
+    };
 }
+
+shared_seen!(shared_seen, i64; shared_seen_uuid, pgrx::Uuid; shared_seen_text, &str);
 
 /// May the agent make or change an object of this owner?
 #[pg_extern(sql = false)]
@@ -247,44 +288,51 @@ fn shared_ok(
     who.is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
 }
 
-#[pg_extern(sql = false)]
-fn shared_with_int2(
-    object_table: Option<pg_sys::Oid>,
-    id: Option<i16>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    Call::of(fcinfo, object_table).is_shared(id.map(i64::from))
+macro_rules! shared_with {
+    ($($name:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                object_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                Call::of(fcinfo, object_table).is_shared(id.map(KeyRef::from))
+            }
+        )+
+    };
 }
 
-#[pg_extern(sql = false)]
-fn shared_with_int4(
-    object_table: Option<pg_sys::Oid>,
-    id: Option<i32>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    Call::of(fcinfo, object_table).is_shared(id.map(i64::from))
+shared_with!(
+    shared_with_int2, i16;
+    shared_with_int4, i32;
+    shared_with_int8, i64;
+    shared_with_uuid, pgrx::Uuid;
+    shared_with_text, &str;
+);
+
+/// All objects that are shared with the current agent.
+fn all_shared(object_table: Option<pg_sys::Oid>) -> KeyList {
+    let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
+    who.map_or_else(KeyList::default, |(agent, table)| {
+        let shared = agent.shared(table.oid);
+        KeyList::of(shared.now.iter(), shared.now.len())
+    })
 }
 
-#[pg_extern(sql = false)]
-fn shared_with_int8(
-    object_table: Option<pg_sys::Oid>,
-    id: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    Call::of(fcinfo, object_table).is_shared(id)
-}
-
-/// The whole list.
 #[pg_extern(sql = false)]
 fn shared_objects(object_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
-    let objects = who.map(|(agent, table)| agent.shared(table.oid));
-    let objects = &objects.as_deref().unwrap_or(&NONE).now;
-    if is_planning() {
-        sample(objects.sorted())
-    } else {
-        objects.sorted().to_vec()
-    }
+    all_shared(object_table).numbers
+}
+
+#[pg_extern(sql = false)]
+fn shared_objects_uuid(object_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
+    all_shared(object_table).uuids
+}
+
+#[pg_extern(sql = false)]
+fn shared_objects_text(object_table: Option<pg_sys::Oid>) -> Vec<String> {
+    all_shared(object_table).texts
 }
 
 // For the planner
@@ -383,18 +431,18 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         };
         let shared = is_seen.then(|| agent.shared(table.oid));
         let shared = shared.as_deref().unwrap_or(&NONE);
-        let expression = |access: &Access, objects| {
+        let expression = |access: &Access, objects: &KeySet| {
             let has_owners = table.owner.is_some();
             let condition = if is_seen {
-                see_shared_condition(access, has_owners, !IdSet::sorted(objects).is_empty())
+                see_shared_condition(access, has_owners, !objects.is_empty())
             } else {
                 change_shared_condition(access, has_owners)
             };
-            expression(call.args, access.agent, condition, objects)
+            expression(call.args, &agent, condition, objects)
         };
         let now = expression(&agent, &shared.now)?;
         let Some((moment, from_now_on)) = agent.rest_to_come() else {
-            if short(&shared.now).is_none() {
+            if !is_short(&shared.now) {
                 asks_for_shared(&mut plan.invalItems, table.oid);
             }
             return Some(now);
@@ -410,9 +458,9 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
 /// The condition on the columns that a call of a rule has as its arguments.
 unsafe fn expression(
     arguments: *mut pg_sys::List,
-    agent: i64,
+    agent: &Agent,
     condition: SharedCondition,
-    objects: &IdSet,
+    objects: &KeySet,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
         let (owned, shared) = match condition {
@@ -423,22 +471,27 @@ unsafe fn expression(
         if owned {
             // The last.
             let owner = argument(arguments, pg_sys::list_length(arguments) - 1)?;
-            parts.push(Operand::of(owner)?.equals(agent));
+            let owner = Operand::of(owner)?;
+            parts.push(owner.any_id_of(&[agent.agent], &agent.external_keys, false));
         }
         if shared {
             let id = Operand::of(argument(arguments, 1)?)?;
-            parts.push(match short(objects) {
-                Some(objects) => id.any_of(objects, false),
-                None => {
-                    let types = [pg_sys::REGCLASSOID, id.type_oid()];
-                    let table = argument(arguments, 0)?;
-                    let table = pg_sys::copyObjectImpl(table.cast()).cast();
-                    function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
-                }
+            parts.push(if is_short(objects) {
+                id.any_of(objects.iter(), false)
+            } else {
+                let types = [pg_sys::REGCLASSOID, id.type_oid()];
+                let table = argument(arguments, 0)?;
+                let table = pg_sys::copyObjectImpl(table.cast()).cast();
+                function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
             });
         }
         Some(any(parts))
     }
+}
+
+/// Are they few enough for literals?
+fn is_short(objects: &KeySet) -> bool {
+    objects.len() <= settings::fold_limit()
 }
 
 /// The share of rows that are shared with the current agent.
@@ -453,7 +506,9 @@ unsafe fn share_of_shared(
         let objects = agent.zip(table).map(|(a, table)| a.shared(table.oid));
         let column = argument(arguments, 1)?;
         let objects = objects.as_deref().unwrap_or(&NONE);
-        Some(share_of_column(root, column, relation, &objects.now))
+        let is_shared = |key: KeyRef| objects.now.contains(key);
+        let share = share_of_column(root, column, relation, objects.now.len(), is_shared);
+        Some(share)
     }
 }
 
@@ -480,14 +535,15 @@ unsafe fn index_condition(
         if !matches!(Function::of(request.funcid)?, Function::With) {
             return None;
         }
-        column_of_index(request)?;
+        let column = column_of_index(request)?;
         let arguments = (*request.node.cast::<pg_sys::FuncExpr>()).args;
         // As for other long lists.
         if share_of_shared(request.root, arguments, 0)? > MOST_BY_INDEX {
             return None;
         }
-        let list = own_function(c"shared_objects", &[pg_sys::REGCLASSOID])?;
-        condition_by_list(request, list)
+        let operator = ListOperator::of(request.opfamily, column)?;
+        let list = operator.function("shared_objects", &[pg_sys::REGCLASSOID])?;
+        condition_by_list(request, operator, list)
     }
 }
 
@@ -523,20 +579,30 @@ impl Audience {
     }
 }
 
-/// Writes deskguard.shared_visibility as its owner. The arguments are the table, the object, the
-/// group, the agent and everyone.
+/// An object as shared_visibility has it: object_id and object_key.
+fn stored(object: KeyRef) -> (Option<i64>, Option<String>) {
+    match object {
+        Key::Number(id) => (Some(id), None),
+        Key::Uuid(_) | Key::Text(_) => (None, Some(object.to_string())),
+    }
+}
+
+/// Writes deskguard.shared_visibility as its owner. The arguments are the table, the object's id or key,
+/// the group, the agent and everyone.
 fn write_visibility(
     query: &str,
     table: &SharedTable,
-    object: i64,
+    object: KeyRef,
     audience: &Audience,
 ) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"shared_visibility"));
+    let (id, key) = stored(object);
     Spi::run_with_args(
         query,
         &[
             table.oid.into(),
-            object.into(),
+            id.into(),
+            key.into(),
             audience.group.into(),
             audience.agent.into(),
             audience.everyone.into(),
@@ -545,66 +611,97 @@ fn write_visibility(
 }
 
 /// The object, if the current user may change it, locked; its privileges and policies decide.
-fn changeable(table: &SharedTable, object: Option<i64>) -> Result<i64, SpiError> {
-    if let Some(id) = object
-        && table.find_object(id, "FOR UPDATE")?
+fn changeable(table: &SharedTable, object: Option<KeyRef>) -> Result<OwnedKey, SpiError> {
+    let id = object.map(|id| id.for_column(table.id_type, table.oid, &table.id));
+    if let Some(id) = &id
+        && table.find_object(id.borrowed(), "FOR UPDATE")?
     {
-        return Ok(id);
+        return Ok(id.clone());
     }
     error::raise(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         format!(
             "{} may not change an object {} of {}",
             current_agent().map_or("nobody".into(), |id| format!("agent {id}")),
-            object.map_or("NULL".into(), |id| id.to_string()),
+            id.map_or("NULL".into(), |id| id.to_string()),
             display_name(table.oid),
         ),
         "Its owner may, and agents with the permission shared.manage.",
     )
 }
 
-#[pg_extern(sql = false)]
-fn share(
-    object_table: Option<pg_sys::Oid>,
-    object_id: Option<i64>,
-    group_id: Option<i64>,
-    agent_id: Option<i64>,
-    everyone: Option<bool>,
+fn share_object(
+    table: Option<pg_sys::Oid>,
+    object: Option<KeyRef>,
+    audience: Audience,
 ) -> Result<(), SpiError> {
-    let audience = Audience::new(group_id, agent_id, everyone);
-    let table = SharedTable::resolve(object_table);
-    let object = changeable(&table, object_id)?;
+    let table = SharedTable::resolve(table);
+    let object = changeable(&table, object)?;
     write_visibility(
-        "INSERT INTO deskguard.shared_visibility (object_table, object_id, group_id, agent_id, everyone)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        "INSERT INTO deskguard.shared_visibility
+             (object_table, object_id, object_key, group_id, agent_id, everyone)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         &table,
-        object,
+        object.borrowed(),
         &audience,
     )
 }
 
-#[pg_extern(sql = false)]
-fn unshare(
-    object_table: Option<pg_sys::Oid>,
-    object_id: Option<i64>,
-    group_id: Option<i64>,
-    agent_id: Option<i64>,
-    everyone: Option<bool>,
+fn unshare_object(
+    table: Option<pg_sys::Oid>,
+    object: Option<KeyRef>,
+    audience: Audience,
 ) -> Result<(), SpiError> {
-    let audience = Audience::new(group_id, agent_id, everyone);
-    let table = SharedTable::resolve(object_table);
-    let object = changeable(&table, object_id)?;
+    let table = SharedTable::resolve(table);
+    let object = changeable(&table, object)?;
     write_visibility(
         "DELETE FROM deskguard.shared_visibility
          WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-           AND object_id OPERATOR(pg_catalog.=) $2
-           AND (group_id OPERATOR(pg_catalog.=) $3 OR agent_id OPERATOR(pg_catalog.=) $4
-                OR everyone AND $5)",
+           AND (object_id OPERATOR(pg_catalog.=) $2 OR object_key OPERATOR(pg_catalog.=) $3)
+           AND (group_id OPERATOR(pg_catalog.=) $4 OR agent_id OPERATOR(pg_catalog.=) $5
+                OR everyone AND $6)",
         &table,
-        object,
+        object.borrowed(),
         &audience,
     )
 }
+
+/// SQL functions for each type of ids.
+macro_rules! for_each_id {
+    ($($share:ident, $unshare:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $share(
+                object_table: Option<pg_sys::Oid>,
+                object_id: Option<$id>,
+                group_id: Option<i64>,
+                agent_id: Option<i64>,
+                everyone: Option<bool>,
+            ) -> Result<(), SpiError> {
+                let audience = Audience::new(group_id, agent_id, everyone);
+                share_object(object_table, object_id.map(KeyRef::from), audience)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $unshare(
+                object_table: Option<pg_sys::Oid>,
+                object_id: Option<$id>,
+                group_id: Option<i64>,
+                agent_id: Option<i64>,
+                everyone: Option<bool>,
+            ) -> Result<(), SpiError> {
+                let audience = Audience::new(group_id, agent_id, everyone);
+                unshare_object(object_table, object_id.map(KeyRef::from), audience)
+            }
+        )+
+    };
+}
+
+for_each_id!(
+    share, unshare, i64;
+    share_uuid, unshare_uuid, pgrx::Uuid;
+    share_text, unshare_text, &str;
+);
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
@@ -637,7 +734,8 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
             } else {
                 let relation = &*trigger.tg_relation;
                 place(relation, &table.id)
-                    .and_then(|id| integer(trigger.tg_trigtuple, relation.rd_att, id))
+                    .and_then(|id| key(trigger.tg_trigtuple, relation.rd_att, id))
+                    .map(KeyRef::to_owned)
                     .into_iter()
                     .collect()
             };
@@ -647,7 +745,7 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
                 && pg_sys::SessionReplicationRole
                     != pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
             for object in gone {
-                if let Err(problem) = forget(&table, object, is_update) {
+                if let Err(problem) = forget(&table, object.borrowed(), is_update) {
                     error::raise(
                         PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
                         format!("could not forget with whom an object was shared: {problem}"),
@@ -660,12 +758,12 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
     }
 }
 
-fn all_with_visibility(table: &SharedTable) -> Vec<i64> {
+fn all_with_visibility(table: &SharedTable) -> Vec<OwnedKey> {
     let mut objects = vec![];
-    let key = Key::oid(shared_visibility::OBJECT_TABLE, table.oid);
+    let key = ScanKey::oid(shared_visibility::OBJECT_TABLE, table.oid);
     let index = c"shared_visibility_key";
     Catalog::now().scan(c"shared_visibility", Some(index), &[key], |row| {
-        objects.push(row.required(shared_visibility::OBJECT_ID));
+        objects.extend(table.object_of(row));
     });
     objects.dedup();
     objects
@@ -673,7 +771,7 @@ fn all_with_visibility(table: &SharedTable) -> Vec<i64> {
 
 /// A row with the id is gone. The object may still be there: moved to another partition, or where no
 /// index forbids a second.
-fn forget(table: &SharedTable, object: i64, is_update: bool) -> Result<(), SpiError> {
+fn forget(table: &SharedTable, object: KeyRef, is_update: bool) -> Result<(), SpiError> {
     if !table.has_visibility(object) || table.has_object(object)? {
         return Ok(());
     }
@@ -691,12 +789,14 @@ fn forget(table: &SharedTable, object: i64, is_update: bool) -> Result<(), SpiEr
 }
 
 /// With whom one object of a table was shared, or all of them.
-pub fn forget_visibility(table: pg_sys::Oid, object: Option<i64>) -> Result<(), SpiError> {
+pub fn forget_visibility(table: pg_sys::Oid, object: Option<KeyRef>) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"shared_visibility"));
+    let (id, key) = object.map_or((None, None), stored);
     Spi::run_with_args(
         "DELETE FROM deskguard.shared_visibility
          WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-           AND ($2::pg_catalog.int8 IS NULL OR object_id OPERATOR(pg_catalog.=) $2)",
-        &[table.into(), object.into()],
+           AND ($2::pg_catalog.int8 IS NULL AND $3::pg_catalog.text IS NULL
+                OR object_id OPERATOR(pg_catalog.=) $2 OR object_key OPERATOR(pg_catalog.=) $3)",
+        &[table.into(), id.into(), key.into()],
     )
 }

@@ -6,7 +6,7 @@ use std::ffi::{CString, c_int};
 
 use pgrx::pg_sys;
 
-use crate::expression::items;
+use crate::expression::{INTEGER_BTREE, TEXT_BTREE, UUID_BTREE, items, without_relabeling};
 
 /// Does the statement ask for the row with one id, of the table that this column is of?
 ///
@@ -18,7 +18,7 @@ pub unsafe fn is_asked_by_key(
     id: &str,
 ) -> bool {
     unsafe {
-        let variable = &*column.cast::<pg_sys::Var>();
+        let variable = &*without_relabeling(column).cast::<pg_sys::Var>();
         if variable.xpr.type_ != pg_sys::NodeTag::T_Var || variable.varlevelsup != 0 {
             return false;
         }
@@ -86,13 +86,13 @@ impl Key {
 
     /// `id = something that is the same for all rows`
     unsafe fn is_asked_by(&self, operator: &pg_sys::OpExpr) -> bool {
-        const INTEGER_BTREE: u32 = 1976;
+        const FAMILIES: [u32; 3] = [INTEGER_BTREE, UUID_BTREE, TEXT_BTREE];
         unsafe {
             let [left, right] = items::<pg_sys::Node>(operator.args) else {
                 return false;
             };
             let is_key = |side: *mut pg_sys::Node| {
-                let variable = &*side.cast::<pg_sys::Var>();
+                let variable = &*without_relabeling(side).cast::<pg_sys::Var>();
                 variable.xpr.type_ == pg_sys::NodeTag::T_Var
                     && variable.varlevelsup == 0
                     && variable.varno as c_int == self.relation
@@ -105,8 +105,10 @@ impl Key {
                 )
             };
             (is_key(*left) && is_same_for_all(*right) || is_key(*right) && is_same_for_all(*left))
-                && pg_sys::get_op_opfamily_strategy(operator.opno, INTEGER_BTREE.into())
-                    == pg_sys::BTEqualStrategyNumber as c_int
+                && FAMILIES.into_iter().any(|family| {
+                    pg_sys::get_op_opfamily_strategy(operator.opno, family.into())
+                        == pg_sys::BTEqualStrategyNumber as c_int
+                })
         }
     }
 }

@@ -7,9 +7,11 @@ use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::identity::AskFor;
+use crate::key::{KeyRef, KeySet, KeyType, OwnedKey};
 use crate::owner_sql::{for_each_row, return_rows};
-use crate::protected::{FollowerTable, TicketTable, bigint_expression, table_name};
+use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
 
 /// The columns of a ticket that the rules ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +22,21 @@ pub struct TicketColumns {
     pub team: Option<i64>,
     pub confidential: bool,
     pub status: Status,
+}
+
+/// A missing external key.
+pub struct Unmapped {
+    pub column: String,
+    /// Whose keys the column has.
+    pub principal: Principal,
+    pub is_of: UnmappedOf,
+}
+
+pub enum UnmappedOf {
+    /// What the ticket's column has, which is nobody's key.
+    Ticket(String),
+    /// The agent that is asked about has none.
+    Agent(i64),
 }
 
 impl TicketTable {
@@ -47,23 +64,24 @@ impl TicketTable {
 
     /// A ticket, as the rules see it for an agent; none if there is no such ticket. An id may stand
     /// for several rows where no index forbids it.
-    pub fn find_ticket(&self, id: i64, agent: i64) -> Vec<Ticket> {
-        let rows = self.find_columns(id);
-        let followed = !rows.is_empty() && self.follows(agent, id);
+    pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
+        let rows = self.find_columns(id, keys);
+        let followed = !rows.is_empty() && self.follows(agent, id, keys);
         rows.into_iter()
             .map(|columns| self.ticket(columns, followed))
             .collect()
     }
 
     /// The columns of one ticket; none if there is no such ticket.
-    pub fn find_columns(&self, id: i64) -> Vec<TicketColumns> {
+    pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
         let query = self.find_query.get_or_init(|| {
+            let column = |principal| match self.principal_column(principal) {
+                Some(column) => key_expression(self.oid, column),
+                None => "NULL::pg_catalog.int8".into(),
+            };
             format!(
-                "SELECT {}, {}, {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
-                bigint_expression(self.department.as_deref()),
-                bigint_expression(self.category.as_deref()),
-                bigint_expression(self.assignee.as_deref()),
-                bigint_expression(self.team.as_deref()),
+                "SELECT {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                Principal::ALL.map(column).join(", "),
                 // Where it is not known, a ticket counts as confidential.
                 match &self.confidential {
                     Some(column) => format!(
@@ -78,16 +96,62 @@ impl TicketTable {
         });
         let mut found = vec![];
         for_each_row(self.oid, query, &[id], |row| {
-            let [department, category, assignee, team, confidential] = row;
+            let id = |principal: Principal| {
+                let key = row.key(principal as i32 + 1)?;
+                Some(keys.id(principal, key))
+            };
             found.push(TicketColumns {
-                department,
-                category,
-                assignee,
-                team,
-                confidential: confidential != Some(0),
+                department: id(Principal::Department),
+                category: id(Principal::Category),
+                assignee: id(Principal::Agent),
+                team: id(Principal::Team),
+                confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
                 ..TicketColumns::default()
             });
         });
+        found
+    }
+
+    /// A ticket's id as its column has it. Raises an error if it is of another type.
+    pub fn key(&self, id: KeyRef) -> OwnedKey {
+        id.for_column(self.id_type, self.oid, &self.id)
+    }
+
+    /// What of a ticket, or of the agent in this table, has no external key that says what it is.
+    pub fn unmapped(&self, id: KeyRef, agent: Option<i64>, keys: &ExternalKeys) -> Vec<Unmapped> {
+        let mut found = vec![];
+        for principal in Principal::ALL {
+            let Some(column) = self.principal_column(principal) else {
+                continue;
+            };
+            let key_type = KeyType::of_column(self.oid, column).unwrap_or(KeyType::Number);
+            let mut add = |is_of| {
+                found.push(Unmapped {
+                    column: column.into(),
+                    principal,
+                    is_of,
+                });
+            };
+            if let (Principal::Agent, Some(agent)) = (principal, agent)
+                && keys.key(principal, agent, key_type).is_none()
+            {
+                add(UnmappedOf::Agent(agent));
+            }
+            let query = format!(
+                "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                key_expression(self.oid, column),
+                self.name(),
+                quote_identifier(&self.id)
+            );
+            for_each_row(self.oid, &query, &[id], |row| {
+                if let Some(key) = row
+                    .key(1)
+                    .filter(|key| keys.id(principal, *key) == UNMAPPED)
+                {
+                    add(UnmappedOf::Ticket(key.to_string()));
+                }
+            });
+        }
         found
     }
 
@@ -98,9 +162,20 @@ impl TicketTable {
         return_rows(fcinfo, self.oid, &self.allowed_query(Action::View));
     }
 
+    /// The same, as text.
+    pub fn return_keys_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
+        let _asked = AskFor::agent(agent);
+        let id = format!("{}::pg_catalog.text", quote_identifier(&self.id));
+        return_rows(fcinfo, self.oid, &self.select_allowed(&id, Action::View));
+    }
+
     /// The tickets with which the agent that is asked for may do this, by the conditions of the
     /// policies.
     pub fn allowed_query(&self, action: Action) -> String {
+        self.select_allowed(&key_expression(self.oid, &self.id), action)
+    }
+
+    fn select_allowed(&self, id: &str, action: Action) -> String {
         let rule = match action {
             Action::View => "view_ok",
             Action::Change(Change::Reply) => "reply_ok",
@@ -111,8 +186,7 @@ impl TicketTable {
         let mut conditions = vec![self.action_call(rule, self.oid)];
         conditions.extend(self.silo_call(self.oid));
         format!(
-            "SELECT {} FROM {} WHERE {} AND {} IS NOT NULL",
-            bigint_expression(Some(&self.id)),
+            "SELECT {id} FROM {} WHERE {} AND {} IS NOT NULL",
             self.name(),
             conditions.join(" AND "),
             quote_identifier(&self.id)
@@ -120,25 +194,39 @@ impl TicketTable {
     }
 
     /// The tickets that an agent follows.
-    pub fn followed_by(&self, agent: i64) -> IdSet {
-        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
-            f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)])
-        })
+    pub fn followed_by(&self, agent: i64, keys: &ExternalKeys) -> KeySet {
+        let mut tickets = vec![];
+        if let Some(f) = &self.followers
+            && let Some(agent) = keys.key(Principal::Agent, agent, f.agent_type)
+        {
+            f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)], |key| {
+                tickets.push(key.to_owned());
+            });
+        }
+        tickets.into_iter().collect()
     }
 
     /// The agents that follow a ticket.
-    pub fn followers_of(&self, ticket: i64) -> IdSet {
-        self.followers.as_ref().map_or_else(IdSet::empty, |f| {
-            f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)])
-        })
+    pub fn followers_of(&self, ticket: KeyRef, keys: &ExternalKeys) -> IdSet {
+        let mut agents = vec![];
+        if let Some(f) = &self.followers {
+            f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)], |key| {
+                agents.push(keys.id(Principal::Agent, key));
+            });
+        }
+        agents.into_iter().collect()
     }
 
     /// Does the agent follow the ticket?
-    pub fn follows(&self, agent: i64, ticket: i64) -> bool {
-        self.followers.as_ref().is_some_and(|f| {
+    pub fn follows(&self, agent: i64, ticket: KeyRef, keys: &ExternalKeys) -> bool {
+        let mut follows = false;
+        if let Some(f) = &self.followers
+            && let Some(agent) = keys.key(Principal::Agent, agent, f.agent_type)
+        {
             let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
-            !f.select(&f.both_query, &f.ticket, &both).is_empty()
-        })
+            f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
+        }
+        follows
     }
 }
 
@@ -147,40 +235,47 @@ impl TicketTable {
 pub struct Followed {
     table: Rc<TicketTable>,
     agent: i64,
+    keys: Rc<ExternalKeys>,
     looked_up: Cell<u32>,
-    all: OnceCell<IdSet>,
+    all: OnceCell<KeySet>,
 }
 
 impl Followed {
     /// Reading all costs as much as some look-ups; a query by key needs only one.
     const FEW: u32 = 4;
 
-    pub fn by(agent: i64, table: Rc<TicketTable>) -> Followed {
+    pub fn by(agent: i64, keys: Rc<ExternalKeys>, table: Rc<TicketTable>) -> Followed {
         Followed {
             table,
             agent,
+            keys,
             looked_up: Cell::new(0),
             all: OnceCell::new(),
         }
     }
 
-    pub fn contains(&self, ticket: i64) -> bool {
+    pub fn contains(&self, ticket: KeyRef) -> bool {
         if self.all.get().is_none() && self.looked_up.get() < Self::FEW {
             self.looked_up.set(self.looked_up.get() + 1);
-            return self.table.follows(self.agent, ticket);
+            return self.table.follows(self.agent, ticket, &self.keys);
         }
         self.all
-            .get_or_init(|| self.table.followed_by(self.agent))
+            .get_or_init(|| self.table.followed_by(self.agent, &self.keys))
             .contains(ticket)
     }
 }
 
 impl FollowerTable {
     /// The values of one column where others have the given ones.
-    fn select(&self, query: &OnceCell<String>, wanted: &str, given: &[(&str, i64)]) -> IdSet {
-        let mut found: Vec<i64> = vec![];
+    fn select(
+        &self,
+        query: &OnceCell<String>,
+        wanted: &str,
+        given: &[(&str, KeyRef)],
+        mut each: impl FnMut(KeyRef),
+    ) {
         let Some(name) = table_name(self.oid) else {
-            return IdSet::empty();
+            return;
         };
         let query = query.get_or_init(|| {
             let conditions: Vec<String> = given
@@ -192,14 +287,15 @@ impl FollowerTable {
                 .collect();
             format!(
                 "SELECT {} FROM {name} WHERE {}",
-                bigint_expression(Some(wanted)),
+                key_expression(self.oid, wanted),
                 conditions.join(" AND "),
             )
         });
-        let values: Vec<i64> = given.iter().map(|(_, value)| *value).collect();
-        for_each_row(self.oid, query, &values, |[value]| {
-            found.extend(value);
+        let values: Vec<KeyRef> = given.iter().map(|(_, value)| *value).collect();
+        for_each_row(self.oid, query, &values, |row| {
+            if let Some(key) = row.key(1) {
+                each(key);
+            }
         });
-        found.into_iter().collect()
     }
 }

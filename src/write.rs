@@ -136,16 +136,22 @@ fn find(function: pg_sys::Oid) -> Option<Part> {
     const TABLE: pg_sys::Oid = pg_sys::REGCLASSOID;
     const BOOLEAN: pg_sys::Oid = pg_sys::BOOLOID;
     const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
-    const ROW: [pg_sys::Oid; 6] = [TABLE, ID, ID, ID, ID, BOOLEAN];
+    const KEYS: [pg_sys::Oid; 3] = [ID, pg_sys::UUIDOID, TEXT];
     let is = |name, arguments: &[pg_sys::Oid]| own_function(name, arguments) == Some(function);
-    if is(c"view_ok", &ROW) {
+    let is_of_row = |name| {
+        KEYS.iter()
+            .any(|key| is(name, &[TABLE, *key, ID, ID, ID, BOOLEAN]))
+    };
+    if is_of_row(c"view_ok") {
         Some(Part::View)
-    } else if is(c"modify_ok", &ROW) || is(c"delete_ok", &ROW) {
+    } else if is_of_row(c"modify_ok") || is_of_row(c"delete_ok") {
         Some(Part::Change)
     } else if is(c"silo_ok", &[TABLE, ID]) {
         own_function(c"written_silo_ok", &[TABLE, ID]).map(Part::Silo)
     } else if is(c"create_ok", &[TABLE, ID, ID, ID, BOOLEAN, TEXT])
-        || is(c"update_ok", &[TABLE, ID, ID, TEXT])
+        || KEYS
+            .iter()
+            .any(|key| is(c"update_ok", &[TABLE, *key, ID, TEXT]))
     {
         Some(Part::Written)
     } else {

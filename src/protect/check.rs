@@ -5,6 +5,8 @@ use pgrx::spi::SpiError;
 
 use crate::catalog::{Catalog, own_table};
 use crate::child_table::ChildTable;
+use crate::foreign_keys::attribute;
+use crate::key::KeyType;
 use crate::protected::{
     FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
     table_name,
@@ -98,16 +100,64 @@ pub fn check_not_otherwise(table: pg_sys::Oid, kind: &str) {
     }
 }
 
-pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<(), SpiError> {
-    match column_type(table, column)?.name.as_str() {
-        "smallint" | "integer" | "bigint" => Ok(()),
-        other => wrong_type(
+/// A column of keys, and of which type they are.
+pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<KeyType, SpiError> {
+    let found = column_type(table, column)?.name;
+    let Some(key_type) = KeyType::of_column(table, column) else {
+        wrong_type(
             table,
             column,
-            other,
-            "The columns of the rules are smallint, integer or bigint.",
-        ),
+            &found,
+            "The columns of the rules are smallint, integer, bigint, uuid, text or varchar.",
+        )
+    };
+    // SAFETY: look-ups in the system cache.
+    let is_deterministic = unsafe {
+        let (mut type_oid, mut modifier, mut collation) =
+            (pg_sys::InvalidOid, 0, pg_sys::InvalidOid);
+        if let Some(number) = attribute(table, column) {
+            pg_sys::get_atttypetypmodcoll(
+                table,
+                number,
+                &mut type_oid,
+                &mut modifier,
+                &mut collation,
+            );
+        }
+        collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation)
+    };
+    if !is_deterministic {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!(
+                "column \"{column}\" of {} has a nondeterministic collation",
+                display_name(table)
+            ),
+            "Keys are compared byte by byte; give the column a deterministic collation.",
+        );
     }
+    Ok(key_type)
+}
+
+/// A column that has the keys of another one.
+pub fn check_reference(
+    (table, column): (pg_sys::Oid, &str),
+    (parent, id): (pg_sys::Oid, &str),
+) -> Result<(), SpiError> {
+    if check_column(table, column)? != check_column(parent, id)? {
+        let found = column_type(table, column)?.name;
+        let wanted = column_type(parent, id)?.name;
+        wrong_type(
+            table,
+            column,
+            &found,
+            &format!(
+                "It refers to column \"{id}\" of {}, which has type {wanted}.",
+                display_name(parent)
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// A status can be a number, a text, or a value of an enum; each given value must be possible.
@@ -253,6 +303,17 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
             "Each column has one meaning.",
         );
     }
+    let assignee = table.assignee.as_deref();
+    let assignee_type = assignee.and_then(|column| KeyType::of_column(table.oid, column));
+    if table.unassigned_value.is_some()
+        && assignee_type.is_some_and(|found| found != KeyType::Number)
+    {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "unassigned_value is for an assignee_column of integers",
+            "In a uuid or text column NULL means that nobody is assigned.",
+        );
+    }
     if table.unassigned_value.is_some() && table.assignee.is_none() {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -283,7 +344,7 @@ pub fn check_follower_table(
     followers: &FollowerTable,
 ) -> Result<(), SpiError> {
     check_kind(followers.oid)?;
-    check_column(followers.oid, &followers.ticket)?;
+    check_reference((followers.oid, &followers.ticket), (table.oid, &table.id))?;
     check_column(followers.oid, &followers.agent)?;
     let problem = if followers.ticket == followers.agent {
         Some("has the same column for the ticket and the agent".into())

@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
 use super::advice::{advise, advise_preload};
-use super::check::{check_column, check_kind, check_not_otherwise, check_owner};
+use super::check::{check_column, check_kind, check_not_otherwise, check_owner, check_reference};
 use super::children::protect_children;
 use super::policies::Protection;
 use super::registry::children_of;
@@ -44,6 +44,9 @@ fn protect_messages(
         );
     }
     let parent = check_parent(oid, parent)?;
+    if let Some(id) = parent.id() {
+        check_reference((oid, &column), (parent.oid(), id))?;
+    }
     let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
     check_key_stays(&table)?;
     remove(oid)?;
@@ -120,7 +123,7 @@ fn check_parent(table: pg_sys::Oid, parent: pg_sys::Oid) -> Result<Parent, SpiEr
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
-                "{} has no primary key of a single integer column, by which other tables could refer to its rows",
+                "{} has no primary key of a single column, of integers, uuids or texts, by which other tables could refer to its rows",
                 display_name(parent)
             ),
             "Give it one, and call deskguard.protect_messages() for it again.",
@@ -129,7 +132,7 @@ fn check_parent(table: pg_sys::Oid, parent: pg_sys::Oid) -> Result<Parent, SpiEr
     Ok(found)
 }
 
-/// The primary key, if it is a single integer column.
+/// The primary key, if it is a single column of a type that keys have.
 fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
     Spi::connect(|client| {
         client
@@ -142,7 +145,8 @@ fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
                  WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisprimary AND i.indisvalid
                    AND i.indnkeyatts OPERATOR(pg_catalog.=) 1
                    AND a.atttypid OPERATOR(pg_catalog.=) ANY (
-                       ARRAY['int2', 'int4', 'int8']::pg_catalog.regtype[]::pg_catalog.oid[])",
+                       ARRAY['int2', 'int4', 'int8', 'uuid', 'text', 'varchar']
+                       ::pg_catalog.regtype[]::pg_catalog.oid[])",
                 Some(1),
                 &[table.into()],
             )?
@@ -160,7 +164,7 @@ fn check_key_stays(table: &ChildTable) -> Result<(), SpiError> {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
-                "{} has no primary key of a single integer column, but {} belongs to it",
+                "{} has no primary key of a single column, of integers, uuids or texts, but {} belongs to it",
                 table.name(),
                 display_name(*child)
             ),

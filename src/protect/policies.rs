@@ -6,7 +6,10 @@ use pgrx::spi::{SpiError, quote_identifier};
 use super::feature;
 use super::registry::features_of;
 use crate::child_table::{ChildTable, Parent};
-use crate::protected::{FollowerTable, TicketTable, bigint_expression, display_name, regclass};
+use crate::external_key::Principal;
+use crate::protected::{
+    FollowerTable, TicketTable, display_name, key_expression, principal_expression, regclass,
+};
 use crate::shared::SharedTable;
 
 /// The policy that opens a table, and those that close it again.
@@ -141,8 +144,9 @@ impl Protection<'_> {
                 policies
             }
             Protection::Followers(followers) => {
-                let ticket = bigint_expression(Some(&followers.ticket));
-                let agent = bigint_expression(Some(&followers.agent));
+                let ticket = key_expression(followers.oid, &followers.ticket);
+                let agent =
+                    principal_expression(followers.oid, Some(&followers.agent), Principal::Agent);
                 let change = format!("deskguard.follower_ok({this}, {ticket}, {agent})");
                 // The column as it is, so that its index is found.
                 let seen = format!(
@@ -168,8 +172,12 @@ impl Protection<'_> {
                 let create = if is_reply || messages.author.is_some() {
                     format!(
                         "{reply} AND deskguard.new_message_ok({this}, {}, {})",
-                        bigint_expression(Some(&messages.column)),
-                        bigint_expression(messages.author.as_deref())
+                        key_expression(messages.oid, &messages.column),
+                        principal_expression(
+                            messages.oid,
+                            messages.author.as_deref(),
+                            Principal::Agent
+                        )
                     )
                 } else {
                     reply
@@ -187,8 +195,9 @@ impl Protection<'_> {
                 ]
             }
             Protection::Shared(shared) => {
-                let id = bigint_expression(Some(&shared.id));
-                let owner = bigint_expression(shared.owner.as_deref());
+                let id = key_expression(shared.oid, &shared.id);
+                let owner =
+                    principal_expression(shared.oid, shared.owner.as_deref(), Principal::Agent);
                 let change = format!("deskguard.shared_ok({this}, {owner})");
                 vec![
                     (

@@ -28,14 +28,15 @@ fn protect_shared(
             "Name the table of the objects.",
         )
     };
-    let table = SharedTable {
-        oid,
-        id: needed(id_column, "id_column"),
-        owner: given(owner_column),
-    };
+    let id = needed(id_column, "id_column");
     check_kind(oid)?;
     check_not_otherwise(oid, SHARED);
-    check_column(oid, &table.id)?;
+    let table = SharedTable {
+        oid,
+        id_type: check_column(oid, &id)?,
+        id,
+        owner: given(owner_column),
+    };
     if let Some(owner) = &table.owner {
         check_column(oid, owner)?;
         if *owner == table.id {
