@@ -203,7 +203,7 @@ fn all_followed(ticket_table: Option<pg_sys::Oid>) -> KeyList {
     match (agent_of_query(), table) {
         (Some(agent), Some(table)) => {
             let followed = table.followed_by(agent, &external_key::of_query());
-            KeyList::of(followed.iter(), followed.len())
+            KeyList::of(followed.sorted().into_iter(), followed.len())
         }
         _ => KeyList::default(),
     }

@@ -42,6 +42,7 @@ struct Cache {
     child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
+    /// Beyond the limit: all agents share them.
     external_keys: Option<Rc<ExternalKeys>>,
     statistics: Statistics,
 }
@@ -271,7 +272,6 @@ fn external_keys_of(loader: &Loader, generation: u32) -> Rc<ExternalKeys> {
     let keys = Rc::new(ExternalKeys::load(loader.catalog()));
     CACHE.with_borrow_mut(|cache| {
         if cache.generation == generation && refresh() == generation {
-            cache.bytes += keys.bytes();
             cache.external_keys = Some(keys.clone());
         }
     });
@@ -441,9 +441,10 @@ fn cache_stats() -> TableIterator<
 > {
     TableIterator::once(CACHE.with_borrow(|cache| {
         let s = cache.statistics;
+        let keys = cache.external_keys.as_ref().map_or(0, |keys| keys.bytes());
         (
             cache.agents.len() as i64,
-            cache.bytes as i64,
+            (cache.bytes + keys) as i64,
             s.hits,
             s.loads,
             s.evictions,

@@ -239,7 +239,7 @@ fn allowed_parents(child_table: Option<pg_sys::Oid>, action: Action) -> KeyList 
         .and_then(who)
         .map_or_else(KeyList::default, |(access, child)| {
             let allowed = allowed(&access, &child.parent, action);
-            KeyList::of(allowed.all().iter(), allowed.all().len())
+            KeyList::of(allowed.all().sorted().into_iter(), allowed.all().len())
         })
 }
 

@@ -109,10 +109,14 @@ impl Operand {
             let (mut node, mut principal) = (node, None);
             if (*node).type_ == pg_sys::NodeTag::T_FuncExpr {
                 let call = &*node.cast::<pg_sys::FuncExpr>();
-                if ![pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4].contains(&call.funcid.to_u32()) {
-                    principal = Some(Principal::of_function(call.funcid)?);
+                let casts = [pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4];
+                let is_cast = casts.contains(&call.funcid.to_u32());
+                if !is_cast {
+                    principal = Principal::of_function(call.funcid);
                 }
-                node = pg_sys::list_nth(call.args, 0).cast();
+                if is_cast || principal.is_some() {
+                    node = pg_sys::list_nth(call.args, 0).cast();
+                }
             }
             Some(Operand {
                 node,

@@ -52,7 +52,7 @@ impl KeyType {
 }
 
 /// The key of a row: borrowed, as it comes from PostgreSQL, or owned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key<T> {
     Number(i64),
     Uuid(Uuid),
@@ -237,12 +237,14 @@ impl KeySet {
         self.len() == 0
     }
 
-    pub fn iter(&self) -> Box<dyn Iterator<Item = KeyRef<'_>> + '_> {
-        match self {
-            KeySet::Numbers(all) => Box::new(all.sorted().iter().map(|id| Key::Number(*id))),
-            KeySet::Uuids(all) => Box::new(all.iter().map(|uuid| Key::Uuid(*uuid))),
-            KeySet::Texts(all) => Box::new(all.iter().map(|text| Key::Text(&**text))),
-        }
+    pub fn sorted(&self) -> Vec<KeyRef<'_>> {
+        let mut keys: Vec<KeyRef> = match self {
+            KeySet::Numbers(all) => all.sorted().iter().map(|id| Key::Number(*id)).collect(),
+            KeySet::Uuids(all) => all.iter().map(|uuid| Key::Uuid(*uuid)).collect(),
+            KeySet::Texts(all) => all.iter().map(|text| Key::Text(&**text)).collect(),
+        };
+        keys.sort_unstable();
+        keys
     }
 
     /// The memory that it takes besides itself, in bytes.

@@ -26,7 +26,7 @@ use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
-use messages::check_no_children;
+use messages::{check_children_fit, check_no_children};
 use policies::{Protection, add_triggers, create_policies, drop_policies};
 use registry::{features_of, forget, forget_features, register, registered_with};
 
@@ -76,6 +76,7 @@ fn protect_tickets(
         find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
+    check_children_fit(oid, Some(&table.id))?;
     if let Some(followers) = &table.followers {
         check_follower_table(&table, followers)?;
     }

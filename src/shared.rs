@@ -316,7 +316,7 @@ fn all_shared(object_table: Option<pg_sys::Oid>) -> KeyList {
     let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
     who.map_or_else(KeyList::default, |(agent, table)| {
         let shared = agent.shared(table.oid);
-        KeyList::of(shared.now.iter(), shared.now.len())
+        KeyList::of(shared.now.sorted().into_iter(), shared.now.len())
     })
 }
 
@@ -477,7 +477,7 @@ unsafe fn expression(
         if shared {
             let id = Operand::of(argument(arguments, 1)?)?;
             parts.push(if is_short(objects) {
-                id.any_of(objects.iter(), false)
+                id.any_of(objects.sorted(), false)
             } else {
                 let types = [pg_sys::REGCLASSOID, id.type_oid()];
                 let table = argument(arguments, 0)?;

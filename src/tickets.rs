@@ -124,7 +124,11 @@ impl TicketTable {
             let Some(column) = self.principal_column(principal) else {
                 continue;
             };
-            let key_type = KeyType::of_column(self.oid, column).unwrap_or(KeyType::Number);
+            let Some(key_type @ (KeyType::Uuid | KeyType::Text)) =
+                KeyType::of_column(self.oid, column)
+            else {
+                continue;
+            };
             let mut add = |is_of| {
                 found.push(Unmapped {
                     column: column.into(),

@@ -1,4 +1,5 @@
-//! Random help desks: every way to ask and every command must agree with the oracle.
+//! Random help desks, and one made by hand: every way to ask and every command must agree with the
+//! oracle.
 //!
 //! DESKGUARD_CASES (or PROPTEST_CASES) sets how many; DESKGUARD_SEED where to start: the help
 //! desk of seed S is always the same, and a run tries the seeds S, S + 1, …
@@ -14,7 +15,7 @@ use deskguard_tests::help_desk::{
 };
 use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
-use deskguard_tests::{ident, literal};
+use deskguard_tests::{ident, literal, worked};
 use postgres::error::SqlState;
 use postgres::{Client, Row, SimpleQueryMessage};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -54,6 +55,7 @@ fn random_help_desks_are_answered_as_by_the_oracle() {
     let start = Instant::now();
     let mut labs = Labs::default();
     let mut counts = Counts::default();
+    run_worked(&mut labs, &mut counts);
     for seed in first_seed..first_seed + cases_wanted {
         run_seed(seed, &mut labs, &mut counts);
     }
@@ -84,6 +86,29 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+fn run_worked(labs: &mut Labs, counts: &mut Counts) {
+    let case = worked::case();
+    let lab = labs.of(case.desk.default_category_access);
+    if let Err(reason) = check(lab, &case, counts) {
+        panic!(
+            "the help desk made by hand fails:\n{}",
+            told(&case, &reason)
+        );
+    }
+}
+
+/// A help desk, what was tried on it, and what went wrong.
+fn told(case: &Case, reason: &dyn std::fmt::Display) -> String {
+    format!(
+        "{}{}\ntried on it: {:?} {:?} {:?}\n\n{reason}",
+        case.desk.load_sql(),
+        case.desk.table.protect_sql(),
+        case.new_tickets,
+        case.changes,
+        case.follows,
+    )
+}
+
 fn run_seed(seed: u64, labs: &mut Labs, counts: &mut Counts) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -107,16 +132,11 @@ fn run_seed(seed: u64, labs: &mut Labs, counts: &mut Counts) {
         Err(TestError::Abort(reason)) => panic!("seed {seed}: no help desk: {reason}"),
         Err(TestError::Fail(reason, case)) => panic!(
             "the smallest help desk found that fails, with \
-             deskguard.default_category_access = {:?}:\n\n{}{}\n\
-             tried on it: {:?} {:?} {:?}\n\n{reason}\n\n\
+             deskguard.default_category_access = {:?}:\n\n{}\n\n\
              To repeat: DESKGUARD_SEED={seed} DESKGUARD_CASES=1 \
              cargo test -p deskguard-tests --test oracle",
             case.desk.default_category_access,
-            case.desk.load_sql(),
-            case.desk.table.protect_sql(),
-            case.new_tickets,
-            case.changes,
-            case.follows,
+            told(&case, &reason),
         ),
     }
 }
@@ -211,10 +231,7 @@ impl Counts {
             wanted.push(reason.into());
         }
         wanted.retain(|what| self.get(what) == 0);
-        assert!(
-            wanted.is_empty(),
-            "the random help desks never had: {wanted:?}"
-        );
+        assert!(wanted.is_empty(), "the help desks never had: {wanted:?}");
     }
 }
 

@@ -1325,6 +1325,20 @@ fn a_hand_over_to_where_one_cannot_see() {
         assert_eq!(hand_over(1, 3).unwrap(), 1);
         assert_eq!(seen(&mut ann), [2, 5, 6]);
         assert_eq!(seen(&mut app(&database, CID)), [1, 3, 4, 7]);
+        let version = "SELECT current_setting('server_version_num')::int";
+        if ann.query_one(version, &[]).unwrap().get::<_, i32>(0) >= 170_000 {
+            let mut by_merge = |ticket: i64, department: i64| {
+                let sql = "MERGE INTO desk.ticket AS t USING (SELECT $1::bigint AS id) AS given ON t.id = given.id
+                           WHEN MATCHED THEN UPDATE SET department_id = $2
+                           RETURNING merge_action(), t.id, t.department_id";
+                let rows = ann.query(sql, &[&ticket, &department])?;
+                Ok::<_, postgres::Error>(rows.len())
+            };
+            assert_eq!(by_merge(4, 1).unwrap(), 0);
+            assert_eq!(code(by_merge(6, 12)), SqlState::INSUFFICIENT_PRIVILEGE);
+            assert_eq!(by_merge(6, 3).unwrap(), 1);
+            assert_eq!(seen(&mut ann), [2, 5]);
+        }
         // A statement of nobody.
         let nobody = "UPDATE desk.ticket SET department_id = 3 WHERE id = 2";
         assert_eq!(database.connect(APP).execute(nobody, &[]).unwrap(), 0);

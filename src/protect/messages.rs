@@ -48,7 +48,7 @@ fn protect_messages(
         check_reference((oid, &column), (parent.oid(), id))?;
     }
     let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
-    check_key_stays(&table)?;
+    check_children_fit(oid, table.id.as_deref())?;
     remove(oid)?;
     add(Protection::Messages(&table), oid)?;
     protect_children()?;
@@ -157,19 +157,23 @@ fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
     })
 }
 
-/// A table with protected children keeps the key by which they refer to it.
-fn check_key_stays(table: &ChildTable) -> Result<(), SpiError> {
-    let children = children_of(table.oid)?;
-    if let (None, Some(child)) = (&table.id, children.first()) {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "{} has no primary key of a single column, of integers, uuids or texts, but {} belongs to it",
-                table.name(),
-                display_name(*child)
-            ),
-            format!("Unprotect {} first.", display_name(*child)),
-        );
+/// A table with protected children keeps a key of the type by which they refer to it.
+pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), SpiError> {
+    for child in children_of(table)? {
+        let Some(id) = id else {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!(
+                    "{} has no primary key of a single column, of integers, uuids or texts, but {} belongs to it",
+                    display_name(table),
+                    display_name(child)
+                ),
+                format!("Unprotect {} first.", display_name(child)),
+            );
+        };
+        if let Some(child) = ChildTable::find(&Catalog::now(), child) {
+            check_reference((child.oid, &child.column), (table, id))?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA ours TO PUBLIC;
 SET ROLE regress_owner;
 CREATE TABLE ours.ticket (
     id int PRIMARY KEY, dep smallint, cat bigint, who int, team bigint, note text, price numeric, "from" oid);
-CREATE TABLE ours.follower (ticket_id int, agent_id smallint, note text);
+CREATE TABLE ours.follower (ticket_id int, agent_id smallint, since date);
 CREATE TABLE ours.follower2 (ticket_id int, agent_id int);
 CREATE VIEW ours.a_view AS SELECT * FROM ours.ticket;
 CREATE MATERIALIZED VIEW ours.a_materialized_view AS SELECT * FROM ours.ticket;
@@ -48,7 +48,7 @@ INSERT INTO refused (arguments) VALUES
     ($$'ours.ticket', 'ctid', 'dep'$$),
     ($$'ours.ticket', 'tableoid', 'dep'$$),
     ($$'ours.ticket', department_column => 'absent'$$),
-    ($$'ours.ticket', department_column => 'note'$$),
+    ($$'ours.ticket', department_column => 'price'$$),
     ($$'ours.ticket', category_column => 'price'$$),
     ($$'ours.ticket', assignee_column => 'from'$$),
     ($$'ours.ticket', team_column => 'dep', department_column => 'dep'$$),
@@ -59,7 +59,7 @@ INSERT INTO refused (arguments) VALUES
     ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.ticket'$$),
     ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.of_postgres'$$),
     ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.follower', follower_ticket_column => 'absent'$$),
-    ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.follower', follower_agent_column => 'note'$$),
+    ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.follower', follower_agent_column => 'since'$$),
     ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.follower', follower_agent_column => NULL$$),
     ($$'ours.ticket', department_column => 'dep', follower_table => 'ours.follower', follower_agent_column => 'ticket_id'$$),
     ($$'ours.ticket', department_column => 'dep', follower_table => 'desk.ticket_follower'$$),

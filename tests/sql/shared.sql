@@ -31,7 +31,7 @@ BEGIN
 END $$;
 
 SET ROLE regress_owner;
-CREATE TABLE ours.response (id int PRIMARY KEY, owner_id smallint, body text);
+CREATE TABLE ours.response (id int PRIMARY KEY, owner_id smallint, body text, since date);
 INSERT INTO ours.response SELECT g, CASE WHEN g < 5 THEN 2 WHEN g < 8 THEN 4 END, 'response ' || g FROM generate_series(1, 9) AS g;
 RESET client_min_messages;
 SELECT deskguard.protect_shared('ours.response', owner_column => 'owner_id');
@@ -282,8 +282,8 @@ FROM unnest(ARRAY[
     $$'ours.response_pkey'$$,
     $$'ours.response', NULL$$,
     $$'ours.response', 'ID'$$,
-    $$'ours.response', 'body'$$,
-    $$'ours.response', owner_column => 'body'$$,
+    $$'ours.response', 'since'$$,
+    $$'ours.response', owner_column => 'since'$$,
     $$'ours.response', owner_column => 'absent'$$,
     $$'ours.response', owner_column => ''$$,
     $$'ours.response', owner_column => 'id'$$,

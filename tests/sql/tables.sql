@@ -73,7 +73,7 @@ SELECT test.attempt_only($$UPDATE deskguard.department SET parent_id = NULL$$);
 SELECT test.attempt_only($$INSERT INTO deskguard.permission VALUES ('people.use', 'See people', false)$$);
 SELECT test.attempt_only($$INSERT INTO deskguard.group_member VALUES (2, 4)$$);
 SELECT test.attempt_only($$UPDATE deskguard.agent SET db_role = 'regress_other' WHERE id = 1$$);
-SELECT test.attempt_only($$INSERT INTO deskguard.agent (id, name) VALUES (-9223372036854775808, ''), (9223372036854775807, 'x')$$);
+SELECT test.attempt_only($$INSERT INTO deskguard.agent (id, name) VALUES (-9223372036854775807, ''), (9223372036854775807, 'x')$$);
 
 -- Grants go with what they are about, and keep up with changed ids.
 CREATE VIEW test.grants AS

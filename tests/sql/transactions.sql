@@ -87,6 +87,21 @@ SELECT test.attempt('UPDATE desk.ticket SET department_id = 5 WHERE id = 1'), cu
 SELECT test.attempt('UPDATE desk.ticket SET department_id = 5 WHERE id = 3'), current_user, deskguard.current_agent();
 SELECT test.attempt($$SELECT deskguard.agents_who_can('view', 1)$$) IS NOT NULL, current_user;
 RESET ROLE;
+-- A rule that PL/pgSQL calls by itself is asked anew in each statement.
+CREATE FUNCTION test.sees(ticket bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN deskguard.parent_seen('desk.ticket_follower'::regclass, ticket);
+END $$;
+BEGIN;
+SET LOCAL deskguard.fold = off;
+SET LOCAL ROLE regress_ann;
+SELECT test.sees(1);
+RESET ROLE;
+DELETE FROM deskguard.group_member WHERE agent_id = 2;
+SET LOCAL ROLE regress_ann;
+SELECT test.sees(1);
+ROLLBACK;
+DROP FUNCTION test.sees(bigint);
 DROP FUNCTION test.of_ann();
 DROP VIEW test.changed;
 DROP TABLE test.before;
