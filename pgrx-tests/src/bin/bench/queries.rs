@@ -65,6 +65,14 @@ impl Query {
         matches!(self, Query::Insert | Query::Update)
     }
 
+    /// Does it look for a ticket by its id, for another one in each round?
+    pub fn is_by_key(self) -> bool {
+        matches!(
+            self,
+            Query::TicketMessages | Query::Point | Query::PointPrepared | Query::Update
+        )
+    }
+
     /// Is deskguard's time within what was promised?
     pub fn is_within_bound(self, limit: f64, deskguard: f64) -> bool {
         match self {
