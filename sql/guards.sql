@@ -92,19 +92,21 @@ COMMENT ON FUNCTION deskguard.rights_changed() IS 'Trigger: tells all backends t
 DO $$
 DECLARE
     table_name name;
+    arguments text;
 BEGIN
     FOREACH table_name IN ARRAY ARRAY[
-        'agent', 'team', 'team_member', 'trusted_role', 'department', 'category', 'permission', 'permission_group', 'group_member',
-        'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
+        'agent', 'team', 'team_member', 'trusted_role', 'department', 'category', 'permission', 'permission_group',
+        'group_member', 'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
         'agent_category', 'protected_table', 'shared_visibility'
     ] LOOP
+        arguments := CASE WHEN table_name IN ('agent', 'team', 'department', 'category') THEN '''external keys''' ELSE '' END;
         EXECUTE format('
             CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
-                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed();
+                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed(%2$s);
             CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed();
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed(%2$s);
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed;
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed_truncate;
-        ', table_name);
+        ', table_name, arguments);
     END LOOP;
 END $$;

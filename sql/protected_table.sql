@@ -90,3 +90,6 @@ COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
 CREATE TABLE deskguard.rights_signal ();
 COMMENT ON TABLE deskguard.rights_signal IS
     'Always empty; whoever changes rights invalidates its relcache entry, of which all backends hear at commit';
+CREATE TABLE deskguard.external_key_signal ();
+COMMENT ON TABLE deskguard.external_key_signal IS
+    'Always empty; the same for tables with external keys, which backends need not load again for other changes';

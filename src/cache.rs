@@ -28,6 +28,10 @@ thread_local! {
     static GENERATION: Cell<u32> = const { Cell::new(1) };
     /// The OID of deskguard.rights_signal, once something was loaded.
     static SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+    /// Counts changes of the tables with external keys, of which there may be many and few changes.
+    static KEYS_GENERATION: Cell<u32> = const { Cell::new(1) };
+    /// The OID of deskguard.external_key_signal, once they were loaded.
+    static KEYS_SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
@@ -42,8 +46,8 @@ struct Cache {
     child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
     roles: HashMap<pg_sys::Oid, identity::Role>,
-    /// Beyond the limit: all agents share them.
-    external_keys: Option<Rc<ExternalKeys>>,
+    /// With their generation. Beyond the limit: all agents share them.
+    external_keys: Option<(u32, Rc<ExternalKeys>)>,
     statistics: Statistics,
 }
 
@@ -71,7 +75,7 @@ impl Agent {
         let generation = GENERATION.get();
         Some(Rc::new(Agent {
             access: loader.access(agent)?,
-            external_keys: external_keys_of(loader, generation),
+            external_keys: external_keys_of(loader),
             generation,
             shared: RefCell::default(),
         }))
@@ -127,6 +131,9 @@ pub fn register_callbacks() {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || relation == KEYS_SIGNAL.get() {
+        KEYS_GENERATION.set(KEYS_GENERATION.get().wrapping_add(1));
+    }
     if relation == pg_sys::InvalidOid || relation == SIGNAL.get() {
         invalidate();
     }
@@ -167,6 +174,14 @@ pub fn invalidate_plans() {
     unsafe { pg_sys::CallSyscacheCallbacks(PLAN_MARK.0, PLAN_MARK.1) }
 }
 
+/// Hears of changes from now on, and tells which generation of external keys this is.
+pub fn listen() -> u32 {
+    SIGNAL.set(own_table(c"rights_signal"));
+    KEYS_SIGNAL.set(own_table(c"external_key_signal"));
+    refresh();
+    KEYS_GENERATION.get()
+}
+
 /// Hears of the changes committed until now, and tells which generation of rights this is.
 pub fn refresh() -> u32 {
     // SAFETY: in a transaction, as every caller is.
@@ -174,13 +189,18 @@ pub fn refresh() -> u32 {
     GENERATION.get()
 }
 
-/// Trigger: rights are changed by this transaction.
+/// Trigger: rights are changed by this transaction, and with an argument also external keys.
 #[pg_trigger(sql = false)]
 fn rights_changed<'a>(
     trigger: &'a pgrx::PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
     // SAFETY: registers a message that is sent at commit.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"rights_signal")) };
+    unsafe {
+        if !trigger.extra_args()?.is_empty() {
+            pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"external_key_signal"));
+        }
+        pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"rights_signal"));
+    }
     Ok(trigger.new().or(trigger.old()))
 }
 
@@ -202,7 +222,7 @@ fn remembered<T: Clone>(
     if let Some(found) = found {
         return found;
     }
-    SIGNAL.set(own_table(c"rights_signal"));
+    listen();
     let generation = refresh();
     let loaded = load(&Loader::now());
     CACHE.with_borrow_mut(|cache| {
@@ -255,36 +275,24 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
         .collect()
 }
 
-/// The external keys that are known of a generation, if nothing has changed since.
-fn known_external_keys(generation: u32) -> Option<Rc<ExternalKeys>> {
-    let known = CACHE.with_borrow(|cache| {
-        let keys = cache.external_keys.clone();
-        keys.filter(|_| cache.generation == generation)
-    });
-    known.filter(|_| refresh() == generation)
-}
-
-/// The external keys of the state that the loader sees, which began in this generation.
-fn external_keys_of(loader: &Loader, generation: u32) -> Rc<ExternalKeys> {
-    if let Some(known) = known_external_keys(generation) {
-        return known;
+/// The external keys of the state that the loader sees: those that are known if nothing has changed since.
+fn external_keys_of(loader: &Loader) -> Rc<ExternalKeys> {
+    let known = CACHE.with_borrow(|cache| cache.external_keys.clone());
+    refresh();
+    if let Some((generation, keys)) = known
+        && generation == KEYS_GENERATION.get()
+    {
+        return keys;
     }
     let keys = Rc::new(ExternalKeys::load(loader.catalog()));
-    CACHE.with_borrow_mut(|cache| {
-        if cache.generation == generation && refresh() == generation {
-            cache.external_keys = Some(keys.clone());
-        }
-    });
+    let known = (loader.keys_generation, keys.clone());
+    CACHE.with_borrow_mut(|cache| cache.external_keys = Some(known));
     keys
 }
 
 /// The external keys as they are now.
 pub fn external_keys() -> Rc<ExternalKeys> {
-    let generation = refresh();
-    known_external_keys(generation).unwrap_or_else(|| {
-        SIGNAL.set(own_table(c"rights_signal"));
-        external_keys_of(&Loader::now(), generation)
-    })
+    external_keys_of(&Loader::now())
 }
 
 /// All protected ticket tables.
@@ -348,6 +356,7 @@ impl Cache {
         *self = Cache {
             generation,
             clock: self.clock,
+            external_keys: self.external_keys.take(),
             statistics: Statistics {
                 invalidations: self.statistics.invalidations + 1,
                 ..self.statistics
@@ -441,7 +450,8 @@ fn cache_stats() -> TableIterator<
 > {
     TableIterator::once(CACHE.with_borrow(|cache| {
         let s = cache.statistics;
-        let keys = cache.external_keys.as_ref().map_or(0, |keys| keys.bytes());
+        let keys = cache.external_keys.as_ref();
+        let keys = keys.map_or(0, |(_, keys)| keys.bytes());
         (
             cache.agents.len() as i64,
             (cache.bytes + keys) as i64,

@@ -12,7 +12,7 @@ use deskguard_rules::{
 use pgrx::prelude::*;
 
 use crate::catalog::{Attribute, Catalog, Row, ScanKey};
-use crate::{error, settings};
+use crate::{cache, error, settings};
 
 // The columns of the tables in sql/, by number.
 pub mod agent {
@@ -77,6 +77,8 @@ pub enum NoAgent {
 /// Loads agents as of one moment; what they have in common is loaded once.
 pub struct Loader {
     catalog: Catalog,
+    /// The generation of external keys at the beginning.
+    pub keys_generation: u32,
     tree: OnceCell<Rc<DepartmentTree>>,
     permissions: OnceCell<Rc<BTreeMap<String, bool>>>,
     groups: RefCell<HashMap<i64, Option<Rc<Group>>>>,
@@ -100,6 +102,8 @@ struct AgentRow {
 impl Loader {
     pub fn now() -> Loader {
         Loader {
+            // Before the snapshot is taken.
+            keys_generation: cache::listen(),
             catalog: Catalog::now(),
             tree: OnceCell::new(),
             permissions: OnceCell::new(),
