@@ -171,7 +171,13 @@ thread_local! {
 }
 
 /// What a ticket was.
-type Noted = (Option<OwnedKey>, TicketColumns);
+struct Noted {
+    id: Option<OwnedKey>,
+    columns: TicketColumns,
+    /// It was of a department that is nobody's external_key and is so no more: it may be of another
+    /// such, which has the same id.
+    left_unmapped: bool,
+}
 
 /// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
 /// desk's own updates others in between.
@@ -214,16 +220,18 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
         let noting = call_state(fcinfo, || Noting::of(relation));
         if let Some(noting) = noting {
             let id = |row| Some(key(row, noting.descriptor, noting.id)?.to_owned());
-            let before = (
-                id(trigger.tg_trigtuple),
-                noting.columns(trigger.tg_trigtuple),
-            );
+            let before = trigger.tg_trigtuple;
+            let noted = Noted {
+                id: id(before),
+                columns: noting.columns(before),
+                left_unmapped: noting.leaves_unmapped(before, row),
+            };
             let id = id(row);
             UPDATED.with_borrow_mut(|updated| {
                 if updated.len() >= MOST_UPDATED {
                     updated.clear();
                 }
-                updated.insert((noting.table.oid, id), before);
+                updated.insert((noting.table.oid, id), noted);
             });
         }
         pg_sys::Datum::from(row)
@@ -302,6 +310,13 @@ impl Noting {
         })
     }
 
+    unsafe fn leaves_unmapped(&self, before: pg_sys::HeapTuple, after: pg_sys::HeapTuple) -> bool {
+        let department = |row| unsafe { key(row, self.descriptor, self.department?) };
+        let left = department(before);
+        left.is_some_and(|key| self.keys.id(Principal::Department, key) == UNMAPPED)
+            && left != department(after)
+    }
+
     unsafe fn columns(&self, row: pg_sys::HeapTuple) -> TicketColumns {
         unsafe {
             let id = |place: Option<Place>, principal| {
@@ -366,9 +381,17 @@ fn may_update(
     let noted = (table.oid, id.map(KeyRef::to_owned));
     let before = UPDATED.with_borrow_mut(|updated| updated.remove(&noted));
     // A row that nobody noted: the trigger is off.
-    let Some((id_before, before)) = before else {
+    let Some(Noted {
+        id: id_before,
+        columns: mut before,
+        left_unmapped,
+    }) = before
+    else {
         return false;
     };
+    if left_unmapped && department == Some(UNMAPPED) {
+        before.department = None;
+    }
     let after = TicketColumns {
         department,
         status: table.status(status),

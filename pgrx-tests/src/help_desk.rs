@@ -14,6 +14,27 @@ use crate::{ident, literal};
 
 pub type Id = i64;
 
+/// What a column may name, by its id or by its external key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Principal {
+    Agent,
+    Team,
+    Department,
+    Category,
+}
+
+impl Principal {
+    /// Its table.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Principal::Agent => "deskguard.agent",
+            Principal::Team => "deskguard.team",
+            Principal::Department => "deskguard.department",
+            Principal::Category => "deskguard.category",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Silo,
@@ -78,6 +99,8 @@ pub struct HelpDesk {
     /// Parents come before their children.
     pub departments: Vec<Department>,
     pub categories: Vec<Id>,
+    /// Those that have one.
+    pub external_keys: BTreeMap<(Principal, Id), String>,
     /// The starting catalog and the help desk's own.
     pub permissions: Vec<Permission>,
     /// Without the two built-in ones.
@@ -147,6 +170,8 @@ pub struct TicketTable {
     pub status_type: &'static str,
     pub follower: Option<FollowerTable>,
     pub unassigned_value: Option<Id>,
+    /// How texts name agents, in whatever column.
+    pub agent_form: KeyForm,
     pub partitioning: Partitioning,
     pub indexed: bool,
     /// Protected by its owner, an ordinary role, rather than by a superuser.
@@ -198,11 +223,59 @@ pub struct Column {
     pub kind: Kind,
 }
 
+/// The type of a column of ids. Integers are the ids; others name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Int8,
     Int4,
     Int2,
+    Uuid,
+    Text(KeyForm),
+    Varchar(KeyForm),
+}
+
+/// How texts name ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// As a uuid is printed.
+    Uuid,
+    /// To be mistaken for the id.
+    Number,
+    /// What must be quoted in strings and arrays.
+    Words,
+}
+
+/// Has letters, so that it has an upper case.
+const UUID_START: &str = "c0ffee00-0000-4000-";
+
+impl KeyForm {
+    fn text(self, id: Id) -> String {
+        match self {
+            KeyForm::Uuid => {
+                let bits = id as u64;
+                let (high, low) = (bits >> 48, bits & 0xffff_ffff_ffff);
+                format!("{UUID_START}{high:04x}-{low:012x}")
+            }
+            KeyForm::Number => id.to_string(),
+            KeyForm::Words if id == 3 => "NULL".into(),
+            KeyForm::Words => format!("it's {{{id}}}, \"so\""),
+        }
+    }
+
+    fn id_of(self, text: &str) -> Option<Id> {
+        match self {
+            KeyForm::Uuid => {
+                let bits = text.strip_prefix(UUID_START)?.replace('-', "");
+                Some(u64::from_str_radix(&bits, 16).ok()? as Id)
+            }
+            KeyForm::Number => text.parse().ok(),
+            KeyForm::Words if text == "NULL" => Some(3),
+            KeyForm::Words => {
+                let (_, rest) = text.split_once('{')?;
+                rest.split_once('}')?.0.parse().ok()
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,20 +289,102 @@ pub enum Partitioning {
 }
 
 impl Kind {
-    fn sql(self) -> &'static str {
+    pub fn sql(self) -> &'static str {
         match self {
             Kind::Int8 => "int8",
             Kind::Int4 => "int4",
             Kind::Int2 => "int2",
+            Kind::Uuid => "uuid",
+            Kind::Text(_) => "text",
+            Kind::Varchar(_) => "varchar",
         }
     }
 
-    fn holds(self, value: Id) -> bool {
+    pub fn is_integer(self) -> bool {
+        self.form().is_none()
+    }
+
+    /// None if it has the ids themselves.
+    pub fn form(self) -> Option<KeyForm> {
         match self {
-            Kind::Int8 => true,
+            Kind::Int8 | Kind::Int4 | Kind::Int2 => None,
+            Kind::Uuid => Some(KeyForm::Uuid),
+            Kind::Text(form) | Kind::Varchar(form) => Some(form),
+        }
+    }
+
+    pub fn holds(self, value: Id) -> bool {
+        match self {
             Kind::Int4 => i32::try_from(value).is_ok(),
             Kind::Int2 => i16::try_from(value).is_ok(),
+            _ => true,
         }
+    }
+
+    /// How a column of it has the id, printed.
+    pub fn text(self, id: Id) -> String {
+        self.form().map_or(id.to_string(), |form| form.text(id))
+    }
+
+    /// How a column of it has the id, as SQL.
+    pub fn literal(self, id: Id) -> String {
+        if self.is_integer() {
+            return id.to_string();
+        }
+        format!("{}::{}", literal(&self.text(id)), self.sql())
+    }
+
+    /// The id that a column of it has printed as this.
+    pub fn id_of(self, text: &str) -> Id {
+        let id = self
+            .form()
+            .map_or(text.parse().ok(), |form| form.id_of(text));
+        id.unwrap_or_else(|| panic!("{text:?} is no id of a column of {self:?}"))
+    }
+
+    /// A condition that holds for all values in a column of it.
+    pub fn any_sql(self, column: &str) -> String {
+        if self.is_integer() {
+            format!("{column} > 0")
+        } else {
+            format!("{column}::text <> ''")
+        }
+    }
+
+    /// One that may refer to it, of a kind that was picked.
+    pub fn referring(self, picked: Kind) -> Kind {
+        match (self, picked) {
+            (Kind::Uuid, _) => Kind::Uuid,
+            (Kind::Text(form) | Kind::Varchar(form), Kind::Varchar(_)) => Kind::Varchar(form),
+            (Kind::Text(form) | Kind::Varchar(form), _) => Kind::Text(form),
+            _ => picked.as_integer(),
+        }
+    }
+
+    fn as_integer(self) -> Kind {
+        match self {
+            Kind::Uuid => Kind::Int8,
+            Kind::Text(_) => Kind::Int4,
+            Kind::Varchar(_) => Kind::Int2,
+            integer => integer,
+        }
+    }
+
+    fn with_form(self, form: KeyForm) -> Kind {
+        match self {
+            Kind::Text(_) => Kind::Text(form),
+            Kind::Varchar(_) => Kind::Varchar(form),
+            other => other,
+        }
+    }
+}
+
+/// The form that texts have beside a uuid column for the same.
+fn shared_form(kinds: &[Kind], form: KeyForm) -> KeyForm {
+    if kinds.contains(&Kind::Uuid) {
+        KeyForm::Uuid
+    } else {
+        form
     }
 }
 
@@ -441,8 +596,119 @@ fn ids(most: usize) -> impl Strategy<Value = Vec<Id>> {
         })
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
-    select(vec![Kind::Int8, Kind::Int4, Kind::Int2])
+/// The kinds of a help desk's columns. Half of the help desks have integers only.
+#[derive(Clone, Debug)]
+struct Kinds {
+    id: Kind,
+    department: Kind,
+    category: Kind,
+    assignee: Kind,
+    team: Kind,
+    follower_ticket: Kind,
+    follower_agent: Kind,
+    forms: Forms,
+}
+
+/// How texts name each of these.
+#[derive(Clone, Debug)]
+struct Forms {
+    agent: KeyForm,
+    team: KeyForm,
+    department: KeyForm,
+    category: KeyForm,
+}
+
+fn form() -> impl Strategy<Value = KeyForm> {
+    select(vec![KeyForm::Uuid, KeyForm::Number, KeyForm::Words])
+}
+
+pub fn kind() -> impl Strategy<Value = Kind> {
+    // The form is put in later.
+    select(vec![
+        Kind::Int8,
+        Kind::Int4,
+        Kind::Int2,
+        Kind::Uuid,
+        Kind::Text(KeyForm::Words),
+        Kind::Varchar(KeyForm::Words),
+    ])
+}
+
+fn kinds() -> impl Strategy<Value = Kinds> {
+    (
+        weighted(0.5),
+        vec(kind(), 7),
+        (form(), form(), form(), form(), form()),
+    )
+        .prop_map(|(keys, picked, forms)| {
+            let kind = |nth: usize| match keys {
+                true => picked[nth],
+                false => picked[nth].as_integer(),
+            };
+            let (id_form, agent, team, department, category) = forms;
+            let forms = Forms {
+                agent: shared_form(&[kind(3), kind(6)], agent),
+                team: shared_form(&[kind(4)], team),
+                department: shared_form(&[kind(1)], department),
+                category: shared_form(&[kind(2)], category),
+            };
+            let id = kind(0).with_form(id_form);
+            Kinds {
+                id,
+                department: kind(1).with_form(forms.department),
+                category: kind(2).with_form(forms.category),
+                assignee: kind(3).with_form(forms.agent),
+                team: kind(4).with_form(forms.team),
+                follower_ticket: id.referring(kind(5)),
+                follower_agent: kind(6).with_form(forms.agent),
+                forms,
+            }
+        })
+}
+
+/// What a principal has as its external key.
+#[derive(Clone, Copy, Debug)]
+enum KeyPick {
+    /// As columns name it; or another one, if the keys are shifted.
+    Named,
+    None,
+    /// Which a uuid never has.
+    Upper,
+    Nonsense,
+}
+
+/// The keys of one kind of principal, and whether each has its neighbour's.
+fn key_picks() -> impl Strategy<Value = (Vec<KeyPick>, bool)> {
+    let pick = prop_oneof![
+        12 => Just(KeyPick::Named),
+        1 => Just(KeyPick::None),
+        1 => Just(KeyPick::Upper),
+        1 => Just(KeyPick::Nonsense),
+    ];
+    (vec(pick, 6), weighted(0.1))
+}
+
+fn external_keys<'a>(
+    principal: Principal,
+    form: KeyForm,
+    ids: &'a [Id],
+    (picks, shifted): &'a (Vec<KeyPick>, bool),
+) -> impl Iterator<Item = ((Principal, Id), String)> + use<'a> {
+    let named = ids
+        .iter()
+        .cycle()
+        .skip(usize::from(*shifted))
+        .map(move |id| form.text(*id));
+    let keys = ids.iter().zip(named).zip(picks);
+    keys.filter_map(move |((&id, named), pick)| {
+        let key = match pick {
+            KeyPick::Named => named,
+            KeyPick::None => return None,
+            KeyPick::Upper => named.to_uppercase(),
+            KeyPick::Nonsense => format!("nonsense \"{id}\""),
+        };
+        Some(((principal, id), key))
+    })
 }
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
@@ -498,14 +764,13 @@ const NAMES: [Names; 3] = [
     ],
 ];
 
-fn ticket_table() -> impl Strategy<Value = TicketTable> {
+fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     let there = || weighted(0.85);
     let columns = (there(), there(), there(), there()).prop_filter(
         "a table needs one of these columns",
         |(department, category, assignee, team)| *department || *category || *assignee || *team,
     );
-    let follower = (there(), kind(), kind(), weighted(0.3));
-    let kinds = (kind(), kind(), kind(), kind(), kind());
+    let follower = (there(), weighted(0.3));
     let confidential = weighted(0.5);
     let status_kind = select(vec![
         StatusKind::Text,
@@ -540,7 +805,7 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
         (
             (columns, confidential, status),
             follower,
-            kinds,
+            kinds(),
             unassigned_value,
             partitioning,
         ),
@@ -553,7 +818,7 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                 let (columns, confidential, status) = columns;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
                 let (has_department, has_category, has_assignee, has_team) = columns;
-                let (has_follower, ticket, agent, references) = follower;
+                let (has_follower, references) = follower;
                 let partitioning = match partitioning {
                     Partitioning::ByDepartment if !has_department => Partitioning::None,
                     Partitioning::ByCategory if !has_category => Partitioning::None,
@@ -564,12 +829,12 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                     name: names[1],
                     id: Column {
                         name: names[2],
-                        kind: kinds.0,
+                        kind: kinds.id,
                     },
-                    department: column(has_department, names[3], kinds.1),
-                    category: column(has_category, names[4], kinds.2),
-                    assignee: column(has_assignee, names[5], kinds.3),
-                    team: column(has_team, names[6], kinds.4),
+                    department: column(has_department, names[3], kinds.department),
+                    category: column(has_category, names[4], kinds.category),
+                    assignee: column(has_assignee, names[5], kinds.assignee),
+                    team: column(has_team, names[6], kinds.team),
                     confidential: confidential.then_some(names[10]),
                     status: status.map(|(kind, archived, spam)| StatusColumn {
                         name: names[11],
@@ -582,15 +847,17 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                         name: names[7],
                         ticket: Column {
                             name: names[8],
-                            kind: ticket,
+                            kind: kinds.follower_ticket,
                         },
                         agent: Column {
                             name: names[9],
-                            kind: agent,
+                            kind: kinds.follower_agent,
                         },
                         references,
                     }),
-                    unassigned_value: unassigned_value.filter(|_| has_assignee),
+                    unassigned_value: unassigned_value
+                        .filter(|_| has_assignee && kinds.assignee.is_integer()),
+                    agent_form: kinds.forms.agent,
                     partitioning,
                     indexed,
                     protected_by_owner,
@@ -601,7 +868,7 @@ fn ticket_table() -> impl Strategy<Value = TicketTable> {
                 if let Some(follower) = &mut table.follower {
                     follower.references &= has_unique_id;
                 }
-                table
+                (table, kinds.forms)
             },
         )
 }
@@ -637,6 +904,8 @@ struct Raw {
     group_categories: Vec<(usize, usize)>,
     agent_categories: Vec<(usize, usize)>,
     table: TicketTable,
+    forms: Forms,
+    keys: [(Vec<KeyPick>, bool); 4],
     tickets: Vec<TicketPicks>,
     wide_ticket_id: bool,
     followers: Vec<(Pick, Pick)>,
@@ -705,7 +974,10 @@ pub fn cases() -> impl Strategy<Value = Case> {
         vec((nth(), nth()), 0..8),
     );
     let tickets = (
-        ticket_table(),
+        (
+            ticket_table(),
+            [key_picks(), key_picks(), key_picks(), key_picks()],
+        ),
         mostly(12, ticket_picks()),
         weighted(0.3),
         mostly(8, (pick(1, 9, 1, 0), pick(1, 9, 1, 0))),
@@ -719,6 +991,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     );
     (principals, labels, groups, grants, tickets, probes).prop_map(
         |(principals, labels, groups, grants, tickets, probes)| {
+            let ((table, forms), keys) = tickets.0;
             assemble(Raw {
                 default_open: principals.0,
                 agent_ids: principals.1,
@@ -740,7 +1013,9 @@ pub fn cases() -> impl Strategy<Value = Case> {
                 agent_departments: grants.3,
                 group_categories: grants.4,
                 agent_categories: grants.5,
-                table: tickets.0,
+                table,
+                forms,
+                keys,
                 tickets: tickets.1,
                 wide_ticket_id: tickets.2,
                 followers: tickets.3,
@@ -886,9 +1161,9 @@ fn assemble(raw: Raw) -> Case {
         .collect();
     if let (true, Some(last)) = (raw.wide_ticket_id, tickets.last_mut()) {
         last.id = match table.id.kind {
-            Kind::Int8 => 4_294_967_297,
             Kind::Int4 => 65_537,
             Kind::Int2 => last.id,
+            _ => 4_294_967_297,
         };
     }
     let ticket_ids: Vec<Id> = tickets.iter().map(|ticket| ticket.id).collect();
@@ -940,6 +1215,29 @@ fn assemble(raw: Raw) -> Case {
         Some(change)
     };
 
+    let [agent_keys, team_keys, department_keys, category_keys] = &raw.keys;
+    let forms = &raw.forms;
+    let external_keys = external_keys(Principal::Agent, forms.agent, &agent_ids, agent_keys)
+        .chain(external_keys(
+            Principal::Team,
+            forms.team,
+            &raw.team_ids,
+            team_keys,
+        ))
+        .chain(external_keys(
+            Principal::Department,
+            forms.department,
+            &department_ids,
+            department_keys,
+        ))
+        .chain(external_keys(
+            Principal::Category,
+            forms.category,
+            &raw.category_ids,
+            category_keys,
+        ))
+        .collect();
+
     Case {
         new_tickets,
         changes: raw.changes.iter().filter_map(change).collect(),
@@ -958,6 +1256,7 @@ fn assemble(raw: Raw) -> Case {
             team_members,
             departments,
             categories: raw.category_ids,
+            external_keys,
             permissions,
             groups,
             group_members,
@@ -1085,6 +1384,14 @@ impl TicketTable {
         tables
     }
 
+    /// A kind of column that names agents as the others do, from one that was picked.
+    pub fn agent_kind(&self, picked: Kind) -> Kind {
+        match picked {
+            Kind::Uuid if self.agent_form != KeyForm::Uuid => Kind::Text(self.agent_form),
+            picked => picked.with_form(self.agent_form),
+        }
+    }
+
     /// The name of the column for this, if there is one.
     pub fn column(&self, part: Part) -> Option<&'static str> {
         let name = |column: &Option<Column>| column.as_ref().map(|column| column.name);
@@ -1134,9 +1441,29 @@ impl TicketTable {
     /// The names and the values of a ticket's columns, as lists.
     fn row(&self, ticket: &Ticket) -> (String, String) {
         let columns = self.columns();
-        let values: Vec<String> = columns.iter().map(|(part, _)| ticket.sql(*part)).collect();
+        let values: Vec<String> = columns
+            .iter()
+            .map(|(part, _)| self.value(*part, ticket))
+            .collect();
         let names: Vec<String> = columns.into_iter().map(|(_, name)| name).collect();
         (names.join(", "), values.join(", "))
+    }
+
+    /// The value of one of a ticket's columns.
+    fn value(&self, part: Part, ticket: &Ticket) -> String {
+        let key = |column: &Option<Column>, value: Option<Id>| {
+            let literal = |value| Some(column.as_ref()?.kind.literal(value));
+            nullable(value.and_then(literal))
+        };
+        match part {
+            Part::Id => self.id.kind.literal(ticket.id),
+            Part::Department => key(&self.department, ticket.department),
+            Part::Category => key(&self.category, ticket.category),
+            Part::Assignee => key(&self.assignee, ticket.assignee),
+            Part::Team => key(&self.team, ticket.team),
+            Part::Confidential => nullable(ticket.confidential),
+            Part::Status => nullable(ticket.status.map(literal)),
+        }
     }
 
     /// `INSERT` of one new ticket.
@@ -1161,7 +1488,7 @@ impl TicketTable {
         let columns = self.columns().into_iter();
         columns
             .filter(|(part, _)| parts.contains(part))
-            .map(|(part, name)| format!("{name} = {}", ticket.sql(part)))
+            .map(|(part, name)| format!("{name} = {}", self.value(part, ticket)))
             .collect::<Vec<_>>()
             .join(", ")
     }
@@ -1188,9 +1515,9 @@ impl TicketTable {
         let table = self.sql();
         let id = ident(self.id.name);
         let key = match self.partitioning {
-            Partitioning::ByDepartment => self.department.as_ref().map(|c| ("LIST", c.name)),
-            Partitioning::ByCategory => self.category.as_ref().map(|c| ("LIST", c.name)),
-            Partitioning::ById => Some(("HASH", self.id.name)),
+            Partitioning::ByDepartment => self.department.as_ref().map(|c| ("LIST", c)),
+            Partitioning::ByCategory => self.category.as_ref().map(|c| ("LIST", c)),
+            Partitioning::ById => Some(("HASH", &self.id)),
             Partitioning::None => None,
         };
         // A dropped column makes column numbers of a table and its partitions differ.
@@ -1202,21 +1529,23 @@ impl TicketTable {
                      ALTER TABLE {table} DROP COLUMN gone;"
                 );
             }
-            Some((strategy, column)) => {
+            Some((strategy, Column { name, kind })) => {
                 let unique = if strategy == "HASH" {
                     format!(", PRIMARY KEY ({id})")
                 } else {
                     String::new()
                 };
+                let values = [1, 2].map(|id| kind.literal(id)).join(", ");
+                let in_first = format!("FOR VALUES IN (NULL, {values})");
                 let bounds = if strategy == "HASH" {
                     [
                         "FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
                         "FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
                     ]
                 } else {
-                    ["FOR VALUES IN (NULL, 1, 2)", "DEFAULT"]
+                    [in_first.as_str(), "DEFAULT"]
                 };
-                let key = ident(column);
+                let key = ident(name);
                 let partitions = self.partitions();
                 let (first, second) = (&partitions[0], &partitions[1]);
                 let (first_bound, second_bound) = (bounds[0], bounds[1]);
@@ -1341,40 +1670,29 @@ impl TicketTable {
     }
 }
 
-impl Ticket {
-    /// The value of one of its columns.
-    fn sql(&self, part: Part) -> String {
-        match part {
-            Part::Id => self.id.to_string(),
-            Part::Department => nullable(self.department),
-            Part::Category => nullable(self.category),
-            Part::Assignee => nullable(self.assignee),
-            Part::Team => nullable(self.team),
-            Part::Confidential => nullable(self.confidential),
-            Part::Status => nullable(self.status.map(literal)),
-        }
-    }
-}
-
 impl HelpDesk {
     /// Creates the user's tables and all rows; a superuser runs it. Nothing is protected yet.
     pub fn load_sql(&self) -> String {
         let mut sql = self.table.create_sql();
         sql += &insert(
-            "deskguard.agent (id, name, active, db_role, category_access)",
+            "deskguard.agent (id, name, active, db_role, category_access, external_key)",
             rows(&self.agents, |agent| {
                 format!(
-                    "{0}, 'Agent {0}', {1}, {2}, {3}",
+                    "{0}, 'Agent {0}', {1}, {2}, {3}, {4}",
                     agent.id,
                     agent.active,
                     nullable(agent.db_role.map(literal)),
                     nullable(agent.category_access.map(|access| literal(access.sql()))),
+                    self.key_sql(Principal::Agent, agent.id),
                 )
             }),
         );
         sql += &insert(
-            "deskguard.team (id, name)",
-            rows(&self.teams, |id| format!("{id}, 'Team {id}'")),
+            "deskguard.team (id, name, external_key)",
+            rows(&self.teams, |id| {
+                let key = self.key_sql(Principal::Team, *id);
+                format!("{id}, 'Team {id}', {key}")
+            }),
         );
         sql += &insert(
             "deskguard.team_member (team_id, agent_id, valid_from, valid_until)",
@@ -1384,15 +1702,19 @@ impl HelpDesk {
             }),
         );
         sql += &insert(
-            "deskguard.department (id, name, parent_id)",
+            "deskguard.department (id, name, parent_id, external_key)",
             rows(&self.departments, |department| {
                 let parent = nullable(department.parent);
-                format!("{0}, 'Department {0}', {parent}", department.id)
+                let key = self.key_sql(Principal::Department, department.id);
+                format!("{0}, 'Department {0}', {parent}, {key}", department.id)
             }),
         );
         sql += &insert(
-            "deskguard.category (id, name)",
-            rows(&self.categories, |id| format!("{id}, 'Category {id}'")),
+            "deskguard.category (id, name, external_key)",
+            rows(&self.categories, |id| {
+                let key = self.key_sql(Principal::Category, *id);
+                format!("{id}, 'Category {id}', {key}")
+            }),
         );
         sql += &insert(
             "deskguard.permission (name, description, destructive)",
@@ -1472,15 +1794,24 @@ impl HelpDesk {
         for ticket in &self.tickets {
             sql += &(self.table.insert_sql(ticket) + ";\n");
         }
-        if let Some(name) = self.table.follower_sql() {
+        if let (Some(name), Some(columns)) = (self.table.follower_sql(), &self.table.follower) {
             sql += &insert(
                 &name,
                 rows(&self.followers, |(ticket, agent)| {
-                    format!("{}, {}", nullable(*ticket), nullable(*agent))
+                    format!(
+                        "{}, {}",
+                        nullable(ticket.map(|id| columns.ticket.kind.literal(id))),
+                        nullable(agent.map(|id| columns.agent.kind.literal(id)))
+                    )
                 }),
             );
         }
         sql
+    }
+
+    fn key_sql(&self, principal: Principal, id: Id) -> String {
+        let key = self.external_keys.get(&(principal, id));
+        nullable(key.map(|key| literal(key)))
     }
 
     /// When a row of one of the tables of members and grants counts: one of the times, by what is in it.

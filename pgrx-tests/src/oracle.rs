@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::help_desk::{
-    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, HelpDesk, Id, Level, StatusColumn, Ticket,
+    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Column, HelpDesk, Id, Kind, Level,
+    Principal, StatusColumn, Ticket,
 };
 
 pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
@@ -118,6 +119,80 @@ impl HelpDesk {
         self.time(table, holder, thing).is_now()
     }
 
+    // ---- whom a column means ----
+
+    /// An integer is an id; a uuid or a text is somebody's external key, or nobody's.
+    pub fn meant_by(&self, principal: Principal, kind: Kind, value: Id) -> Option<Id> {
+        if kind.is_integer() {
+            return Some(value);
+        }
+        let printed = kind.text(value);
+        let holders = self.external_keys.iter();
+        let mut holders = holders.filter(|((of, _), key)| *of == principal && **key == printed);
+        holders.next().map(|((_, id), _)| *id)
+    }
+
+    fn meant(
+        &self,
+        principal: Principal,
+        column: &Option<Column>,
+        value: Option<Id>,
+    ) -> Option<Id> {
+        self.meant_by(principal, column.as_ref()?.kind, value?)
+    }
+
+    pub fn department(&self, t: &Ticket) -> Option<Id> {
+        self.meant(Principal::Department, &self.table.department, t.department)
+    }
+
+    pub fn category(&self, t: &Ticket) -> Option<Id> {
+        self.meant(Principal::Category, &self.table.category, t.category)
+    }
+
+    /// The agent that a follower row names.
+    pub fn follower(&self, row: (Option<Id>, Option<Id>)) -> Option<Id> {
+        let columns = self.table.follower.as_ref()?;
+        self.meant_by(Principal::Agent, columns.agent.kind, row.1?)
+    }
+
+    /// The columns of a ticket that name nobody.
+    pub fn unmapped<'a>(&'a self, t: &Ticket) -> Vec<(Principal, &'a Column, Id)> {
+        let table = &self.table;
+        let columns = [
+            (Principal::Department, &table.department, t.department),
+            (Principal::Category, &table.category, t.category),
+            (Principal::Agent, &table.assignee, t.assignee),
+            (Principal::Team, &table.team, t.team),
+        ];
+        let mut unmapped = Vec::new();
+        for (principal, column, value) in columns {
+            if let (Some(named), Some(value)) = (column, value)
+                && self.meant_by(principal, named.kind, value).is_none()
+            {
+                unmapped.push((principal, named, value));
+            }
+        }
+        unmapped
+    }
+
+    /// Can the column for assignees never name this agent?
+    pub fn has_no_key(&self, a: Id) -> bool {
+        let key = self.external_keys.get(&(Principal::Agent, a));
+        let is_printed_uuid = |key: &String| {
+            let groups: Vec<&str> = key.split('-').collect();
+            groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+                && groups
+                    .concat()
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        match self.table.assignee.as_ref().map(|column| column.kind) {
+            None | Some(Kind::Int8 | Kind::Int4 | Kind::Int2) => false,
+            Some(Kind::Uuid) => !key.is_some_and(is_printed_uuid),
+            Some(Kind::Text(_) | Kind::Varchar(_)) => key.is_none(),
+        }
+    }
+
     // ---- has ----
 
     pub fn has(&self, a: Id, permission: &str) -> bool {
@@ -206,7 +281,7 @@ impl HelpDesk {
             return true;
         }
         let granted = |category| !self.category_granters(a, category).is_empty();
-        self.open(a) || t.category.is_some_and(granted)
+        self.open(a) || self.category(t).is_some_and(granted)
     }
 
     // ---- dept ----
@@ -271,12 +346,12 @@ impl HelpDesk {
             return true;
         }
         let granted = |department| !self.department_granters(a, department, level).is_empty();
-        self.all_departments(a) || t.department.is_some_and(granted)
+        self.all_departments(a) || self.department(t).is_some_and(granted)
     }
 
     // ---- relations ----
 
-    /// The ticket's assignee; the configured unassigned value is none.
+    /// What the assignee's column says; the configured unassigned value is nothing.
     fn assignee(&self, t: &Ticket) -> Option<Id> {
         self.table.assignee.as_ref()?;
         t.assignee
@@ -291,11 +366,17 @@ impl HelpDesk {
     pub fn own(&self, a: Id, t: &Ticket) -> bool {
         let of_my_team =
             |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
-        self.assignee(t) == Some(a) || self.team(t).is_some_and(of_my_team)
+        let (agents, teams) = (&self.table.assignee, &self.table.team);
+        self.meant(Principal::Agent, agents, self.assignee(t)) == Some(a)
+            || self
+                .meant(Principal::Team, teams, self.team(t))
+                .is_some_and(of_my_team)
     }
 
     pub fn followed(&self, a: Id, t: &Ticket) -> bool {
-        self.table.follower.is_some() && self.followers.contains(&(Some(t.id), Some(a)))
+        let followers = self.followers.iter();
+        let mut of_ticket = followers.filter(|(ticket, _)| *ticket == Some(t.id));
+        of_ticket.any(|row| self.follower(*row) == Some(a))
     }
 
     pub fn unassigned(&self, t: &Ticket) -> bool {
@@ -426,7 +507,7 @@ impl HelpDesk {
         let Some(ticket) = row.0.and_then(|id| self.ticket(id)) else {
             return false;
         };
-        if row.1 == Some(a) {
+        if self.follower(row) == Some(a) {
             self.view(a, ticket)
         } else {
             self.act(a, ticket, "modify")
@@ -467,7 +548,7 @@ impl HelpDesk {
 mod tests {
     use super::*;
     use crate::help_desk::{
-        Column, Department, FollowerTable, Group, Kind, Partitioning, StatusKind, TicketTable,
+        Column, Department, FollowerTable, Group, KeyForm, Partitioning, StatusKind, TicketTable,
         Time, catalog,
     };
 
@@ -500,6 +581,7 @@ mod tests {
                 department(4, None),
             ],
             categories: vec![1, 2, 3],
+            external_keys: Default::default(),
             permissions: catalog(),
             groups: Vec::new(),
             group_members: BTreeSet::new(),
@@ -527,6 +609,7 @@ mod tests {
                     references: false,
                 }),
                 unassigned_value: None,
+                agent_form: KeyForm::Words,
                 partitioning: Partitioning::None,
                 indexed: false,
                 protected_by_owner: false,
@@ -753,6 +836,106 @@ mod tests {
         assert!(!desk.assigned(0, &zero));
         let to_a_team = ticket([None, None, Some(0), Some(2)]);
         assert!(!desk.unassigned(&to_a_team));
+    }
+
+    /// A desk whose columns have keys, and the keys of these.
+    fn keyed(kind: Kind, keys: &[(Principal, Id, &str)]) -> HelpDesk {
+        let mut desk = desk();
+        let follower = desk.table.follower.as_mut().unwrap();
+        follower.agent.kind = kind;
+        for column in [
+            &mut desk.table.department,
+            &mut desk.table.category,
+            &mut desk.table.assignee,
+            &mut desk.table.team,
+        ] {
+            column.as_mut().unwrap().kind = kind;
+        }
+        let keys = keys.iter();
+        desk.external_keys = keys
+            .map(|(principal, id, key)| ((*principal, *id), key.to_string()))
+            .collect();
+        desk
+    }
+
+    #[test]
+    fn keys_name_principals() {
+        // Ids and the numbers that the help desk knows them by are crossed.
+        let mut desk = keyed(
+            Kind::Text(KeyForm::Number),
+            &[
+                (Principal::Agent, ANN, "8"),
+                (Principal::Team, 1, "7"),
+                (Principal::Department, 3, "4"),
+                (Principal::Category, 1, "3"),
+            ],
+        );
+        desk.agents[0].category_access = Some(Access::Silo);
+        desk.agent_categories = [(ANN, 1)].into();
+        desk.agent_departments.insert((ANN, 1), Level::Full);
+        grant(&mut desk, &["ticket.view.unassigned"]);
+        let with = |assignee, team| ticket([None, Some(3), assignee, team]);
+        assert!(desk.own(ANN, &with(Some(8), None)) && !desk.own(ANN, &with(Some(ANN), None)));
+        assert!(desk.own(ANN, &with(None, Some(7))) && !desk.own(ANN, &with(None, Some(1))));
+        assert!(desk.view(ANN, &ticket([Some(4), Some(3), None, None])));
+        assert!(!desk.view(ANN, &ticket([Some(3), Some(3), None, None])));
+        assert!(!desk.view(ANN, &ticket([Some(4), Some(1), None, None])));
+        desk.followers = vec![(Some(1), Some(8))];
+        assert!(desk.followed(ANN, &with(None, None)));
+        desk.followers = vec![(Some(1), Some(ANN))];
+        assert!(!desk.followed(ANN, &with(None, None)));
+        // An integer is an id, whatever the keys are.
+        desk.table.assignee = Some(column("assignee"));
+        assert!(desk.own(ANN, &with(Some(ANN), None)) && !desk.own(ANN, &with(Some(8), None)));
+    }
+
+    #[test]
+    fn a_key_of_nobody_is_a_value_that_nobody_has() {
+        let mut desk = keyed(Kind::Uuid, &[]);
+        desk.agent_departments.insert((ANN, 1), Level::Full);
+        desk.agent_categories = [(ANN, 1)].into();
+        grant(&mut desk, &["ticket.view.unassigned"]);
+        let one = Some(1);
+        assert!(!desk.view(ANN, &ticket([one, None, None, None])));
+        join(&mut desk, "everywhere", Access::Silo, true);
+        assert!(desk.view(ANN, &ticket([one, None, None, None])));
+        for [assignee, team] in [[one, None], [None, one]] {
+            let assigned = ticket([one, None, assignee, team]);
+            assert!(desk.assigned(ANN, &assigned) && !desk.unassigned(&assigned));
+            assert!(!desk.own(ANN, &assigned) && !desk.view(ANN, &assigned));
+        }
+        grant(&mut desk, &["ticket.view.assigned"]);
+        assert!(desk.view(ANN, &ticket([one, one, one, one])));
+        desk.agents[0].category_access = Some(Access::Silo);
+        assert!(!desk.view(ANN, &ticket([one, one, one, one])));
+        assert!(desk.has_no_key(ANN));
+        let unmapped = desk.unmapped(&ticket([one, one, one, None]));
+        let principals: Vec<Principal> = unmapped.iter().map(|(of, ..)| *of).collect();
+        let wanted = [Principal::Department, Principal::Category, Principal::Agent];
+        assert_eq!(principals, wanted);
+    }
+
+    #[test]
+    fn a_uuid_is_named_as_it_is_printed() {
+        let own = ticket([None, None, Some(ANN), None]);
+        let printed = Kind::Uuid.text(ANN);
+        for (key, names) in [
+            (printed.clone(), true),
+            (printed.to_uppercase(), false),
+            (printed.replace('-', ""), false),
+        ] {
+            let desk = keyed(Kind::Uuid, &[(Principal::Agent, ANN, &key)]);
+            assert_eq!(desk.own(ANN, &own), names, "{key}");
+        }
+        for kind in [
+            Kind::Uuid,
+            Kind::Text(KeyForm::Words),
+            Kind::Varchar(KeyForm::Number),
+        ] {
+            for id in [-1, 0, 3, 65_537, 4_294_967_297] {
+                assert_eq!(kind.id_of(&kind.text(id)), id);
+            }
+        }
     }
 
     #[test]

@@ -139,6 +139,20 @@ impl Database {
         (client, notices)
     }
 
+    /// The tables of this database as pg_dump has them, but for the extension's own data.
+    pub fn dump(&self) -> String {
+        let output = self
+            .program("pg_dump")
+            .arg("--exclude-schema=deskguard")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let dump = String::from_utf8(output.stdout).unwrap();
+        // Newer releases put a random key there.
+        let lines = dump.lines().filter(|line| !line.contains("restrict "));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// A client program of the server under test, connected to this database as superuser.
     pub fn program(&self, name: &str) -> Command {
         let path = PathBuf::from(variable("DESKGUARD_PG_BIN")).join(name);

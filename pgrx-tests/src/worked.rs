@@ -1,12 +1,13 @@
 //! A help desk made by hand, for what random ones have too seldom to be relied upon: every rule that
-//! can refuse a change refuses one here, to an agent whom nothing else keeps from it, in every form.
+//! can refuse a change refuses one here, to an agent whom nothing else keeps from it, in every form;
+//! and columns name what is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::help_desk::{
-    ALL_PERMISSIONS, Access, Agent, Case, Column, Department, FollowerTable, HelpDesk, Id, Kind,
-    Level, NEW_TICKET, Part, Partitioning, StatusColumn, StatusKind, Ticket, TicketChange,
-    TicketTable, Time, catalog,
+    ALL_PERMISSIONS, Access, Agent, Case, Column, DANGLING, Department, FollowerTable, HelpDesk,
+    Id, KeyForm, Kind, Level, NEW_TICKET, Part, Partitioning, Principal, StatusColumn, StatusKind,
+    Ticket, TicketChange, TicketTable, Time, catalog,
 };
 
 /// May change tickets and little else.
@@ -15,14 +16,18 @@ const ANN: Id = 1;
 const BOB: Id = 2;
 /// Has all permissions.
 const CAT: Id = 3;
-/// May look.
+/// May look at what is unassigned; has no external key.
 const DAN: Id = 4;
+
+/// The help desk with columns of each of these.
+pub const KINDS: [Kind; 3] = [Kind::Int8, Kind::Uuid, Kind::Text(KeyForm::Words)];
 
 /// As many as there are ways to write a change: each is tried in every way.
 const WAYS: usize = 8;
 
-pub fn case() -> Case {
-    let desk = desk();
+/// All columns that name something are of one kind.
+pub fn case(kind: Kind) -> Case {
+    let desk = desk(kind);
     let [followed, archived, own] = [1, 2, 3].map(|id| desk.ticket(id).unwrap());
     let change = |old: &Ticket, parts: &[Part], new: Ticket| TicketChange {
         old: old.clone(),
@@ -76,7 +81,7 @@ pub fn case() -> Case {
     }
 }
 
-fn desk() -> HelpDesk {
+fn desk(kind: Kind) -> HelpDesk {
     let agent = |id, category_access| Agent {
         id,
         active: true,
@@ -84,12 +89,9 @@ fn desk() -> HelpDesk {
         category_access,
     };
     let silo = Some(Access::Silo);
-    let looks = [
-        "ticket.use",
-        "ticket.view.unassigned",
-        "ticket.view.assigned",
-    ];
+    let looks = ["ticket.use", "ticket.view.unassigned"];
     let changes = [
+        "ticket.view.assigned",
         "ticket.create",
         "ticket.modify.own",
         "ticket.modify.followed",
@@ -145,6 +147,18 @@ fn desk() -> HelpDesk {
             .map(|(id, parent)| Department { id, parent })
             .into(),
         categories: vec![1, 2],
+        external_keys: [
+            (Principal::Agent, ANN),
+            (Principal::Agent, BOB),
+            (Principal::Agent, CAT),
+            (Principal::Department, 1),
+            (Principal::Department, 2),
+            (Principal::Department, 3),
+            (Principal::Category, 1),
+            (Principal::Category, 2),
+        ]
+        .map(|(principal, id)| ((principal, id), kind.text(id)))
+        .into(),
         permissions: catalog(),
         groups: Vec::new(),
         group_members: [(ALL_PERMISSIONS, CAT)].into(),
@@ -154,13 +168,23 @@ fn desk() -> HelpDesk {
         agent_departments,
         group_categories: BTreeSet::new(),
         agent_categories,
-        table: table(),
+        table: table(kind),
         tickets: vec![
             ticket(1, 1, None, Some(false), "open"),
             ticket(2, 1, None, Some(false), "closed"),
             ticket(3, 2, Some(ANN), Some(false), "open"),
             ticket(4, 2, Some(DAN), Some(true), "open"),
             ticket(5, 1, None, None, "open"),
+            ticket(6, DANGLING, None, Some(false), "open"),
+            ticket(7, 1, Some(DANGLING), Some(false), "open"),
+            Ticket {
+                category: Some(DANGLING),
+                ..ticket(8, 1, None, Some(false), "open")
+            },
+            Ticket {
+                team: Some(DANGLING),
+                ..ticket(9, 1, None, Some(false), "open")
+            },
         ],
         followers: [(1, ANN), (1, BOB), (1, CAT), (3, DAN), (4, CAT)]
             .map(|(ticket, agent)| (Some(ticket), Some(agent)))
@@ -169,11 +193,8 @@ fn desk() -> HelpDesk {
     }
 }
 
-fn table() -> TicketTable {
-    let column = |name| Column {
-        name,
-        kind: Kind::Int8,
-    };
+fn table(kind: Kind) -> TicketTable {
+    let column = |name| Column { name, kind };
     TicketTable {
         schema: "helpdesk",
         name: "ticket",
@@ -198,6 +219,7 @@ fn table() -> TicketTable {
             references: false,
         }),
         unassigned_value: None,
+        agent_form: kind.form().unwrap_or(KeyForm::Words),
         partitioning: Partitioning::None,
         indexed: true,
         protected_by_owner: false,

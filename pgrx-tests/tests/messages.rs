@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::process::Command;
 
-use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, Id, Kind, cases};
+use deskguard_tests::help_desk::{
+    Case, DANGLING, HelpDesk, Id, KeyForm, Kind, Principal, cases, kind,
+};
 use deskguard_tests::server::{APP, Database, OWNER};
 use deskguard_tests::{ident, literal, worked};
 use postgres::error::SqlState;
@@ -32,8 +33,7 @@ const PLANS: [&str; 4] = [
 #[derive(Clone, Debug)]
 struct Desk {
     case: Case,
-    /// The type of the column that names the ticket.
-    kind: Kind,
+    kinds: Kinds,
     partitioned: bool,
     references: bool,
     author: bool,
@@ -47,17 +47,33 @@ struct Desk {
     moves: Vec<(Id, Option<Id>)>,
 }
 
+/// Of its columns.
+#[derive(Clone, Debug)]
+struct Kinds {
+    message: Kind,
+    /// That name the ticket and the message.
+    ticket: Kind,
+    parent: Kind,
+    author: Kind,
+}
+
 /// More than are looked up one by one.
 const OF_NO_TICKET: std::ops::Range<Id> = 2001..2015;
 
 fn desks() -> impl Strategy<Value = Desk> {
     (
         cases(),
-        select(vec![Kind::Int8, Kind::Int4, Kind::Int2]),
+        (message_kind(), kind(), kind(), kind()),
         (any::<bool>(), weighted(0.4), any::<bool>()),
         picks(),
     )
-        .prop_map(|(case, kind, flags, picks)| with_messages(case, kind, flags, &picks))
+        .prop_map(|(case, kinds, flags, picks)| with_messages(case, kinds, flags, &picks))
+}
+
+fn message_kind() -> impl Strategy<Value = Kind> {
+    let integer = Kind::Int4;
+    let text = Kind::Text(KeyForm::Words);
+    select(vec![integer, integer, Kind::Uuid, text])
 }
 
 /// Whereto messages, attachments, replies and moves go.
@@ -86,7 +102,7 @@ fn picks() -> impl Strategy<Value = Picks> {
 }
 
 /// The help desk made by hand, where each command is allowed to one and refused to another.
-fn worked() -> Desk {
+fn worked(kind: Kind) -> Desk {
     let picks = Picks {
         messages: Vec::new(),
         attachments: vec![1, 2, 3, 4],
@@ -95,17 +111,31 @@ fn worked() -> Desk {
         moves: vec![(0, 1), (1, 0), (3, 5)],
     };
     let flags = (false, false, true);
-    with_messages(worked::case(), Kind::Int8, flags, &picks)
+    let message = match kind {
+        Kind::Int8 => Kind::Int4,
+        key => key,
+    };
+    let kinds = (message, kind, kind, kind);
+    with_messages(worked::case(kind), kinds, flags, &picks)
 }
 
-fn with_messages(case: Case, kind: Kind, flags: (bool, bool, bool), picks: &Picks) -> Desk {
-    let (partitioned, references, author) = flags;
-    let references = references && case.desk.table.has_unique_id();
-    let holds = |id: &Id| match kind {
-        Kind::Int8 => true,
-        Kind::Int4 => i32::try_from(*id).is_ok(),
-        Kind::Int2 => i16::try_from(*id).is_ok(),
+fn with_messages(
+    case: Case,
+    kinds: (Kind, Kind, Kind, Kind),
+    flags: (bool, bool, bool),
+    picks: &Picks,
+) -> Desk {
+    let (message, ticket, parent, author) = kinds;
+    let table = &case.desk.table;
+    let kinds = Kinds {
+        message,
+        ticket: table.id.kind.referring(ticket),
+        parent: message.referring(parent),
+        author: table.agent_kind(author),
     };
+    let (partitioned, references, author) = flags;
+    let references = references && table.has_unique_id();
+    let holds = |id: &Id| kinds.ticket.holds(*id);
     let mut named: Vec<Option<Id>> = case.desk.tickets.iter().map(|t| Some(t.id)).collect();
     named.push(None);
     if !references {
@@ -134,7 +164,7 @@ fn with_messages(case: Case, kind: Kind, flags: (bool, bool, bool), picks: &Pick
             .map(|(which, to)| (message(which), target(to)))
             .collect(),
         case,
-        kind,
+        kinds,
         partitioned,
         references,
         author,
@@ -170,6 +200,11 @@ impl Desk {
         allowed.map(|(id, _)| *id).collect()
     }
 
+    fn is_by(&self, who: Option<Id>, author: Id) -> bool {
+        let desk = self.help_desk();
+        who.is_some() && desk.meant_by(Principal::Agent, self.kinds.author, author) == who
+    }
+
     /// One command that replies to all of these.
     fn may_reply(&self, who: Option<Id>, tickets: &[Option<Id>]) -> bool {
         let different: BTreeSet<_> = tickets.iter().collect();
@@ -199,32 +234,33 @@ impl Desk {
 
     fn load_sql(&self) -> String {
         let (message, attachment) = (self.message(), self.attachment());
-        let kind = match self.kind {
-            Kind::Int8 => "int8",
-            Kind::Int4 => "int4",
-            Kind::Int2 => "int2",
-        };
+        let kind = self.kinds.ticket.sql();
+        let (id, author) = (self.kinds.message.sql(), self.kinds.author.sql());
+        let new = self.new_id();
         let references = match self.references {
             true => format!(" REFERENCES {}", self.help_desk().table.sql()),
             false => String::new(),
         };
         let columns = format!(
-            "id int GENERATED BY DEFAULT AS IDENTITY (START 5000) PRIMARY KEY, \
-             {TICKET} {kind}{references}, author int2, body text"
+            "id {id} DEFAULT {new} PRIMARY KEY, \
+             {TICKET} {kind}{references}, author {author}, body text"
         );
         let mut sql = match self.partitioned {
-            false => format!("CREATE TABLE {message} ({columns});"),
+            // Identity columns of partitions differ between majors.
+            false => {
+                let identity = "GENERATED BY DEFAULT AS IDENTITY (START 5000)";
+                let columns = match self.kinds.message.is_integer() {
+                    true => columns.replace(&format!("DEFAULT {new}"), identity),
+                    false => columns,
+                };
+                format!("CREATE TABLE {message} ({columns});")
+            }
             true => {
-                // Identity columns of partitions differ between majors.
-                let columns = columns.replace(
-                    "GENERATED BY DEFAULT AS IDENTITY (START 5000)",
-                    "DEFAULT 5000 + random() * 1000000",
-                );
                 let part = |n| format!("{}.message_{n}", self.schema());
                 format!(
                     "CREATE TABLE {message} ({columns}) PARTITION BY HASH (id); \
                      CREATE TABLE {} PARTITION OF {message} FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
-                     CREATE TABLE {} (body text, author int2, {TICKET} {kind}, id int NOT NULL DEFAULT 5000 + random() * 1000000); \
+                     CREATE TABLE {} (body text, author {author}, {TICKET} {kind}, id {id} NOT NULL DEFAULT {new}); \
                      ALTER TABLE {message} ATTACH PARTITION {} FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
                     part(1),
                     part(2),
@@ -234,18 +270,21 @@ impl Desk {
         };
         sql += &format!(
             "CREATE INDEX ON {message} ({TICKET}); \
-             CREATE TABLE {attachment} (id int, message_id int8, name text); \
-             CREATE INDEX ON {attachment} (message_id);"
+             CREATE TABLE {attachment} (id int, message_id {}, name text); \
+             CREATE INDEX ON {attachment} (message_id);",
+            self.kinds.parent.sql()
         );
-        let nullable = |id: &Option<Id>| id.map_or("NULL".into(), |id| id.to_string());
+        let nullable =
+            |kind: Kind, id: &Option<Id>| id.map_or("NULL".into(), |id| kind.literal(id));
         for (id, ticket) in &self.messages {
-            let ticket = nullable(ticket);
+            let ticket = nullable(self.kinds.ticket, ticket);
+            let id = self.kinds.message.literal(*id);
             sql += &format!("INSERT INTO {message} (id, {TICKET}) VALUES ({id}, {ticket});");
         }
         for (id, message) in &self.attachments {
             sql += &format!(
                 "INSERT INTO {attachment} VALUES ({id}, {});",
-                nullable(message)
+                nullable(self.kinds.parent, message)
             );
         }
         for table in [message, attachment] {
@@ -254,6 +293,26 @@ impl Desk {
             );
         }
         sql
+    }
+
+    /// An id that no message has.
+    fn new_id(&self) -> &'static str {
+        match self.kinds.message {
+            Kind::Uuid => "gen_random_uuid()",
+            Kind::Text(_) | Kind::Varchar(_) => "gen_random_uuid()::text",
+            _ => "5000 + random() * 1000000",
+        }
+    }
+
+    /// A ticket for a column `t` of VALUES.
+    fn ticket_sql(&self, ticket: Option<Id>) -> String {
+        let kind = self.kinds.ticket;
+        match ticket {
+            Some(id) if kind.is_integer() => format!("{id}::int8"),
+            Some(id) => kind.literal(id),
+            None if kind.is_integer() => "NULL::int8".into(),
+            None => format!("NULL::{}", kind.sql()),
+        }
     }
 
     fn protect_sql(&self) -> String {
@@ -334,10 +393,12 @@ impl Session<'_> {
         )))
     }
 
-    fn ids(&mut self, sql: &str, expected: &BTreeSet<Id>) -> Outcome {
+    /// `kind`: of the column of ids that the query returns as texts.
+    fn ids(&mut self, kind: Kind, sql: &str, expected: &BTreeSet<Id>) -> Outcome {
         let rows = self.client.query(sql, &[]);
         let rows = rows.map_err(|error| fail(format!("{error:?}\n{sql}")))?;
-        let got: Vec<Id> = rows.iter().map(|row| row.get(0)).collect();
+        let mut got: Vec<Id> = rows.iter().map(|row| kind.id_of(row.get(0))).collect();
+        got.sort();
         let wanted: Vec<Id> = expected.iter().copied().collect();
         let kind = if wanted.is_empty() {
             "nothing"
@@ -357,19 +418,22 @@ impl Session<'_> {
         let desk = self.desk;
         let (message, attachment) = (desk.message(), desk.attachment());
         let seen = desk.messages_that_allow(self.who, "view");
-        let select = format!("SELECT id::int8 FROM {message}");
-        self.ids(&format!("{select} ORDER BY 1"), &seen)?;
+        let kind = desk.kinds.message;
+        let select = format!("SELECT id::text FROM {message}");
+        self.ids(kind, &select, &seen)?;
         let tickets = &desk.help_desk().table;
         self.ids(
+            kind,
             &format!(
-                "SELECT m.id::int8 FROM {message} AS m JOIN {} AS t ON t.{} = m.{TICKET} ORDER BY 1",
+                "SELECT m.id::text FROM {message} AS m JOIN {} AS t ON t.{} = m.{TICKET}",
                 tickets.sql(),
                 ident(tickets.id.name)
             ),
             &seen,
         )?;
         self.ids(
-            &format!("SELECT id::int8 FROM {attachment} ORDER BY 1"),
+            Kind::Int4,
+            &format!("SELECT id::text FROM {attachment}"),
             &desk.attachments_that_allow(self.who, "view"),
         )?;
         for (_, ticket) in &desk.messages {
@@ -378,10 +442,9 @@ impl Session<'_> {
                 (*t == Some(*ticket) && seen.contains(id)).then_some(*id)
             };
             let expected = desk.messages.iter().filter_map(of_ticket).collect();
-            self.ids(
-                &format!("{select} WHERE {TICKET} = {ticket} ORDER BY 1"),
-                &expected,
-            )?;
+            let ticket = desk.kinds.ticket.literal(*ticket);
+            let sql = format!("{select} WHERE {TICKET} = {ticket}");
+            self.ids(kind, &sql, &expected)?;
         }
         Ok(())
     }
@@ -394,7 +457,7 @@ impl Session<'_> {
             let expected = may.then_some(tickets.len());
             let values: Vec<String> = tickets
                 .iter()
-                .map(|id| format!("({}::int8)", id.map_or("NULL".into(), |id| id.to_string())))
+                .map(|id| format!("({})", desk.ticket_sql(*id)))
                 .collect();
             let values = values.join(", ");
             let insert = format!("INSERT INTO {message} ({TICKET})");
@@ -418,16 +481,22 @@ impl Session<'_> {
             let unread =
                 format!("WITH new AS ({insert} VALUES {values}) SELECT FROM (VALUES (1)) AS v");
             self.tries("unread reply", &unread, may.then_some(1))?;
+            let new = match desk.kinds.message.is_integer() {
+                true => "3000 + row_number() OVER ()",
+                false => desk.new_id(),
+            };
             let conflict = format!(
-                "INSERT INTO {message} (id, {TICKET}) SELECT 3000 + row_number() OVER (), t \
+                "INSERT INTO {message} (id, {TICKET}) SELECT {new}, t \
                  FROM (VALUES {values}) AS v (t) ON CONFLICT (id) DO UPDATE SET body = 'new'"
             );
             self.tries("ON CONFLICT", &conflict, expected)?;
             for author in [self.who, Some(77)] {
-                let Some(author) = author.filter(|id| i16::try_from(*id).is_ok()) else {
+                let kind = desk.kinds.author;
+                let Some(author) = author.filter(|id| kind.holds(*id)) else {
                     continue;
                 };
-                let may = may && (!desk.author || self.who == Some(author));
+                let may = may && (!desk.author || desk.is_by(self.who, author));
+                let author = kind.literal(author);
                 let sql = format!(
                     "INSERT INTO {message} ({TICKET}, author) SELECT t, {author} FROM (VALUES {values}) AS v (t)"
                 );
@@ -436,6 +505,7 @@ impl Session<'_> {
         }
         for (id, ticket) in desk.messages.iter().take(6) {
             let may = desk.may(self.who, "reply", *ticket);
+            let id = desk.kinds.parent.literal(*id);
             let sql = format!("INSERT INTO {} VALUES (9, {id})", desk.attachment());
             self.tries("attach", &sql, may.then_some(1))?;
         }
@@ -454,7 +524,9 @@ impl Session<'_> {
         let message = desk.message();
         let seen = desk.messages_that_allow(self.who, "view");
         let edited = desk.messages_that_allow(self.who, "edit_messages");
-        for filter in ["", "WHERE id > 0"] {
+        let kind = desk.kinds.message;
+        let filter = format!("WHERE {}", kind.any_sql("id"));
+        for filter in ["", &filter] {
             self.tries(
                 "update",
                 &format!("UPDATE {message} SET body = 'new' {filter}"),
@@ -482,22 +554,23 @@ impl Session<'_> {
         // are seen if it reads a column.
         for action in ["UPDATE SET body = 'new'", "DELETE"] {
             let sql = format!(
-                "MERGE INTO {message} AS m USING (VALUES (0)) AS v (n) ON m.id > v.n WHEN MATCHED THEN {action}"
+                "MERGE INTO {message} AS m USING (VALUES (0)) AS v (n) ON {} WHEN MATCHED THEN {action}",
+                kind.any_sql("m.id")
             );
             self.tries("merge", &sql, (seen == edited).then_some(edited.len()))?;
         }
         for (id, to) in &desk.moves {
-            let target = to.map_or("NULL".into(), |id| id.to_string());
+            let target = desk.ticket_sql(*to);
             let may = desk.may(self.who, "edit_messages", *to);
             let expected = match edited.contains(id) {
                 true => may.then_some(1),
                 false => Some(0),
             };
+            let id = kind.literal(*id);
             let sql = format!("UPDATE {message} SET {TICKET} = {target} WHERE id = {id}");
             self.tries("move", &sql, expected)?;
-            let sql = format!(
-                "UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target}::int8)) AS v (t)"
-            );
+            let sql =
+                format!("UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target})) AS v (t)");
             let expected = (may || edited.is_empty()).then_some(edited.len());
             self.tries("move all", &sql, expected)?;
         }
@@ -583,11 +656,13 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
     let first = number("DESKGUARD_SEED").unwrap_or_else(|| u64::from(std::process::id()) * 1000);
     let mut lab = Lab::new();
     let mut counts = Counts::new();
-    let by_hand = worked();
-    let result = lab.check(&by_hand, &mut counts);
-    let cleaned = lab.clean(&by_hand);
-    if let Err(reason) = result.and(cleaned) {
-        panic!("{reason}\n\non the help desk made by hand");
+    for kind in worked::KINDS {
+        let by_hand = worked(kind);
+        let result = lab.check(&by_hand, &mut counts);
+        let cleaned = lab.clean(&by_hand);
+        if let Err(reason) = result.and(cleaned) {
+            panic!("{reason}\n\non the help desk made by hand, of {kind:?}");
+        }
     }
     for seed in first..first + wanted {
         let mut bytes = [0; 32];
@@ -641,31 +716,6 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
     }
 }
 
-/// What pg_dump writes of the tables of a database.
-fn dump(database: &Database) -> String {
-    let program = format!("{}/pg_dump", env::var("DESKGUARD_PG_BIN").unwrap());
-    let output = Command::new(program)
-        .args([
-            "--schema-only",
-            "--exclude-schema=deskguard",
-            database.name(),
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines = text.lines();
-    // A token that differs each time.
-    lines
-        .filter(|line| !line.contains("restrict "))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 #[test]
 fn unprotect_brings_messages_back_as_they_were() {
     let database = Database::with_deskguard("messages_unprotect");
@@ -682,7 +732,7 @@ fn unprotect_brings_messages_back_as_they_were() {
              ALTER TABLE note_1 FORCE ROW LEVEL SECURITY",
         )
         .unwrap();
-    let before = dump(&database);
+    let before = database.dump();
     client
         .batch_execute(
             "SELECT deskguard.protect_tickets('ticket', assignee_column => 'assignee');
@@ -691,12 +741,12 @@ fn unprotect_brings_messages_back_as_they_were() {
              SELECT deskguard.protect_messages('note', 'ticket')",
         )
         .unwrap();
-    assert_ne!(dump(&database), before);
+    assert_ne!(database.dump(), before);
     client
         .batch_execute(
             "SELECT deskguard.unprotect('attachment'); SELECT deskguard.unprotect('message');
              SELECT deskguard.unprotect('note'); SELECT deskguard.unprotect('ticket')",
         )
         .unwrap();
-    assert_eq!(dump(&database), before);
+    assert_eq!(database.dump(), before);
 }

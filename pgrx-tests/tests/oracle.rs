@@ -10,8 +10,8 @@ use std::io::{Read as _, Write as _};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use deskguard_tests::help_desk::{
-    Access, Case, DANGLING, HelpDesk, Id, Level, Part, Partitioning, Ticket, TicketChange, cases,
-    catalog,
+    Access, Case, DANGLING, HelpDesk, Id, KeyForm, Kind, Level, Part, Partitioning, Principal,
+    Ticket, TicketChange, cases, catalog,
 };
 use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
@@ -19,7 +19,7 @@ use deskguard_tests::{ident, literal, worked};
 use postgres::error::SqlState;
 use postgres::{Client, Row, SimpleQueryMessage};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 type Outcome<T = ()> = Result<T, TestCaseError>;
 
@@ -87,13 +87,14 @@ fn say(line: &str) {
 }
 
 fn run_worked(labs: &mut Labs, counts: &mut Counts) {
-    let case = worked::case();
-    let lab = labs.of(case.desk.default_category_access);
-    if let Err(reason) = check(lab, &case, counts) {
-        panic!(
-            "the help desk made by hand fails:\n{}",
-            told(&case, &reason)
-        );
+    for case in worked::KINDS.map(worked::case) {
+        let lab = labs.of(case.desk.default_category_access);
+        if let Err(reason) = check(lab, &case, counts) {
+            panic!(
+                "the help desk made by hand fails:\n{}",
+                told(&case, &reason)
+            );
+        }
     }
 }
 
@@ -186,6 +187,14 @@ impl Counts {
             "unfollow oneself",
             "unfollow another",
             "audit",
+            "view unmapped Agent",
+            "view unmapped Team",
+            "view unmapped Department",
+            "view unmapped Category",
+            "view without a key",
+            "view by Uuid",
+            "view by Number",
+            "view by Words",
         ] {
             both(what);
         }
@@ -280,12 +289,12 @@ struct Lab {
 /// Notes which rows a command really changed, whatever its session may see of them.
 const PROBE: &str = "
 CREATE SCHEMA probe;
-CREATE TABLE probe.touched (id bigint);
+CREATE TABLE probe.touched (id text);
 CREATE FUNCTION probe.touch() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO probe.touched VALUES
-        ((to_jsonb(CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END) ->> TG_ARGV[0])::bigint);
+        (to_jsonb(CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END) ->> TG_ARGV[0]);
     RETURN NULL;
 END $$;
 GRANT USAGE ON SCHEMA probe TO PUBLIC;
@@ -421,16 +430,20 @@ fn query(client: &mut Client, sql: &str, parameters: Parameters) -> Outcome<Vec<
         .map_err(|error| broken(sql, &error))
 }
 
-/// The ids of a query's first column; each may come once.
-fn ids(client: &mut Client, sql: &str) -> Outcome<BTreeSet<Id>> {
+/// The ids of tickets in a query's first column, a text; each may come once.
+fn ids(client: &mut Client, desk: &HelpDesk, sql: &str) -> Outcome<BTreeSet<Id>> {
     let rows = query(client, sql, &[])?;
-    let ids: BTreeSet<Id> = rows.iter().map(|row| row.get(0)).collect();
+    let ids: BTreeSet<Id> = rows.iter().map(|row| id_of(desk, row)).collect();
     same(
         &format!("rows and different ids of {sql}"),
         rows.len(),
         ids.len(),
     )?;
     Ok(ids)
+}
+
+fn id_of(desk: &HelpDesk, row: &Row) -> Id {
+    desk.table.id.kind.id_of(row.get(0))
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, oracle: T) -> Outcome {
@@ -469,7 +482,12 @@ fn attempt(client: &mut Client, sql: &str, counts: &mut Counts) -> Outcome<Resul
 }
 
 /// The tickets that a statement changes. Nothing of it stays.
-fn touched(client: &mut Client, sql: &str, counts: &mut Counts) -> Outcome<BTreeSet<Id>> {
+fn touched(
+    client: &mut Client,
+    desk: &HelpDesk,
+    sql: &str,
+    counts: &mut Counts,
+) -> Outcome<BTreeSet<Id>> {
     let mut transaction = client.transaction().map_err(|e| broken("BEGIN", &e))?;
     counts.add("commands tried");
     let changed = transaction.execute(sql, &[]).map_err(|e| broken(sql, &e))?;
@@ -477,7 +495,7 @@ fn touched(client: &mut Client, sql: &str, counts: &mut Counts) -> Outcome<BTree
     let rows = transaction
         .query(probe, &[])
         .map_err(|e| broken(probe, &e))?;
-    let ids: BTreeSet<Id> = rows.iter().map(|row| row.get(0)).collect();
+    let ids: BTreeSet<Id> = rows.iter().map(|row| id_of(desk, row)).collect();
     same(
         &format!("rows counted and touched by {sql}"),
         changed,
@@ -556,32 +574,41 @@ fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
         &mut lab.superuser
     };
 
-    let sql = format!("SELECT deskguard.visible_tickets({agent}, {table})");
-    let visible = ids(asker, &sql)?;
+    let kind = desk.table.id.kind;
     let expected = desk.tickets.iter().filter(|t| desk.view(agent, t));
-    same(&sql, visible, expected.map(|t| t.id).collect())?;
+    let expected: BTreeSet<Id> = expected.map(|t| t.id).collect();
+    let sql = format!("SELECT deskguard.visible_ticket_keys({agent}, {table})");
+    same(&sql, &ids(asker, desk, &sql)?, &expected)?;
+    let sql = format!("SELECT deskguard.visible_tickets({agent}, {table})::text");
+    if kind.is_integer() {
+        same(&sql, ids(asker, desk, &sql)?, expected)?;
+    } else {
+        let error = asker.query(&sql, &[]).err();
+        let code = error.and_then(|error| error.code().cloned());
+        same(&sql, code, Some(SqlState::DATATYPE_MISMATCH))?;
+    }
 
-    let mut ticket_ids: Vec<Id> = desk.tickets.iter().map(|ticket| ticket.id).collect();
-    ticket_ids.push(NO_TICKET);
+    let ticket_ids = asked_ids(desk);
+    let id = id_form(kind, agent);
     let actions: Vec<String> = ACTIONS
         .iter()
         .map(|action| {
             format!(
-                "deskguard.agent_can({agent}, '{action}', id, {table}), \
-                 deskguard.explain_access({agent}, id, '{action}', {table})"
+                "deskguard.agent_can({agent}, '{action}', {id}, {table}), \
+                 deskguard.explain_access({agent}, {id}, '{action}', {table})"
             )
         })
         .collect();
     let sql = format!(
-        "SELECT format('%I.%I', {}, {}), id, deskguard.agent_can_view({agent}, id, {table}), {} \
-         FROM unnest($1::bigint[]) AS id",
+        "SELECT id, format('%I.%I', {}, {}), deskguard.agent_can_view({agent}, {id}, {table}), {} \
+         FROM unnest($1::text[]) AS id",
         literal(desk.table.schema),
         literal(desk.table.name),
         actions.join(", ")
     );
     for row in query(asker, &sql, &[&ticket_ids])? {
-        let table: &str = row.get(0);
-        let id: Id = row.get(1);
+        let table: &str = row.get(1);
+        let id = id_of(desk, &row);
         let ticket = desk.ticket(id);
         let about = format!("agent {agent}, ticket {id}");
         let viewed = ticket.is_some_and(|ticket| desk.view(agent, ticket));
@@ -597,7 +624,13 @@ fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
             let explained: Value = row.get(4 + 2 * index);
             let head = [
                 ("agent", Value::from(agent)),
-                ("ticket", id.into()),
+                (
+                    "ticket",
+                    match kind.is_integer() {
+                        true => id.into(),
+                        false => kind.text(id).into(),
+                    },
+                ),
                 ("table", table.into()),
                 ("action", (*action).into()),
                 ("allowed", allowed.into()),
@@ -633,6 +666,24 @@ fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
     same(&sql, rows.collect(), desk.effective_permissions(agent))
 }
 
+/// Tickets to ask about, as texts; the last is none.
+fn asked_ids(desk: &HelpDesk) -> Vec<String> {
+    let ids = desk.tickets.iter().map(|ticket| ticket.id);
+    ids.chain([NO_TICKET])
+        .map(|id| desk.table.id.kind.text(id))
+        .collect()
+}
+
+/// The text `id` as the argument of functions, in one of the types that they take.
+fn id_form(kind: Kind, turn: Id) -> &'static str {
+    let other = match (kind, kind.form()) {
+        (_, None | Some(KeyForm::Number)) => "id::bigint",
+        (_, Some(KeyForm::Uuid)) => "id::uuid",
+        (_, Some(KeyForm::Words)) => "id::varchar",
+    };
+    if turn % 2 == 0 { "id" } else { other }
+}
+
 /// What explain_access says of its reasons must be true.
 fn reasons(
     desk: &HelpDesk,
@@ -648,6 +699,7 @@ fn reasons(
     let Some(ticket) = ticket else {
         return Ok(());
     };
+    unmapped(desk, agent, ticket, explained)?;
     if explained["allowed"] == false && failed.is_none() {
         return Err("a refusal without a failed rule".into());
     }
@@ -692,8 +744,8 @@ fn reasons(
                 }
                 let granted_by: BTreeSet<Granter> =
                     granted_by.into_iter().map(without_department).collect();
-                let by_category = ticket
-                    .category
+                let by_category = desk
+                    .category(ticket)
                     .map(|category| desk.category_granters(agent, category))
                     .unwrap_or_default();
                 // An open agent needs no category: who opens it is named.
@@ -715,7 +767,7 @@ fn reasons(
                 if passed != desk.dept(agent, ticket, level) {
                     return Err("the department".into());
                 }
-                let Some(department) = ticket.department else {
+                let Some(department) = desk.department(ticket) else {
                     continue;
                 };
                 let wanted = desk.department_granters(agent, department, level);
@@ -729,6 +781,32 @@ fn reasons(
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// What no external key names is said, and nothing else is.
+fn unmapped(desk: &HelpDesk, agent: Id, ticket: &Ticket, explained: &Value) -> Result<(), String> {
+    let columns = desk.unmapped(ticket).into_iter();
+    let mut wanted: Vec<Value> = columns
+        .map(|(principal, column, value)| {
+            json!({"column": column.name, "value": column.kind.text(value), "table": principal.sql()})
+        })
+        .collect();
+    if let Some(column) = &desk.table.assignee
+        && desk.has_no_key(agent)
+    {
+        wanted.push(json!({
+            "column": column.name, "value": null, "agent": agent, "table": Principal::Agent.sql(),
+        }));
+    }
+    let found = explained["unmapped"].as_array().cloned();
+    let mut found = found.unwrap_or_default();
+    for list in [&mut wanted, &mut found] {
+        list.sort_by_key(Value::to_string);
+    }
+    if wanted.is_empty() != explained["unmapped"].is_null() || wanted != found {
+        return Err(format!("unmapped are {wanted:?}"));
     }
     Ok(())
 }
@@ -754,18 +832,18 @@ fn granters(list: &Value) -> Result<Vec<(Granter, Option<Id>)>, String> {
 
 fn who_can(lab: &mut Lab, desk: &HelpDesk) -> Outcome {
     let table = desk.table.argument();
-    let mut ticket_ids: Vec<Id> = desk.tickets.iter().map(|ticket| ticket.id).collect();
-    ticket_ids.push(NO_TICKET);
+    let turn = desk.tickets.len() as Id;
+    let id = id_form(desk.table.id.kind, turn);
     let sql = format!(
-        "SELECT id, action, ARRAY(SELECT deskguard.agents_who_can(action, id, {table})) \
-         FROM unnest($1::bigint[]) AS id, unnest($2::text[]) AS action"
+        "SELECT id, action, ARRAY(SELECT deskguard.agents_who_can(action, {id}, {table})) \
+         FROM unnest($1::text[]) AS id, unnest($2::text[]) AS action"
     );
     for row in query(
         &mut lab.superuser,
         &sql,
-        &[&ticket_ids, &ACTIONS.as_slice()],
+        &[&asked_ids(desk), &ACTIONS.as_slice()],
     )? {
-        let (id, action): (Id, &str) = (row.get(0), row.get(1));
+        let (id, action): (Id, &str) = (id_of(desk, &row), row.get(1));
         let mut found: Vec<Id> = row.get(2);
         found.sort();
         let mut expected = Vec::new();
@@ -824,7 +902,7 @@ fn identity(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
 }
 
 fn select_ids(desk: &HelpDesk, table: &str) -> String {
-    format!("SELECT {}::bigint FROM {table}", ident(desk.table.id.name))
+    format!("SELECT {}::text FROM {table}", ident(desk.table.id.name))
 }
 
 fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
@@ -835,7 +913,7 @@ fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
         .map(|ticket| ticket.id)
         .collect();
     let sql = select_ids(desk, &desk.table.sql());
-    same(&sql, ids(client, &sql)?, seen.clone())?;
+    same(&sql, ids(client, desk, &sql)?, seen.clone())?;
     let sql = format!("SELECT count(*) FROM {}", desk.table.sql());
     let counted: i64 = query(client, &sql, &[])?[0].get(0);
     same(&sql, counted as usize, seen.len())?;
@@ -852,19 +930,26 @@ fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     if desk.table.partitioning != Partitioning::None {
         let mut in_partitions = BTreeSet::new();
         for partition in desk.table.partitions() {
-            in_partitions.extend(ids(client, &select_ids(desk, &partition))?);
+            in_partitions.extend(ids(client, desk, &select_ids(desk, &partition))?);
         }
         same("rows of the partitions", in_partitions, seen)?;
     }
 
     if let (Some(columns), Some(table)) = (&desk.table.follower, desk.table.follower_sql()) {
         let sql = format!(
-            "SELECT {}::bigint, {}::bigint FROM {table}",
+            "SELECT {}::text, {}::text FROM {table}",
             ident(columns.ticket.name),
             ident(columns.agent.name)
         );
         let rows = query(client, &sql, &[])?;
-        let mut rows: Vec<Follower> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let follower = |row: &Row| {
+            let (ticket, agent): (Option<&str>, Option<&str>) = (row.get(0), row.get(1));
+            (
+                ticket.map(|text| columns.ticket.kind.id_of(text)),
+                agent.map(|text| columns.agent.kind.id_of(text)),
+            )
+        };
+        let mut rows: Vec<Follower> = rows.iter().map(follower).collect();
         rows.sort();
         let visible = |row: &&Follower| who.is_some_and(|agent| desk.sees_follower(agent, **row));
         let mut expected: Vec<Follower> = desk.followers.iter().filter(visible).copied().collect();
@@ -886,13 +971,14 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
     };
     let (view, modify, delete) = (can("view"), can("modify"), can("delete"));
     let table = desk.table.sql();
-    let id = ident(desk.table.id.name);
-    let every = values(desk.tickets.iter().map(|ticket| ticket.id));
+    let (id, kind) = (ident(desk.table.id.name), desk.table.id.kind);
+    let any = kind.any_sql(&id);
+    let every = values(desk);
     for (sql, expected) in [
         (format!("UPDATE {table} SET subject = 'new'"), &modify),
         (format!("UPDATE {table} SET subject = subject"), &modify),
         (
-            format!("UPDATE {table} SET subject = subject WHERE {id} > 0"),
+            format!("UPDATE {table} SET subject = subject WHERE {any}"),
             &modify,
         ),
         (format!("DELETE FROM {table}"), &delete),
@@ -900,7 +986,7 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
             format!("UPDATE {table} SET subject = n::text FROM {every} WHERE {id} = n"),
             &modify,
         ),
-        (format!("DELETE FROM {table} WHERE {id} > 0"), &delete),
+        (format!("DELETE FROM {table} WHERE {any}"), &delete),
         (
             format!("DELETE FROM {table} USING {every} WHERE {id} = n"),
             &delete,
@@ -910,7 +996,7 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
             &delete,
         ),
     ] {
-        same(&sql, &touched(client, &sql, counts)?, expected)?;
+        same(&sql, &touched(client, desk, &sql, counts)?, expected)?;
     }
     // MERGE fails where it finds a row that it may not change.
     for (command, kind, allowed) in [
@@ -938,9 +1024,10 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
         let (mut updated, mut deleted) = (BTreeSet::new(), BTreeSet::new());
         for partition in desk.table.partitions() {
             let update = format!("UPDATE {partition} SET subject = 'new'");
-            updated.extend(touched(client, &update, counts)?);
+            updated.extend(touched(client, desk, &update, counts)?);
             deleted.extend(touched(
                 client,
+                desk,
                 &format!("DELETE FROM {partition}"),
                 counts,
             )?);
@@ -957,7 +1044,10 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
             (format!("UPDATE {table} SET subject = 'new'"), &modify),
             (format!("DELETE FROM {table}"), &delete),
         ] {
-            script.push(format!("{command} WHERE {id} = {}", ticket.id));
+            script.push(format!(
+                "{command} WHERE {id} = {}",
+                kind.literal(ticket.id)
+            ));
             expected.push(allowed.contains(&ticket.id) as u64);
             counts.add("commands tried");
         }
@@ -971,10 +1061,13 @@ fn writes(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
     Ok(())
 }
 
-/// A table `v` with the one column `n`.
-fn values(ids: impl Iterator<Item = Id>) -> String {
+/// A table `v` with the one column `n`: the ids of all tickets.
+fn values(desk: &HelpDesk) -> String {
+    let ids = desk.tickets.iter().map(|ticket| ticket.id);
     // One that no ticket has, so that it is never empty.
-    let rows: Vec<String> = ids.chain([NO_TICKET]).map(|id| format!("({id})")).collect();
+    let ids = ids.chain([NO_TICKET]);
+    let row = |id| format!("({})", desk.table.id.kind.literal(id));
+    let rows: Vec<String> = ids.map(row).collect();
     format!("(VALUES {}) AS v (n)", rows.join(", "))
 }
 
@@ -1006,7 +1099,7 @@ impl InsertForm {
             InsertForm::Merge => format!(
                 "MERGE INTO {} USING (VALUES ({})) AS v (n) ON {id} = n WHEN NOT MATCHED THEN {}",
                 desk.table.sql(),
-                ticket.id,
+                desk.table.id.kind.literal(ticket.id),
                 desk.table.merge_insert_sql(ticket)
             ),
             InsertForm::OnConflictNothing => format!("{insert} ON CONFLICT DO NOTHING"),
@@ -1132,11 +1225,16 @@ fn change_one(
     let sees = |ticket: &Ticket| who.is_some_and(|agent| desk.view(agent, ticket));
     let modifies = who.is_some_and(|agent| desk.act(agent, old, "modify"));
     let may = who.is_some_and(|agent| desk.may_update(agent, old, new));
-    let (table, id, key) = (desk.table.sql(), ident(desk.table.id.name), old.id);
+    let (table, id, kind) = (
+        desk.table.sql(),
+        ident(desk.table.id.name),
+        desk.table.id.kind,
+    );
+    let (key, none) = (kind.literal(old.id), kind.literal(NO_TICKET));
     let set = desk.table.set_sql(parts, new);
     let update = format!("UPDATE {table} SET {set}");
     let proposed = Ticket {
-        id: key,
+        id: old.id,
         ..new.clone()
     };
     let insert = desk.table.insert_sql(&proposed);
@@ -1147,7 +1245,7 @@ fn change_one(
         Form::With => {
             format!("WITH w AS ({update} WHERE {id} = {key} RETURNING *) SELECT FROM w")
         }
-        Form::Any => format!("{update} WHERE {id} = ANY (ARRAY[{key}, {NO_TICKET}])"),
+        Form::Any => format!("{update} WHERE {id} = ANY (ARRAY[{key}, {none}])"),
         Form::Merge => format!(
             "MERGE INTO {table} USING (VALUES ({key})) AS v (n) ON {id} = n \
              WHEN MATCHED THEN UPDATE SET {set}"
@@ -1216,7 +1314,7 @@ fn change_all(
     counts: &mut Counts,
 ) -> Outcome {
     let (table, id) = (desk.table.sql(), ident(desk.table.id.name));
-    let every = values(desk.tickets.iter().map(|ticket| ticket.id));
+    let every = values(desk);
     let set = desk.table.set_sql(&change.parts, &change.new);
     let update = format!("UPDATE {table} SET {set}");
     let sql = match form {
@@ -1258,10 +1356,19 @@ fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Count
     };
     let (on, by) = (ident(columns.ticket.name), ident(columns.agent.name));
     let changes = |row: Follower| who.is_some_and(|agent| desk.changes_follower(agent, row));
-    let whom = |row: Follower| if row.1 == who { "oneself" } else { "another" };
+    let whom = |row: Follower| match desk.follower(row) {
+        Some(agent) if who == Some(agent) => "oneself",
+        Some(_) => "another",
+        None => "nobody",
+    };
+    let values = |ticket: Id, agent: Id| {
+        let (ticket_kind, agent_kind) = (columns.ticket.kind, columns.agent.kind);
+        (ticket_kind.literal(ticket), agent_kind.literal(agent))
+    };
 
     for &(ticket, agent) in &case.follows {
         let row = (Some(ticket), Some(agent));
+        let (ticket, agent) = values(ticket, agent);
         let sql = format!("INSERT INTO {table} ({on}, {by}) VALUES ({ticket}, {agent})");
         let expected = if changes(row) { Ok(1) } else { refused() };
         same(&sql, attempt(client, &sql, counts)?, expected)?;
@@ -1269,14 +1376,17 @@ fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Count
     }
 
     let removable = desk.followers.iter().filter(|row| changes(**row)).count() as u64;
-    for filter in [String::new(), format!(" WHERE {on} > 0")] {
+    let any = columns.ticket.kind.any_sql(&on);
+    let first = columns.agent.kind.literal(1);
+    for filter in [String::new(), format!(" WHERE {any}")] {
         let sql = format!("DELETE FROM {table}{filter}");
         same(&sql, attempt(client, &sql, counts)?, Ok(removable))?;
-        let sql = format!("UPDATE {table} SET {by} = 1{filter}");
+        let sql = format!("UPDATE {table} SET {by} = {first}{filter}");
         same(&sql, attempt(client, &sql, counts)?, Ok(0))?;
     }
     for &row in &desk.followers {
         if let (Some(ticket), Some(agent)) = row {
+            let (ticket, agent) = values(ticket, agent);
             let sql = format!("DELETE FROM {table} WHERE {on} = {ticket} AND {by} = {agent}");
             let equal = desk.followers.iter().filter(|other| **other == row).count() as u64;
             let expected = if changes(row) { equal } else { 0 };
@@ -1292,12 +1402,18 @@ fn audits(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
     let table = desk.table.argument();
     let audits = who.is_some_and(|agent| desk.has(agent, "permission.audit"));
     let ticket = desk.tickets.first().map_or(NO_TICKET, |ticket| ticket.id);
+    let kind = desk.table.id.kind;
+    let (id, plain) = (kind.literal(ticket), literal(&kind.text(ticket)));
+    let visible = match kind.is_integer() {
+        true => "visible_tickets",
+        false => "visible_ticket_keys",
+    };
     let questions = |agent: Id| {
         [
-            format!("SELECT deskguard.agent_can_view({agent}, {ticket}, {table})"),
-            format!("SELECT deskguard.agent_can({agent}, 'reply', {ticket}, {table})"),
-            format!("SELECT deskguard.explain_access({agent}, {ticket}, 'view', {table})"),
-            format!("SELECT count(*) FROM deskguard.visible_tickets({agent}, {table})"),
+            format!("SELECT deskguard.agent_can_view({agent}, {id}, {table})"),
+            format!("SELECT deskguard.agent_can({agent}, 'reply', {plain}, {table})"),
+            format!("SELECT deskguard.explain_access({agent}, {id}, 'view', {table})"),
+            format!("SELECT count(*) FROM deskguard.{visible}({agent}, {table})"),
             format!("SELECT deskguard.agent_has_permission({agent}, 'ticket.use')"),
             format!("SELECT count(*) FROM deskguard.effective_permissions({agent})"),
         ]
@@ -1314,7 +1430,7 @@ fn audits(client: &mut Client, desk: &HelpDesk, who: Option<Id>, counts: &mut Co
             counts.either(audits, "audit");
         }
     }
-    let sql = format!("SELECT count(*) FROM deskguard.agents_who_can('view', {ticket}, {table})");
+    let sql = format!("SELECT count(*) FROM deskguard.agents_who_can('view', {id}, {table})");
     let expected = if audits { Ok(1) } else { refused() };
     same(&sql, attempt(client, &sql, counts)?, expected)?;
 
@@ -1374,6 +1490,15 @@ fn count(desk: &HelpDesk, counts: &mut Counts) {
                     }
                 }
             }
+            for (principal, ..) in desk.unmapped(ticket) {
+                counts.either(refusal.is_none(), &format!("view unmapped {principal:?}"));
+            }
+            if desk.has_no_key(agent) {
+                counts.either(refusal.is_none(), "view without a key");
+            }
+            if let Some(form) = desk.table.id.kind.form() {
+                counts.either(refusal.is_none(), &format!("view by {form:?}"));
+            }
             if refusal.is_none() {
                 count_reasons(desk, agent, ticket, counts);
             }
@@ -1385,7 +1510,7 @@ fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Count
     if desk.table.category.is_some() {
         if desk.open(agent) {
             counts.add("seen by openness");
-        } else if let Some(category) = ticket.category {
+        } else if let Some(category) = desk.category(ticket) {
             for granter in desk.category_granters(agent, category) {
                 counts.add(match granter {
                     Granter::Agent(_) => "seen by an agent's category",
@@ -1399,7 +1524,7 @@ fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Count
     }
     if desk.all_departments(agent) {
         counts.add("seen by all departments");
-    } else if let Some(department) = ticket.department {
+    } else if let Some(department) = desk.department(ticket) {
         for (_, through) in desk.department_granters(agent, department, Level::Full) {
             counts.add(if through == department {
                 "seen by the department itself"

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deskguard_tests::help_desk::{KeyForm, Kind};
+use deskguard_tests::literal;
 use deskguard_tests::server::{APP, Database, OWNER};
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
@@ -47,9 +49,41 @@ struct World {
     visibility: BTreeSet<(Id, Audience)>,
     features: BTreeSet<(usize, usize)>,
     has_owner_column: bool,
-    integer: &'static str,
+    id: Kind,
+    owner: Kind,
+    /// The external keys of agents.
+    keys: BTreeMap<Id, String>,
     partitioned: bool,
     features_first: bool,
+}
+
+/// Integers as often as all others together.
+fn kind() -> impl Strategy<Value = Kind> {
+    let integers = vec![Kind::Int8, Kind::Int4, Kind::Int2];
+    let texts = vec![
+        Kind::Text(KeyForm::Words),
+        Kind::Text(KeyForm::Uuid),
+        Kind::Varchar(KeyForm::Number),
+    ];
+    prop_oneof![
+        3 => prop::sample::select(integers),
+        2 => Just(Kind::Uuid),
+        1 => prop::sample::select(texts),
+    ]
+}
+
+/// An agent's key: mostly what the column for owners has for one of the agents, where that has keys.
+fn key(owner: Kind, agent: Id, pick: usize) -> Option<String> {
+    let named = match owner.form() {
+        Some(_) => owner.text(agent),
+        // Of no meaning to the column, so that it may mislead.
+        None => (agent + 1).to_string(),
+    };
+    match pick {
+        0 => None,
+        1 => Some(named.to_uppercase()),
+        _ => Some(named),
+    }
 }
 
 fn worlds() -> impl Strategy<Value = World> {
@@ -72,7 +106,7 @@ fn worlds() -> impl Strategy<Value = World> {
         btree_set((1..=OBJECTS, audience), 0..10),
         prop_oneof![1 => btree_set(feature.clone(), 0..1), 1 => btree_set(feature, 1..4)],
         prop::bool::weighted(0.8),
-        prop::sample::select(vec!["smallint", "integer", "bigint"]),
+        (kind(), kind(), vec(0..9usize, AGENTS as usize)),
         any::<(bool, bool)>(),
     )
         .prop_map(
@@ -85,7 +119,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 visibility,
                 features,
                 has_owner_column,
-                integer,
+                (id, owner, keys),
                 (partitioned, features_first),
             )| World {
                 inactive,
@@ -96,7 +130,12 @@ fn worlds() -> impl Strategy<Value = World> {
                 visibility,
                 features,
                 has_owner_column,
-                integer,
+                id,
+                owner,
+                keys: (1..)
+                    .zip(keys)
+                    .filter_map(|(agent, pick)| Some((agent, key(owner, agent, pick)?)))
+                    .collect(),
                 partitioned,
                 features_first,
             },
@@ -160,7 +199,8 @@ impl World {
         let manages = held.contains(&3);
         let mut changed: BTreeSet<Id> = BTreeSet::new();
         if self.has_owner_column && active.is_some() {
-            let own = (1..).zip(&self.owners).filter(|(_, o)| **o == active);
+            let own = (1..).zip(&self.owners);
+            let own = own.filter(|(_, owner)| self.named(**owner) == active);
             changed.extend(own.map(|(id, _)| id));
         }
         if manages {
@@ -194,6 +234,23 @@ impl World {
         }
     }
 
+    /// The agent that a column for owners means by a value.
+    fn named(&self, owner: Option<Id>) -> Option<Id> {
+        let agents: BTreeMap<&str, Id> = self.keys.iter().map(|(id, key)| (&**key, *id)).collect();
+        match self.owner.is_integer() {
+            true => owner,
+            false => agents.get(&*self.owner.text(owner?)).copied(),
+        }
+    }
+
+    fn id_sql(&self, id: Id) -> String {
+        self.id.literal(id)
+    }
+
+    fn owner_sql(&self, owner: Option<Id>) -> String {
+        owner.map_or("NULL".into(), |id| self.owner.literal(id))
+    }
+
     fn load_sql(&self) -> String {
         let mut sql = String::from(
             "INSERT INTO deskguard.permission (name, destructive) VALUES ('thing.use', false), ('thing.break', true);
@@ -201,8 +258,9 @@ impl World {
         );
         for id in 1..=AGENTS {
             let active = !self.inactive.contains(&id);
+            let key = self.keys.get(&id).map_or("NULL".into(), |key| literal(key));
             sql += &format!(
-                "INSERT INTO deskguard.agent (id, name, active) VALUES ({id}, 'Agent', {active});"
+                "INSERT INTO deskguard.agent (id, name, active, external_key) VALUES ({id}, 'Agent', {active}, {key});"
             );
         }
         for (group, agent) in &self.members {
@@ -220,7 +278,7 @@ impl World {
                 PERMISSIONS[*p]
             );
         }
-        let integer = self.integer;
+        let (id, owner) = (self.id.sql(), self.owner.sql());
         let (key, partitions) = if self.partitioned {
             (
                 "PARTITION BY HASH (id)",
@@ -232,11 +290,11 @@ impl World {
         };
         sql += &format!(
             "SET ROLE {OWNER};
-             CREATE TABLE \"Thing\" (id {integer} PRIMARY KEY, owner_id {integer}, body text) {key}; {partitions}
+             CREATE TABLE \"Thing\" (id {id} PRIMARY KEY, owner_id {owner}, body text) {key}; {partitions}
              GRANT SELECT, INSERT, UPDATE, DELETE ON \"Thing\" TO PUBLIC; RESET ROLE;"
         );
         for (id, owner) in (1..).zip(&self.owners) {
-            let owner = literal(*owner);
+            let (id, owner) = (self.id_sql(id), self.owner_sql(*owner));
             sql += &format!("INSERT INTO \"Thing\" VALUES ({id}, {owner}, 'old');");
         }
         sql + "ANALYZE \"Thing\";"
@@ -273,7 +331,8 @@ impl World {
             .iter()
             .map(|(id, audience)| {
                 format!(
-                    "SELECT deskguard.share('\"Thing\"', {id}, {});",
+                    "SELECT deskguard.share('\"Thing\"', {}, {});",
+                    self.id_sql(*id),
                     argument(*audience)
                 )
             })
@@ -289,28 +348,24 @@ fn argument(audience: Audience) -> String {
     }
 }
 
-fn literal(id: Option<Id>) -> String {
-    id.map_or("NULL".into(), |id| id.to_string())
-}
-
 const CLEAN: &str = "DROP TABLE IF EXISTS \"Thing\";
     DELETE FROM deskguard.agent; DELETE FROM deskguard.permission_group WHERE NOT builtin;
     DELETE FROM deskguard.permission WHERE NOT builtin;";
 
 /// As whoever calls it; the table is not for agents.
-const PROBE: &str = "CREATE FUNCTION visibility_of(ids bigint[]) RETURNS bigint LANGUAGE sql
+const PROBE: &str = "CREATE FUNCTION visibility_of(ids text[]) RETURNS bigint LANGUAGE sql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
-    'SELECT count(*) FROM deskguard.shared_visibility WHERE object_id = ANY (ids)';
+    'SELECT count(*) FROM deskguard.shared_visibility WHERE coalesce(object_key, object_id::text) = ANY (ids)';
     GRANT CREATE ON SCHEMA public TO PUBLIC;";
 
-/// The ids that a statement returns, or the SQLSTATE; nothing of it stays.
-fn ids(client: &mut Client, sql: &str) -> Result<BTreeSet<Id>, SqlState> {
+/// The ids that a statement returns, of a column of that kind, or the SQLSTATE; nothing of it stays.
+fn ids(client: &mut Client, kind: Kind, sql: &str) -> Result<BTreeSet<Id>, SqlState> {
     let result = client.simple_query(&format!("BEGIN; {sql}"));
     let outcome = match result {
         Ok(messages) => Ok(messages
             .iter()
             .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+                SimpleQueryMessage::Row(row) => Some(kind.id_of(row.get(0)?)),
                 _ => None,
             })
             .collect()),
@@ -350,36 +405,43 @@ fn refused<T>() -> Result<T, SqlState> {
 
 /// What one agent may do, in a session whose settings say who and how.
 fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCaseError> {
-    let read = ids(client, "SELECT id FROM \"Thing\"");
+    let any = world.id.any_sql("id");
+    let read = ids(client, world.id, "SELECT id FROM \"Thing\"");
     prop_assert_eq!(read, Ok(may.if_all(&["SELECT"], &may.seen)));
     if world.partitioned {
         let mut parts = BTreeSet::new();
         for part in ["thing_0", "thing_1"] {
             client.batch_execute("RESET ROLE").unwrap();
-            parts.extend(ids(client, &format!("SELECT id FROM {part}")).unwrap());
+            parts.extend(ids(client, world.id, &format!("SELECT id FROM {part}")).unwrap());
         }
         prop_assert_eq!(parts, may.if_all(&["SELECT"], &may.seen));
     }
     let updated = ids(
         client,
-        "UPDATE \"Thing\" SET body = 'new' WHERE id > 0 RETURNING id",
+        world.id,
+        &format!("UPDATE \"Thing\" SET body = 'new' WHERE {any} RETURNING id"),
     );
     prop_assert_eq!(updated, Ok(may.if_all(&["SELECT", "UPDATE"], &may.changed)));
     let updated = count(client, "UPDATE \"Thing\" SET body = 'new'");
     let expected = may.if_all(&["UPDATE"], &may.changed).len() as u64;
     prop_assert_eq!(updated, Ok(expected));
-    let deleted = ids(client, "DELETE FROM \"Thing\" WHERE id > 0 RETURNING id");
+    let delete = format!("DELETE FROM \"Thing\" WHERE {any} RETURNING id");
+    let deleted = ids(client, world.id, &delete);
     prop_assert_eq!(deleted, Ok(may.if_all(&["SELECT", "DELETE"], &may.changed)));
     let deletable = may.if_all(&["DELETE"], &may.changed);
     let deleted = count(client, "DELETE FROM \"Thing\"");
     prop_assert_eq!(deleted, Ok(deletable.len() as u64));
-    let sql =
-        "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id % 2 = 1";
+    let sql = format!(
+        "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id IN ({})",
+        [1, 3, 5, 7].map(|id| world.id_sql(id)).join(", ")
+    );
     let odd = may.if_all(&["SELECT", "DELETE"], &may.changed);
     let odd = odd.into_iter().filter(|id| id % 2 == 1).collect();
-    prop_assert_eq!(ids(client, sql), Ok(odd));
+    prop_assert_eq!(ids(client, world.id, &sql), Ok(odd));
     let three = BTreeSet::from([1, 3, 6]);
-    let from = "(VALUES (1), (3), (6)) AS v (id)";
+    let values = three.iter().map(|id| format!("({})", world.id_sql(*id)));
+    let values: Vec<String> = values.collect();
+    let from = format!("(VALUES {}) AS v (id)", values.join(", "));
     let update = format!("UPDATE \"Thing\" AS t SET body = 'new' FROM {from} WHERE t.id = v.id");
     let found = &may.if_all(&["SELECT", "UPDATE"], &may.changed) & &three;
     prop_assert_eq!(count(client, &update), Ok(found.len() as u64));
@@ -396,20 +458,25 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
         };
         prop_assert_eq!(count(client, &merge), expected, "{}", merge);
     }
-    let array = format!("'{deletable:?}'");
+    let texts: Vec<String> = deletable
+        .iter()
+        .map(|id| literal(&world.id.text(*id)))
+        .collect();
     let left = ids(
         client,
+        Kind::Int8,
         &format!(
-            "DELETE FROM \"Thing\"; SELECT visibility_of({}::bigint[])",
-            array
+            "DELETE FROM \"Thing\"; SELECT visibility_of(ARRAY[{}]::text[])",
+            texts.join(", ")
         ),
     );
     prop_assert_eq!(left, Ok(BTreeSet::from([0])));
 
     for owner in [None, Some(1), Some(2), may.agent, Some(DANGLING)] {
-        let to = literal(owner);
-        let insert = format!("INSERT INTO \"Thing\" VALUES (50, {to}, 'new')");
-        let makes = may.makes(owner);
+        let to = world.owner_sql(owner);
+        let fifty = world.id_sql(50);
+        let insert = format!("INSERT INTO \"Thing\" VALUES ({fifty}, {to}, 'new')");
+        let makes = may.makes(world.named(owner));
         let expected = if makes && may.all(&["INSERT"]) {
             Ok(1)
         } else {
@@ -428,7 +495,7 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
             insert
         );
         let merge = format!(
-            "MERGE INTO \"Thing\" AS t USING (VALUES (50)) AS v (id) ON t.id = v.id
+            "MERGE INTO \"Thing\" AS t USING (VALUES ({fifty})) AS v (id) ON t.id = v.id
              WHEN NOT MATCHED THEN INSERT VALUES (v.id, {to}, 'new')"
         );
         let expected = if makes && may.all(&["INSERT"]) {
@@ -439,8 +506,9 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
         prop_assert_eq!(count(client, &merge), expected, "{}", merge);
         for id in [1, 50] {
             let insert = format!(
-                "INSERT INTO \"Thing\" VALUES ({id}, {to}, 'new')
-                 ON CONFLICT (id) DO UPDATE SET body = 'old'"
+                "INSERT INTO \"Thing\" VALUES ({}, {to}, 'new')
+                 ON CONFLICT (id) DO UPDATE SET body = 'old'",
+                world.id_sql(id)
             );
             let updates = id == 50 || may.if_all(&["UPDATE"], &may.changed).contains(&id);
             let expected = if makes && may.all(&["INSERT", "SELECT"]) && updates {
@@ -451,7 +519,10 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
             prop_assert_eq!(count(client, &insert), expected, "{}", insert);
         }
         for id in 1..=OBJECTS {
-            let update = format!("UPDATE \"Thing\" SET owner_id = {to} WHERE id = {id}");
+            let update = format!(
+                "UPDATE \"Thing\" SET owner_id = {to} WHERE id = {}",
+                world.id_sql(id)
+            );
             let found = may
                 .if_all(&["SELECT", "UPDATE"], &may.changed)
                 .contains(&id);
@@ -466,7 +537,12 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
     }
     for id in 0..=OBJECTS {
         for call in ["share", "unshare"] {
-            let sql = format!("SELECT deskguard.{call}('\"Thing\"', {id}, everyone => true)");
+            // A string finds the object, too.
+            let argument = match id % 2 {
+                0 => world.id_sql(id),
+                _ => literal(&world.id.text(id)),
+            };
+            let sql = format!("SELECT deskguard.{call}('\"Thing\"', {argument}, everyone => true)");
             let changes = may
                 .if_all(&["SELECT", "UPDATE"], &may.changed)
                 .contains(&id);
@@ -644,28 +720,14 @@ fn what_is_taken_back_is_not_seen_again() {
     }
 }
 
-/// The tables of this database as pg_dump has them, but for the extension's own data.
-fn dump(database: &Database) -> String {
-    let output = database
-        .program("pg_dump")
-        .args(["--exclude-schema=deskguard"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let dump = String::from_utf8(output.stdout).unwrap();
-    // Newer releases put a random key there.
-    let lines = dump.lines().filter(|line| !line.contains("restrict "));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
     let database = Database::with_deskguard("undone");
     let mut superuser = database.superuser();
     superuser.batch_execute(SMALL).unwrap();
-    let before = dump(&database);
+    let before = database.dump();
     superuser.batch_execute(PROTECT).unwrap();
-    let protected = dump(&database);
+    let protected = database.dump();
     assert_ne!(before, protected);
 
     let restored = Database::empty("restored");
@@ -677,7 +739,7 @@ fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
     restore.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f"]);
     assert!(restore.arg(&file).status().unwrap().success());
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(dump(&restored), protected);
+    assert_eq!(restored.dump(), protected);
     for database in [&database, &restored] {
         let mut app = database.connect(APP);
         app.batch_execute("SET deskguard.agent_id = 3").unwrap();
@@ -707,7 +769,7 @@ fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
                  SELECT g, CASE WHEN g < 4 THEN 1 ELSE 2 END, g FROM generate_series(1, 4) AS g",
             )
             .unwrap();
-        assert_eq!(dump(database), before);
+        assert_eq!(database.dump(), before);
         for table in ["protected_feature", "shared_visibility", "protected_table"] {
             let left = things(
                 &mut superuser,

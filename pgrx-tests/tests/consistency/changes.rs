@@ -4,8 +4,8 @@ use deskguard_tests::server::{Database, MAPPED};
 use postgres::Client;
 
 use crate::desk::{
-    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, PROTECT, app, desk, is_retry, roles_stay,
-    run,
+    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, PROTECT, app, desk, is_retry, keyed_desk,
+    roles_stay, run,
 };
 
 /// A change, and what Ann sees after it; before it she sees `BY_ANN`.
@@ -398,6 +398,73 @@ const CHANGES: &[Change] = &[
     },
 ];
 
+/// In a help desk whose columns have other keys than numbers.
+const KEY_CHANGES: &[Change] = &[
+    change(
+        "a category gets another key",
+        "UPDATE deskguard.category SET external_key = 'another' WHERE id = 1",
+        "UPDATE deskguard.category SET external_key = 'category 1' WHERE id = 1",
+        NOTHING,
+    ),
+    change(
+        "a category gets another key by an upsert",
+        "INSERT INTO deskguard.category (id, name) VALUES (1, 'Network')
+         ON CONFLICT (id) DO UPDATE SET external_key = excluded.external_key",
+        "UPDATE deskguard.category SET external_key = 'category 1' WHERE id = 1",
+        NOTHING,
+    ),
+    change(
+        "categories exchange their keys",
+        "UPDATE deskguard.category SET external_key = NULL;
+         UPDATE deskguard.category SET external_key = 'category ' || (3 - id)",
+        "UPDATE deskguard.category SET external_key = NULL;
+         UPDATE deskguard.category SET external_key = 'category ' || id",
+        &[4, 5],
+    ),
+    change(
+        "a department gets another key",
+        "UPDATE deskguard.department SET external_key = desk.key(77) WHERE id = 2",
+        "UPDATE deskguard.department SET external_key = desk.key(2) WHERE id = 2",
+        &[1, 10],
+    ),
+    change(
+        "departments exchange their keys",
+        "UPDATE deskguard.department SET external_key = NULL WHERE id <> 2;
+         UPDATE deskguard.department SET external_key = desk.key(4 - id) WHERE id <> 2",
+        "UPDATE deskguard.department SET external_key = NULL WHERE id <> 2;
+         UPDATE deskguard.department SET external_key = desk.key(id) WHERE id <> 2",
+        &[2, 3, 7, 10],
+    ),
+    change(
+        "an agent gets another key",
+        "UPDATE deskguard.agent SET external_key = desk.key(77) WHERE id = 1",
+        "UPDATE deskguard.agent SET external_key = desk.key(1) WHERE id = 1",
+        &[1, 2],
+    ),
+    change(
+        "an agent has no key any more",
+        "UPDATE deskguard.agent SET external_key = NULL WHERE id = 1",
+        "UPDATE deskguard.agent SET external_key = desk.key(1) WHERE id = 1",
+        &[1, 2],
+    ),
+    change(
+        "a team takes the key of another",
+        "UPDATE deskguard.team SET external_key = NULL WHERE id = 1;
+         UPDATE deskguard.team SET external_key = 'team 1' WHERE id = 2",
+        "UPDATE deskguard.team SET external_key = 'team 2' WHERE id = 2;
+         UPDATE deskguard.team SET external_key = 'team 1' WHERE id = 1",
+        &[1, 2, 7, 10],
+    ),
+    change(
+        "a key is changed, and no trigger but ours fires",
+        "SET session_replication_role = replica;
+         UPDATE deskguard.category SET external_key = NULL WHERE id = 1;
+         RESET session_replication_role",
+        "UPDATE deskguard.category SET external_key = 'category 1' WHERE id = 1",
+        NOTHING,
+    ),
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     /// The application, which acts for Ann.
@@ -466,7 +533,7 @@ impl Session {
     }
 }
 
-fn obeys_every_change(fold: Fold) {
+fn obeys_every_change(changes: &[Change], desk: fn(Fold) -> Database, fold: Fold) {
     let _roles = roles_stay();
     let database = desk(fold);
     let mut admin = database.superuser();
@@ -500,7 +567,7 @@ fn obeys_every_change(fold: Fold) {
                     }
                 };
                 check(&mut session, "at first", BY_ANN);
-                for change in CHANGES {
+                for change in changes {
                     match change.needs {
                         Needs::Nothing | Needs::NoTransaction => {}
                         Needs::TablesAlone if isolation.is_none() => {}
@@ -529,17 +596,24 @@ fn some(lines: &[String]) -> String {
 
 #[test]
 fn every_change_is_obeyed_by_folded_statements() {
-    obeys_every_change(Fold::On);
+    obeys_every_change(CHANGES, desk, Fold::On);
 }
 
 #[test]
 fn every_change_is_obeyed_by_a_function_for_each_row() {
-    obeys_every_change(Fold::Off);
+    obeys_every_change(CHANGES, desk, Fold::Off);
 }
 
 #[test]
 fn every_change_is_obeyed_beyond_the_size_limit() {
-    obeys_every_change(Fold::Limit);
+    obeys_every_change(CHANGES, desk, Fold::Limit);
+}
+
+#[test]
+fn every_change_of_a_key_is_obeyed() {
+    for fold in Fold::ALL {
+        obeys_every_change(KEY_CHANGES, keyed_desk, fold);
+    }
 }
 
 /// A session that may change rights, and asks as the application would.
@@ -572,7 +646,7 @@ impl Changer {
 
 /// One's own uncommitted change is seen by oneself and by nobody else; when it is rolled back, by
 /// nobody at all.
-fn uncommitted_changes(fold: Fold) {
+fn uncommitted_changes(changes: &[Change], desk: fn(Fold) -> Database, fold: Fold) {
     let _roles = roles_stay();
     let database = desk(fold);
     let mut wrong = vec![];
@@ -586,7 +660,7 @@ fn uncommitted_changes(fold: Fold) {
             seen.map_err(|error| format!("{error:?}"))
         };
         let mut own = Changer::new(&database, kind);
-        for change in CHANGES {
+        for change in changes {
             match change.needs {
                 Needs::NoTransaction => continue,
                 Needs::NoQuestions
@@ -633,15 +707,22 @@ fn uncommitted_changes(fold: Fold) {
 
 #[test]
 fn uncommitted_changes_are_ones_own_when_folded() {
-    uncommitted_changes(Fold::On);
+    uncommitted_changes(CHANGES, desk, Fold::On);
 }
 
 #[test]
 fn uncommitted_changes_are_ones_own_by_function() {
-    uncommitted_changes(Fold::Off);
+    uncommitted_changes(CHANGES, desk, Fold::Off);
 }
 
 #[test]
 fn uncommitted_changes_are_ones_own_beyond_the_size_limit() {
-    uncommitted_changes(Fold::Limit);
+    uncommitted_changes(CHANGES, desk, Fold::Limit);
+}
+
+#[test]
+fn uncommitted_changes_of_keys_are_ones_own() {
+    for fold in Fold::ALL {
+        uncommitted_changes(KEY_CHANGES, keyed_desk, fold);
+    }
 }

@@ -42,8 +42,9 @@ INSERT INTO deskguard.agent_department (agent_id, department_id, level) VALUES
     (1, 1, 'full'), (2, 3, 'full');
 INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (1, 1), (2, 2);";
 
+/// The columns are named as in the layout.
 const TICKETS: &str = "
-INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id) VALUES
+(VALUES
     (1, 1, 1, NULL, NULL),
     (2, 2, 1, 9, NULL),
     (3, 3, 1, NULL, NULL),
@@ -53,22 +54,64 @@ INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id) V
     (7, 3, 1, NULL, 1),
     (8, NULL, 1, NULL, NULL),
     (9, 3, 2, NULL, NULL),
-    (10, 3, 1, 9, NULL);
+    (10, 3, 1, 9, NULL)
+) AS t (id, department, category, assignee, team)";
+
+const FOLLOWERS: &str = "
 INSERT INTO desk.follower (ticket_id, agent_id) VALUES (10, 1);
 -- Of nobody, so that each ticket has one.
 INSERT INTO desk.follower (ticket_id, agent_id) SELECT id, 77 FROM desk.ticket;";
 
-const PLAIN: &str = "
+/// How the tickets are stored.
+struct Layout {
+    create: &'static str,
+    /// The columns of the table, from those of `TICKETS`.
+    row: &'static str,
+    /// What differs besides, before the table is protected.
+    then: &'static str,
+}
+
+const NUMBERS: &str = "id, department, category, assignee, team";
+
+const PLAIN: Layout = Layout {
+    create: "
 CREATE TABLE desk.ticket (id bigint PRIMARY KEY, department_id bigint, category_id bigint,
-    assignee_id bigint, team_id bigint, subject text NOT NULL DEFAULT '') WITH (parallel_workers = 2);";
+    assignee_id bigint, team_id bigint, subject text NOT NULL DEFAULT '') WITH (parallel_workers = 2);",
+    row: NUMBERS,
+    then: "",
+};
 
 /// Category 2 in a partition that is read last.
-const PARTITIONED: &str = "
+const PARTITIONED: Layout = Layout {
+    create: "
 CREATE TABLE desk.ticket (id bigint NOT NULL, department_id bigint, category_id bigint,
     assignee_id bigint, team_id bigint, subject text NOT NULL DEFAULT '') PARTITION BY LIST (category_id);
 CREATE TABLE desk.ticket_network PARTITION OF desk.ticket FOR VALUES IN (1) WITH (parallel_workers = 2);
 CREATE TABLE desk.ticket_printers PARTITION OF desk.ticket FOR VALUES IN (2) WITH (parallel_workers = 2);
-CREATE TABLE desk.ticket_rest PARTITION OF desk.ticket DEFAULT WITH (parallel_workers = 2);";
+CREATE TABLE desk.ticket_rest PARTITION OF desk.ticket DEFAULT WITH (parallel_workers = 2);",
+    row: NUMBERS,
+    then: "",
+};
+
+/// Columns with keys of other kinds than numbers. Ann has ticket 10 instead of following it, and is in
+/// a team without tickets.
+const KEYED: Layout = Layout {
+    create: "
+CREATE FUNCTION desk.key(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+'SELECT lpad(to_hex(n), 32, ''0'')::uuid';
+CREATE TABLE desk.ticket (id bigint PRIMARY KEY, department_id uuid, category_id text,
+    assignee_id uuid, team_id varchar(20), subject text NOT NULL DEFAULT '') WITH (parallel_workers = 2);",
+    row: "id, desk.key(department), 'category ' || category, desk.key(assignee), 'team ' || team",
+    then: "
+UPDATE deskguard.agent SET external_key = desk.key(id);
+UPDATE deskguard.department SET external_key = desk.key(id);
+UPDATE deskguard.category SET external_key = 'category ' || id;
+INSERT INTO deskguard.team (id, name) VALUES (2, 'Day shift');
+INSERT INTO deskguard.team_member (team_id, agent_id) VALUES (2, 1);
+UPDATE deskguard.team SET external_key = 'team ' || id;
+UPDATE desk.ticket SET assignee_id = desk.key(1) WHERE id = 10;
+DELETE FROM desk.follower WHERE agent_id = 1;",
+};
 
 pub const PROTECT: &str = "SELECT deskguard.protect_tickets('desk.ticket',
     department_column => 'department_id', category_column => 'category_id',
@@ -136,7 +179,12 @@ pub fn partitioned_desk(fold: Fold) -> Database {
     desk_in(fold, PARTITIONED)
 }
 
-fn desk_in(fold: Fold, ticket_table: &str) -> Database {
+pub fn keyed_desk(fold: Fold) -> Database {
+    desk_in(fold, KEYED)
+}
+
+fn desk_in(fold: Fold, layout: Layout) -> Database {
+    let Layout { create, row, then } = layout;
     let database = Database::with_deskguard("consistency");
     let [ann, other] = MAPPED.map(ident);
     let roles = format!("{APP}, {STRANGER}, {ann}, {other}");
@@ -147,7 +195,7 @@ fn desk_in(fold: Fold, ticket_table: &str) -> Database {
              CREATE SCHEMA desk AUTHORIZATION {OWNER};
              GRANT USAGE ON SCHEMA desk TO PUBLIC;
              SET ROLE {OWNER};
-             {ticket_table}
+             {create}
              CREATE TABLE desk.follower (ticket_id bigint, agent_id bigint);
              {FUNCTIONS}
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA desk TO {roles};
@@ -156,7 +204,10 @@ fn desk_in(fold: Fold, ticket_table: &str) -> Database {
              ALTER FUNCTION desk.by_definer OWNER TO {ann};
              REVOKE CREATE ON SCHEMA desk FROM {ann};
              {RIGHTS}
-             {TICKETS}
+             INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id)
+             SELECT {row} FROM {TICKETS};
+             {FOLLOWERS}
+             {then}
              ANALYZE",
             database.name(),
             fold.setting(),

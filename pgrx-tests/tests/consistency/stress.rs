@@ -1,7 +1,7 @@
 //! Many sessions ask while others change rights all the time. Every answer must be right for one of
 //! the states between the statement's start and its end.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::env;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deskguard_tests::help_desk::{
-    Access, Agent, Column, Department, Group, HelpDesk, Id, Kind as Integer, Level, Partitioning,
-    Ticket, TicketTable, Time, catalog,
+    Access, Agent, Column, Department, Group, HelpDesk, Id, KeyForm, Kind as Integer, Level,
+    Partitioning, Ticket, TicketTable, Time, catalog,
 };
 use deskguard_tests::server::{APP, Database, OWNER};
 use postgres::{Client, Error, Statement};
@@ -89,6 +89,7 @@ fn help_desk(random: &mut Random) -> HelpDesk {
             })
             .collect(),
         categories: (1..=CATEGORIES).collect(),
+        external_keys: BTreeMap::new(),
         permissions: catalog(),
         groups: GROUPS
             .map(|name| Group {
@@ -126,6 +127,7 @@ fn help_desk(random: &mut Random) -> HelpDesk {
             status_type: "",
             follower: None,
             unassigned_value: None,
+            agent_form: KeyForm::Words,
             partitioning: Partitioning::None,
             indexed: true,
             protected_by_owner: true,
