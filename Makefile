@@ -12,7 +12,7 @@ help:
 	@echo 'make demo           build, start a throw-away cluster, load a help desk, show who sees what'
 	@echo 'make test           unit, regression and client tests on PostgreSQL $(MAJOR)'
 	@echo 'make test-all       the same on PostgreSQL $(MAJORS)'
-	@echo 'make bench          measure queries against hand-written SQL; two minutes, results in target/bench'
+	@echo 'make bench          measure queries against hand-written SQL; two to three minutes, results in target/bench'
 	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
 	@echo 'make lint           rustfmt, clippy, shellcheck'
 	@echo 'make unit           the tests of rules/, without a server'

@@ -41,13 +41,8 @@ pub fn queries(
             check_rows(&mut sessions, query, agent, inputs);
             let times = compare(&mut sessions, query, agent, inputs, effort);
             let variants = sessions.iter().map(|session| session.variant);
-            let name = format!(
-                "{}{}",
-                query.name(),
-                if desk.followers { ", followers" } else { "" }
-            );
             let slow = report.compared(
-                &name,
+                &desk.named(query.name()),
                 &agent.name,
                 variants.zip(times).collect(),
                 |limit, deskguard| query.is_within_bound(limit, deskguard),
@@ -82,6 +77,7 @@ fn explain(
             session.table_for(query)
         };
         let sql = query.sql(
+            session.desk,
             &table,
             session.condition(agent).as_deref(),
             agent,
@@ -101,7 +97,7 @@ fn explain(
         let lines: Vec<&str> = lines.collect();
         let title = format!(
             "{}, {}, {}",
-            query.name(),
+            session.desk.named(query.name()),
             agent.name,
             session.variant.name()
         );
@@ -112,22 +108,24 @@ fn explain(
 fn inputs(limit: &mut Session, agent: &Agent) -> Inputs {
     let condition = limit.condition(agent).unwrap_or_else(|| "true".into());
     let table = limit.table();
-    let sql =
-        format!("SELECT id FROM {table} WHERE {condition} ORDER BY hashint8(id), id LIMIT 500");
+    let sql = format!(
+        "SELECT id::text FROM {table} WHERE {condition} ORDER BY hashtext(id::text), id LIMIT 500"
+    );
     let rows = limit.client.query(&sql, &[]).unwrap();
-    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert!(!ids.is_empty(), "agent {} sees nothing", agent.name);
     let sql = format!(
-        "SELECT updated_at::text, id FROM {table} WHERE status = 'open' AND {condition} \
+        "SELECT updated_at::text, id::text FROM {table} WHERE status = 'open' AND {condition} \
          ORDER BY updated_at DESC, id DESC OFFSET 100 LIMIT 1"
     );
     let page = limit.client.query_opt(&sql, &[]).unwrap();
-    let sql = format!("SELECT max(id) + 1 FROM {table}");
-    let free_id: i64 = limit.client.query_one(&sql, &[]).unwrap().get(0);
+    // They are numbered from 1 on.
+    let sql = format!("SELECT count(*) + 1 FROM {table}");
+    let free_number: i64 = limit.client.query_one(&sql, &[]).unwrap().get(0);
     Inputs {
         ids,
         page: page.map(|row| (row.get(0), row.get(1))),
-        free_id: Cell::new(free_id),
+        free_number: Cell::new(free_number),
     }
 }
 
@@ -165,13 +163,13 @@ fn check_rows(sessions: &mut [Session], query: Query, agent: &Agent, inputs: &In
             let table = session.table_for(query);
             let filter = condition.map_or_else(String::new, |c| format!("WHERE {c}"));
             let all = format!(
-                "SELECT status, count(*), sum(id), sum(hashint8(id)::bigint) FROM {table} {filter} GROUP BY status"
+                "SELECT status, count(*), sum(hashtextextended(id::text, 0)) FROM {table} {filter} GROUP BY status"
             );
             vec![answer(&mut session.client, &all)]
         } else if query.writes() {
             session.client.batch_execute("BEGIN").unwrap();
             let table = session.written_table();
-            let sql = query.sql(&table, condition, agent, inputs, 0);
+            let sql = query.sql(session.desk, &table, condition, agent, inputs, 0);
             let found = answer(&mut session.client, &sql);
             session.client.batch_execute("ROLLBACK").unwrap();
             vec![found]
@@ -182,8 +180,10 @@ fn check_rows(sessions: &mut [Session], query: Query, agent: &Agent, inputs: &In
             } else {
                 query
             };
-            let sql = |round| query.sql(&table, condition, agent, inputs, round);
-            (0..3)
+            let desk = session.desk;
+            let sql = |round| query.sql(desk, &table, condition, agent, inputs, round);
+            let rounds = if query.is_by_key() { 3 } else { 1 };
+            (0..rounds)
                 .map(|round| answer(&mut session.client, &sql(round)))
                 .collect()
         };
@@ -214,14 +214,18 @@ fn compare(
                 true => session.written_table(),
                 false => session.table_for(query),
             };
-            let sql = move |round| query.sql(&table, condition.as_deref(), agent, inputs, round);
+            let desk = session.desk;
+            let sql =
+                move |round| query.sql(desk, &table, condition.as_deref(), agent, inputs, round);
             let client = &mut session.client;
             match query {
                 Query::PointPrepared => {
                     let statement = client.prepare(&sql(0)).unwrap();
+                    let ids = inputs.ids.iter().map(|id| desk.keys.parameter(id));
+                    let ids: Vec<_> = ids.collect();
                     Runner::new(move |round| {
-                        let id = inputs.ids[round % inputs.ids.len()];
-                        client.time(|client| drop(client.query(&statement, &[&id]).unwrap()))
+                        let id = &*ids[round % ids.len()];
+                        client.time(|client| drop(client.query(&statement, &[id]).unwrap()))
                     })
                 }
                 _ if query.writes() => Runner::new(move |round| {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::keys::Keys;
+
 pub const CATEGORIES: i32 = 200;
 pub const DEPARTMENTS: i32 = 40;
 /// The first ones are at the top; each has four below it.
@@ -150,22 +152,23 @@ impl Agent {
 
     /// What an expert writes after WHERE for this agent; none if it sees everything.
     /// `followed`: that it follows the ticket, where that counts.
-    pub fn literal(&self, followed: Option<String>) -> Option<String> {
-        let parts = [self.silo(), self.past_silo(followed)];
+    pub fn literal(&self, keys: Keys, followed: Option<String>) -> Option<String> {
+        let parts = [self.silo(keys), self.past_silo(keys, followed)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
     }
 
-    pub fn past_silo(&self, followed: Option<String>) -> Option<String> {
-        let mut own = vec![format!("assignee_id = {}", self.id)];
-        own.extend(one_of("team_id", &self.teams));
+    pub fn past_silo(&self, keys: Keys, followed: Option<String>) -> Option<String> {
+        let me = keys.of("agent", self.id);
+        let mut own = vec![format!("assignee_id = {}", keys.quoted(&me))];
+        own.extend(one_of(keys, "team", &self.teams));
         own.extend(followed);
         let nobodys = "assignee_id IS NULL AND team_id IS NULL";
         match (self.all_departments(), self.views_assigned) {
             (None, true) => None,
             (None, false) => Some(format!("({nobodys} OR {})", own.join(" OR "))),
             (Some(list), all) => {
-                let inside = one_of("department_id", &list).unwrap_or_else(|| "false".into());
+                let inside = one_of(keys, "department", &list).unwrap_or_else(|| "false".into());
                 let nobodys = if all {
                     String::new()
                 } else {
@@ -177,20 +180,21 @@ impl Agent {
     }
 
     /// The condition for tickets that it may create; none if it may create any.
-    pub fn may_create(&self) -> Option<String> {
-        let parts: Vec<String> = [self.silo(), self.inside()].into_iter().flatten().collect();
+    pub fn may_create(&self, keys: Keys) -> Option<String> {
+        let parts = [self.silo(keys), self.inside(keys)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" AND "))
     }
 
     /// The condition for departments that it may assign tickets to.
-    pub fn inside(&self) -> Option<String> {
+    pub fn inside(&self, keys: Keys) -> Option<String> {
         let list = self.all_departments()?;
-        Some(one_of("department_id", &list).unwrap_or_else(|| "false".into()))
+        Some(one_of(keys, "department", &list).unwrap_or_else(|| "false".into()))
     }
 
-    pub fn silo(&self) -> Option<String> {
+    pub fn silo(&self, keys: Keys) -> Option<String> {
         let list = self.categories.as_ref()?;
-        Some(one_of("category_id", list).unwrap_or_else(|| "false".into()))
+        Some(one_of(keys, "category", list).unwrap_or_else(|| "false".into()))
     }
 
     /// Do followed tickets add to what it sees?
@@ -206,18 +210,14 @@ fn above(department: i32) -> i32 {
     }
 }
 
-fn list(values: &[i32]) -> String {
-    let texts: Vec<String> = values.iter().map(i32::to_string).collect();
-    texts.join(",")
-}
-
 /// None if there is no value.
-fn one_of(column: &str, values: &[i32]) -> Option<String> {
-    match values {
+fn one_of(keys: Keys, kind: &str, values: &[i32]) -> Option<String> {
+    let values: Vec<String> = values.iter().map(|value| keys.of(kind, *value)).collect();
+    match values.as_slice() {
         [] => None,
-        [one] => Some(format!("{column} = {one}")),
+        [one] => Some(format!("{kind}_id = {}", keys.quoted(one))),
         // IN (...) gives the same plan, but takes longer to parse.
-        _ => Some(format!("{column} = ANY ('{{{}}}')", list(values))),
+        _ => Some(format!("{kind}_id = ANY ('{{{}}}')", values.join(","))),
     }
 }
 
@@ -284,33 +284,79 @@ pub fn messages_and_followers(tickets: i64, agents: i64) -> String {
          INSERT INTO plain.message (id, ticket_id, created_at, body)
          SELECT t.id * 2 + n, t.id, t.created_at + n * interval '1 hour', 'Message ' || md5((t.id * 2 + n)::text)
          FROM plain.ticket AS t CROSS JOIN generate_series(0, 1) AS n;
-         CREATE UNIQUE INDEX ON plain.message (id);
-         CREATE INDEX ON plain.message (ticket_id);
+         {};
          CREATE TABLE plain.ticket_follower (ticket_id bigint NOT NULL, agent_id bigint NOT NULL);
          INSERT INTO plain.ticket_follower (ticket_id, agent_id)
          SELECT DISTINCT 1 + (random() * ({tickets} - 1))::bigint, agent
          FROM generate_series(1, {agents}) AS agent, generate_series(1, 200);
          {};
          GRANT SELECT ON plain.message, plain.ticket_follower TO PUBLIC;",
+        index_messages("plain.message"),
         index_followers("plain.ticket_follower"),
     )
 }
 
-/// A table with the same rows in the same order, and the same indexes.
-pub fn copy(table: &str, condition: &str) -> String {
+/// The same tickets and what is around them with other keys, in the same order.
+pub fn with_keys(keys: Keys) -> String {
+    let plain = keys.schema("plain");
+    let column = |kind: &str| format!("{} AS {kind}_id", keys.sql(kind, &format!("{kind}_id")));
+    let assignee = format!("{} AS assignee_id", keys.sql("agent", "assignee_id"));
+    let id = |kind: &str| format!("{} AS id", keys.sql(kind, "id"));
     format!(
-        "CREATE TABLE {table} (LIKE plain.ticket);
-         INSERT INTO {table} SELECT * FROM plain.ticket WHERE {condition} ORDER BY id;
+        "CREATE SCHEMA {plain};
+         CREATE TABLE {plain}.ticket AS
+         SELECT {}, subject, status, {}, {}, {assignee}, {}, created_at, updated_at
+         FROM plain.ticket ORDER BY ticket.id;
+         {};
+         CREATE TABLE {plain}.message AS
+         SELECT {}, {}, created_at, body FROM plain.message ORDER BY message.id;
+         {};
+         CREATE TABLE {plain}.ticket_follower AS
+         SELECT {}, {} FROM plain.ticket_follower;
+         {};
+         GRANT USAGE ON SCHEMA {plain} TO PUBLIC;
+         GRANT SELECT ON ALL TABLES IN SCHEMA {plain} TO PUBLIC;
+         GRANT INSERT, UPDATE ON {plain}.ticket TO PUBLIC;",
+        id("ticket"),
+        column("department"),
+        column("category"),
+        column("team"),
+        index(&format!("{plain}.ticket")),
+        id("message"),
+        column("ticket"),
+        index_messages(&format!("{plain}.message")),
+        column("ticket"),
+        column("agent"),
+        index_followers(&format!("{plain}.ticket_follower")),
+    )
+}
+
+/// Tells deskguard these keys.
+pub fn external_keys(keys: Keys) -> String {
+    let updates = ["agent", "team", "department", "category"].map(|kind| {
+        format!(
+            "UPDATE deskguard.{kind} SET external_key = {}",
+            keys.sql(kind, "id")
+        )
+    });
+    updates.join(";")
+}
+
+/// A table with the same rows in the same order, and the same indexes.
+pub fn copy(plain: &str, table: &str, condition: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (LIKE {plain}.ticket);
+         INSERT INTO {table} SELECT * FROM {plain}.ticket WHERE {condition} ORDER BY created_at;
          {};
          GRANT SELECT, INSERT, UPDATE ON {table} TO PUBLIC",
         index(table)
     )
 }
 
-pub fn copy_followers(table: &str) -> String {
+pub fn copy_followers(plain: &str, table: &str) -> String {
     format!(
-        "CREATE TABLE {table} (LIKE plain.ticket_follower);
-         INSERT INTO {table} SELECT * FROM plain.ticket_follower;
+        "CREATE TABLE {table} (LIKE {plain}.ticket_follower);
+         INSERT INTO {table} SELECT * FROM {plain}.ticket_follower;
          {};
          GRANT SELECT ON {table} TO PUBLIC",
         index_followers(table)
@@ -318,16 +364,16 @@ pub fn copy_followers(table: &str) -> String {
 }
 
 /// The same messages, protected.
-pub fn protect_messages(schema: &str) -> String {
+pub fn protect_messages(plain: &str, schema: &str) -> String {
     let table = format!("{schema}.message");
     format!(
-        "CREATE TABLE {table} (LIKE plain.message);
-         INSERT INTO {table} SELECT * FROM plain.message;
-         ALTER TABLE {table} ADD PRIMARY KEY (id);
-         CREATE INDEX ON {table} (ticket_id);
+        "CREATE TABLE {table} (LIKE {plain}.message);
+         INSERT INTO {table} SELECT * FROM {plain}.message;
+         {};
          ALTER TABLE {table} ADD FOREIGN KEY (ticket_id) REFERENCES {schema}.ticket;
          GRANT SELECT ON {table} TO PUBLIC;
-         SELECT deskguard.protect_messages('{table}', '{schema}.ticket')"
+         SELECT deskguard.protect_messages('{table}', '{schema}.ticket')",
+        index_messages(&table),
     )
 }
 
@@ -348,6 +394,10 @@ fn index(table: &str) -> String {
         "ALTER TABLE {table} ADD PRIMARY KEY (id); {}",
         indexes.join("; ")
     )
+}
+
+fn index_messages(table: &str) -> String {
+    format!("ALTER TABLE {table} ADD PRIMARY KEY (id); CREATE INDEX ON {table} (ticket_id)")
 }
 
 fn index_followers(table: &str) -> String {

@@ -6,13 +6,21 @@ use postgres::Client;
 use crate::desk::{Agent, WEEK, zipf};
 use crate::measure::{Connection, Effort, Runner, Times, race};
 use crate::report::Report;
+use crate::variants::Desk;
 
 const OFF: &str = "SET deskguard.fold = off";
 const ON: &str = "SET deskguard.fold = on; SET deskguard.fold_limit = 2147483647";
+const BEYOND_LIMIT: &str = "SET deskguard.fold_limit = 0";
 
-/// Compares both ways. Milliseconds: folded, and not folded.
-fn both_ways(database: &Database, agent: i64, sql: &str, effort: Effort) -> [Times; 2] {
-    let mut runners: Vec<Runner> = [ON, OFF]
+/// Compares both ways. Milliseconds: folded, and with this setting not folded.
+fn both_ways(
+    database: &Database,
+    agent: i64,
+    not_folded: &str,
+    sql: &str,
+    effort: Effort,
+) -> [Times; 2] {
+    let mut runners: Vec<Runner> = [ON, not_folded]
         .iter()
         .map(|setting| {
             let mut client = Connection::new(database.connect(APP));
@@ -62,11 +70,58 @@ pub fn on_and_off(database: &Database, agents: &[&Agent], effort: Effort, report
     for agent in agents {
         let mut cells = vec![];
         for (name, sql) in &statements {
-            let times = both_ways(database, agent.id, sql, effort);
+            let times = both_ways(database, agent.id, OFF, sql, effort);
             let ratio = note(report, &format!("fold, {name}"), &agent.name, &times);
             cells.push(format!("{:>11.3} x {ratio:<4.2}", times[0].median()));
         }
         println!("{:<12} {}", agent.name, cells.join(" "));
+    }
+}
+
+/// These agents when every list is too long to be literals, in help desks with different keys.
+pub fn beyond_limit(
+    database: &Database,
+    desks: [Desk; 2],
+    agents: &[&Agent],
+    effort: Effort,
+    report: &mut Report,
+) {
+    report.title(
+        "Lists longer than deskguard.fold_limit: median ms of literals, and lists as its multiple",
+    );
+    let statements = [
+        (
+            "queue",
+            "SELECT id",
+            "WHERE status = 'open' ORDER BY updated_at DESC LIMIT 50",
+        ),
+        ("report", "SELECT status, count(*)", "GROUP BY status"),
+    ];
+    let cases = || {
+        let of_desk = |desk: Desk| {
+            statements.map(|(name, select, rest)| {
+                (
+                    desk.named(name),
+                    format!("{select} FROM {}.ticket {rest}", desk.schema),
+                )
+            })
+        };
+        desks.into_iter().flat_map(of_desk)
+    };
+    let heads = cases().map(|(name, _)| format!("{name:>18}"));
+    println!("{:<12} {}", "agent", heads.collect::<Vec<_>>().join(" "));
+    for agent in agents {
+        let cells = cases().map(|(name, sql)| {
+            let times = both_ways(database, agent.id, BEYOND_LIMIT, &sql, effort);
+            let ratio = note(
+                report,
+                &format!("beyond the limit, {name}"),
+                &agent.name,
+                &times,
+            );
+            format!("{:>11.3} x {ratio:<4.2}", times[0].median())
+        });
+        println!("{:<12} {}", agent.name, cells.collect::<Vec<_>>().join(" "));
     }
 }
 
@@ -140,7 +195,7 @@ pub fn limit(
     for size in SIZES {
         let mut cells = vec![];
         for (name, sql) in statements {
-            let times = both_ways(database, FIRST + size, sql, effort);
+            let times = both_ways(database, FIRST + size, OFF, sql, effort);
             note(
                 report,
                 &format!("literals, {name}"),

@@ -8,7 +8,7 @@ use postgres::Client;
 use crate::desk::{self, Agent, WEEK};
 use crate::measure::{Effort, Runner, race};
 use crate::report::Report;
-use crate::variants::{Desk, Session, Variant};
+use crate::variants::{DESK, Desk, Session, Variant};
 
 const SMALLEST: i64 = 100_000;
 
@@ -37,7 +37,7 @@ pub fn measure(
     report.title("From 100,000 tickets on: the limit's median ms, and deskguard as its multiple");
     let desk = Desk {
         schema: "growing",
-        followers: false,
+        ..DESK
     };
     superuser
         .batch_execute("CREATE SCHEMA growing; GRANT USAGE ON SCHEMA growing TO PUBLIC")
@@ -65,7 +65,7 @@ pub fn measure(
         superuser
             .batch_execute(&format!(
                 "{}; SELECT deskguard.protect_tickets('growing.ticket', {})",
-                desk::copy("growing.ticket", &condition),
+                desk::copy("plain", "growing.ticket", &condition),
                 desk::MAPPING
             ))
             .unwrap();

@@ -6,6 +6,7 @@ mod compare;
 mod desk;
 mod folding;
 mod growth;
+mod keys;
 mod measure;
 mod plot;
 mod queries;
@@ -19,10 +20,11 @@ use deskguard_tests::server::Database;
 use postgres::Client;
 
 use desk::Agent;
+use keys::Keys;
 use measure::Effort;
 use queries::Query;
 use report::Report;
-use variants::{DESK, FOLLOWED};
+use variants::{DESK, FOLLOWED, UUID, UUID_FOLLOWED};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -46,7 +48,7 @@ fn main() {
     let mut superuser = database.superuser();
     print_settings(&mut superuser, tickets, agents, repeat);
     let agents = desk::agents(agents);
-    let effort = Effort { repeat };
+    let effort = Effort::new(repeat);
     let mut bench = Bench {
         database: &database,
         superuser,
@@ -82,7 +84,8 @@ impl Bench<'_> {
             desk::tickets(self.tickets, self.agents.len() as i64),
             desk::messages_and_followers(self.tickets, self.agents.len() as i64),
             desk::permissions(self.agents),
-            variants::access_tables(self.agents),
+            variants::roles(),
+            variants::access_tables(self.agents, Keys::Integer),
             DESK.policies(&compared),
             DESK.protect(),
             FOLLOWED.policies(&compared),
@@ -111,19 +114,54 @@ impl Bench<'_> {
         backend::cold(database, compared[1], effort, report);
         backend::memory(database, self.agents, report);
         backend::checks(database, superuser, &compared, effort, report);
-        folding::on_and_off(database, &compared, effort, report);
+        folding::on_and_off(database, &compared, effort.less(), report);
+        self.with_uuids(&compared, &followers);
         self.measure_growth();
         // These two add agents and categories by the thousand.
         let (superuser, report) = (&mut self.superuser, &mut self.report);
         backend::load(database, superuser, effort, report);
-        folding::limit(database, superuser, self.tickets, effort, report);
+        folding::limit(database, superuser, self.tickets, effort.less(), report);
+    }
+
+    /// The same help desk with uuids in place of deskguard's ids and of the numbers of its own.
+    fn with_uuids(&mut self, compared: &[&Agent], followers: &[&Agent]) {
+        let mut agents = compared.to_vec();
+        agents.retain(|agent| ["narrow", "medium", "wide", "all"].contains(&agent.name.as_str()));
+        self.load(&[
+            desk::with_keys(Keys::Uuid),
+            desk::external_keys(Keys::Uuid),
+            variants::access_tables(self.agents, Keys::Uuid),
+            UUID.policies(&agents),
+            UUID.protect(),
+            UUID_FOLLOWED.policies(followers),
+            UUID_FOLLOWED.protect(),
+        ]);
+        let (database, effort, report) = (self.database, self.effort.less(), &mut self.report);
+        report.title("Queries of a help desk with uuids");
+        report.table_head();
+        let queries = [
+            Query::Queue,
+            Query::Report,
+            Query::Week,
+            Query::Messages,
+            Query::Keyset,
+            Query::Point,
+            Query::PointPrepared,
+            Query::Insert,
+            Query::Update,
+        ];
+        compare::queries(database, UUID, &agents, &queries, effort, report);
+        let queries = [Query::Queue, Query::Report, Query::Point];
+        compare::queries(database, UUID_FOLLOWED, followers, &queries, effort, report);
+        folding::beyond_limit(database, [DESK, UUID], &agents[..3], effort, report);
     }
 
     fn growth(&mut self) {
         self.load(&[
             desk::tickets(self.tickets, self.agents.len() as i64),
             desk::permissions(self.agents),
-            variants::access_tables(self.agents),
+            variants::roles(),
+            variants::access_tables(self.agents, Keys::Integer),
         ]);
         self.measure_growth();
     }

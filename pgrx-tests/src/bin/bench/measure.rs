@@ -9,6 +9,7 @@ use postgres::Client;
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub repeat: usize,
+    milliseconds: f64,
 }
 
 const MOST_ROUNDS: usize = 400;
@@ -16,8 +17,19 @@ const MOST_ROUNDS: usize = 400;
 const BRIEF: f64 = 20.0;
 
 impl Effort {
-    fn milliseconds(self) -> f64 {
-        self.repeat as f64 * 100.0
+    pub fn new(repeat: usize) -> Self {
+        Effort {
+            repeat,
+            milliseconds: repeat as f64 * 100.0,
+        }
+    }
+
+    /// Half the time, where the differences are large or the same is measured elsewhere, too.
+    pub fn less(self) -> Self {
+        Effort {
+            milliseconds: self.milliseconds / 2.0,
+            ..self
+        }
     }
 }
 
@@ -56,7 +68,7 @@ impl<'a> Runner<'a> {
 /// Runs all in turn, again and again, so that what disturbs the machine disturbs all of them. What
 /// takes very long compared with the first takes part less often.
 pub fn race(runners: &mut [Runner], effort: Effort) -> Vec<Times> {
-    let budget = effort.milliseconds();
+    let budget = effort.milliseconds;
     let first: Vec<Took> = runners.iter_mut().map(|runner| (runner.run)(0)).collect();
     let warm: Vec<f64> = runners
         .iter_mut()

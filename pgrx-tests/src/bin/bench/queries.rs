@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::desk::{Agent, WEEK};
+use crate::variants::Desk;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Query {
@@ -22,11 +23,11 @@ pub enum Query {
 /// What differs between agents, or from one run to the next.
 pub struct Inputs {
     /// Tickets that the agent sees.
-    pub ids: Vec<i64>,
+    pub ids: Vec<String>,
     /// Where its third page of open tickets begins.
-    pub page: Option<(String, i64)>,
-    /// An id that is free; each INSERT takes another.
-    pub free_id: Cell<i64>,
+    pub page: Option<(String, String)>,
+    /// A number of a ticket that is free; each INSERT takes another.
+    pub free_number: Cell<i64>,
 }
 
 impl Query {
@@ -64,6 +65,14 @@ impl Query {
         matches!(self, Query::Insert | Query::Update)
     }
 
+    /// Does it look for a ticket by its id, for another one in each round?
+    pub fn is_by_key(self) -> bool {
+        matches!(
+            self,
+            Query::TicketMessages | Query::Point | Query::PointPrepared | Query::Update
+        )
+    }
+
     /// Is deskguard's time within what was promised?
     pub fn is_within_bound(self, limit: f64, deskguard: f64) -> bool {
         match self {
@@ -77,6 +86,7 @@ impl Query {
     /// `condition`: what the statement itself must ask for, since nothing else guards the table.
     pub fn sql(
         self,
+        desk: Desk,
         table: &str,
         condition: Option<&str>,
         agent: &Agent,
@@ -90,7 +100,8 @@ impl Query {
                 _ => format!("WHERE {}", all.join(" AND ")),
             }
         };
-        let id = inputs.ids[round % inputs.ids.len()];
+        let (keys, plain) = (desk.keys, desk.plain());
+        let id = keys.quoted(&inputs.ids[round % inputs.ids.len()]);
         match self {
             Query::Queue => format!(
                 "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC LIMIT 50",
@@ -103,7 +114,7 @@ impl Query {
             Query::Week => format!("SELECT count(*) FROM {table} {}", filter(&[WEEK])),
             Query::Join => format!(
                 "SELECT count(*), max(m.created_at) \
-                 FROM (SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                 FROM (SELECT id FROM {table} {}) AS t JOIN {plain}.message AS m ON m.ticket_id = t.id",
                 filter(&[WEEK])
             ),
             Query::Messages | Query::TicketMessages => {
@@ -115,7 +126,7 @@ impl Query {
                 let messages = match table.ends_with(".message") {
                     true => format!("{table} AS m"),
                     false => format!(
-                        "(SELECT id FROM {table} {}) AS t JOIN plain.message AS m ON m.ticket_id = t.id",
+                        "(SELECT id FROM {table} {}) AS t JOIN {plain}.message AS m ON m.ticket_id = t.id",
                         filter(&[])
                     ),
                 };
@@ -128,7 +139,7 @@ impl Query {
             Query::Keyset => {
                 let after = inputs.page.as_ref().map_or_else(
                     || "true".into(),
-                    |(time, id)| format!("(updated_at, id) < ('{time}', {id})"),
+                    |(time, id)| format!("(updated_at, id) < ('{time}', {})", keys.quoted(id)),
                 );
                 format!(
                     "SELECT id, subject, updated_at FROM {table} {} ORDER BY updated_at DESC, id DESC LIMIT 50",
@@ -145,15 +156,19 @@ impl Query {
             ),
             Query::Insert => {
                 const COLUMNS: &str = "id, subject, status, department_id, category_id, assignee_id, created_at, updated_at";
+                let number = inputs.free_number.replace(inputs.free_number.get() + 1);
+                let [id, department, category, assignee] = [
+                    ("ticket", number),
+                    ("department", agent.a_department().into()),
+                    ("category", agent.a_category().into()),
+                    ("agent", agent.id),
+                ]
+                .map(|(kind, number)| keys.typed(&keys.of(kind, number)));
                 let row = format!(
-                    "VALUES ({}, 'New', 'open', {}, {}, {}, now(), now())",
-                    inputs.free_id.replace(inputs.free_id.get() + 1),
-                    agent.a_department(),
-                    agent.a_category(),
-                    agent.id
+                    "VALUES ({id}, 'New', 'open', {department}, {category}, {assignee}, now(), now())"
                 );
                 // Without policies the statement itself must ask whether the agent may create this ticket.
-                let row = match condition.and_then(|_| agent.may_create()) {
+                let row = match condition.and_then(|_| agent.may_create(keys)) {
                     Some(allowed) => {
                         format!("SELECT * FROM ({row}) AS v ({COLUMNS}) WHERE {allowed}")
                     }

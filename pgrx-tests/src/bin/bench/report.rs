@@ -57,7 +57,7 @@ impl Report {
 
     pub fn table_head(&self) {
         print!(
-            "{:<24} {:<11} {:>9} {:>19} ",
+            "{:<26} {:<11} {:>9} {:>19} ",
             "query", "agent", "limit, ms", "quartiles"
         );
         for (_, name) in COLUMNS {
@@ -95,7 +95,7 @@ impl Report {
             .filter(|(variant, _)| Variant::POLICIES.contains(variant))
             .all(|(_, others)| deskguard.quantile(0.25) <= others.quantile(0.75));
         let mut line = format!(
-            "{query:<24} {agent:<11} {:>9.3} {:>9.3}-{:>9.3} ",
+            "{query:<26} {agent:<11} {:>9.3} {:>9.3}-{:>9.3} ",
             limit.median(),
             limit.quantile(0.25),
             limit.quantile(0.75)
