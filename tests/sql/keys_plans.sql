@@ -39,7 +39,8 @@ CREATE TABLE keys.follower (ticket_id uuid, agent_id uuid, PRIMARY KEY (agent_id
 CREATE INDEX ON keys.follower (ticket_id);
 INSERT INTO keys.follower SELECT test.key('f', g * 31), test.key('a', 22) FROM generate_series(1, 10) AS g;
 CREATE TABLE keys.big_message (id uuid PRIMARY KEY, ticket_id uuid, body text);
-INSERT INTO keys.big_message SELECT test.key('b', g), test.key('f', 1 + g % 20000), 'body' FROM generate_series(1, 40000) AS g;
+-- As they came in, so that an index scan is no close choice; and few enough for statistics of all.
+INSERT INTO keys.big_message SELECT test.key('b', g), test.key('f', (g + 1) / 2), 'body' FROM generate_series(1, 20000) AS g;
 CREATE INDEX ON keys.big_message (ticket_id);
 -- An index has the collation of its column.
 CREATE TABLE keys.words (
@@ -208,7 +209,7 @@ RESET deskguard.agent_id;
 SET max_parallel_workers_per_gather = 0;
 SELECT deskguard.set_agent(20, false);
 SELECT test.plan('SELECT count(body) FROM keys.big_message');
-SELECT count(body) = (SELECT 2 * count(*) FROM keys.big) AS all_of_them FROM keys.big_message;
+SELECT count(body) > 0 AND count(body) = (SELECT 2 * count(*) FROM keys.big WHERE id <= test.key('f', 10000)) AS all_of_them FROM keys.big_message;
 SELECT test.plan('SELECT body FROM keys.big_message WHERE ticket_id = ''f0000000-0000-0000-0000-000000000060''');
 SELECT test.plan('SELECT m.body FROM keys.big_message AS m JOIN keys.big AS t ON t.id = m.ticket_id WHERE t.status = ''open''');
 SELECT deskguard.set_agent(22, false);
