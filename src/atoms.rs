@@ -15,7 +15,7 @@ use crate::cache::{self, Agent};
 use crate::expression::{ListOperator, any_of_list};
 use crate::external_key::{self, Principal};
 use crate::identity::current_agent;
-use crate::key::{Key, KeyRef, KeyType};
+use crate::key::{KeyList, KeyRef, KeyType};
 use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
 use crate::policy::call_state;
 use crate::tickets::Followed;
@@ -60,47 +60,6 @@ impl List {
         let ids = (self.ids)(agent).sorted().iter();
         let keys = ids.filter_map(|id| agent.external_keys.key(self.principal, *id, key_type));
         KeyList::of(keys, (self.ids)(agent).len())
-    }
-}
-
-/// The keys that a list function gives, each in its own array.
-#[derive(Default)]
-pub struct KeyList {
-    pub numbers: Vec<i64>,
-    pub uuids: Vec<pgrx::Uuid>,
-    pub texts: Vec<String>,
-}
-
-impl KeyList {
-    /// For an estimate the planner asks for the list itself and looks at each key of it; then some of
-    /// them do.
-    pub fn of<'a>(keys: impl Iterator<Item = KeyRef<'a>>, len: usize) -> KeyList {
-        const ENOUGH: usize = 20;
-        let step = if is_planning() {
-            len.div_ceil(ENOUGH).max(1)
-        } else {
-            1
-        };
-        let mut list = KeyList::default();
-        for key in keys.step_by(step) {
-            match key {
-                Key::Number(number) => list.numbers.push(number),
-                Key::Uuid(uuid) => list.uuids.push(pgrx::Uuid::from_bytes(uuid.into_bytes())),
-                Key::Text(text) => list.texts.push(text.into()),
-            }
-        }
-        list
-    }
-
-    /// Some keys of a type, for an estimate of a list that is not at hand.
-    pub fn sample(len: i64) -> KeyList {
-        KeyList {
-            numbers: (0..len).collect(),
-            uuids: (0..len)
-                .map(|n| pgrx::Uuid::from_bytes(u128::from(n as u64).to_be_bytes()))
-                .collect(),
-            texts: (0..len).map(|n| n.to_string()).collect(),
-        }
     }
 }
 

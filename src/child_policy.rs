@@ -9,7 +9,6 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::allowed::Allowed;
-use crate::atoms::KeyList;
 use crate::cache::Agent;
 use crate::child_table::{ChildTable, Parent};
 use crate::estimate::estimate;
@@ -17,7 +16,7 @@ use crate::expression::{ListOperator, any_of_list, boolean, is_null, items, with
 use crate::fold::rights_of_plan;
 use crate::foreign_keys;
 use crate::identity::current_agent;
-use crate::key::KeyRef;
+use crate::key::{KeyList, KeyRef};
 use crate::plan_mark::{asks_when_run, is_planning, rights_of_query};
 use crate::policy::call_state;
 use crate::query_state::QueryState;

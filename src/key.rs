@@ -12,6 +12,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::error;
 use crate::foreign_keys::attribute;
+use crate::plan_mark::is_planning;
 use crate::protected::display_name;
 
 /// What a column of keys holds.
@@ -287,6 +288,47 @@ impl FromIterator<OwnedKey> for KeySet {
             KeySet::Texts(texts)
         } else {
             KeySet::Numbers(numbers.into_iter().collect())
+        }
+    }
+}
+
+/// The keys that a list function gives, each in its own array.
+#[derive(Default)]
+pub struct KeyList {
+    pub numbers: Vec<i64>,
+    pub uuids: Vec<pgrx::Uuid>,
+    pub texts: Vec<String>,
+}
+
+impl KeyList {
+    /// For an estimate the planner asks for the list itself and looks at each key of it; then some of
+    /// them do.
+    pub fn of<'a>(keys: impl Iterator<Item = KeyRef<'a>>, len: usize) -> KeyList {
+        const ENOUGH: usize = 20;
+        let step = if is_planning() {
+            len.div_ceil(ENOUGH).max(1)
+        } else {
+            1
+        };
+        let mut list = KeyList::default();
+        for key in keys.step_by(step) {
+            match key {
+                Key::Number(number) => list.numbers.push(number),
+                Key::Uuid(uuid) => list.uuids.push(pgrx::Uuid::from_bytes(uuid.into_bytes())),
+                Key::Text(text) => list.texts.push(text.into()),
+            }
+        }
+        list
+    }
+
+    /// Some keys of a type, for an estimate of a list that is not at hand.
+    pub fn sample(len: i64) -> KeyList {
+        KeyList {
+            numbers: (0..len).collect(),
+            uuids: (0..len)
+                .map(|n| pgrx::Uuid::from_bytes(u128::from(n as u64).to_be_bytes()))
+                .collect(),
+            texts: (0..len).map(|n| n.to_string()).collect(),
         }
     }
 }

@@ -12,13 +12,13 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 use pgrx::{Internal, pg_sys};
 
-use crate::atoms::{KeyList, MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
+use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey, own_function, own_table};
 use crate::expression::{ListOperator, Operand, any, boolean, function_call, until};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
-use crate::key::{Key, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
+use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
 use crate::plan_mark::{asks_for_shared, rights_of_query};
