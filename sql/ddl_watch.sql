@@ -23,8 +23,21 @@ $$;
 COMMENT ON FUNCTION deskguard.renamed_column(regclass, name, name) IS
     'For the event trigger: the name of a mapped column after a RENAME COLUMN gave new_name to one';
 
+CREATE FUNCTION deskguard.kind_of_keys(table_id regclass, column_name name) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'number'
+        WHEN a.atttypid IN ('text'::regtype, 'varchar'::regtype) THEN 'text'
+        ELSE a.atttypid::text
+    END
+    FROM pg_attribute AS a
+    WHERE a.attrelid = table_id AND a.attname = column_name AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION deskguard.kind_of_keys(regclass, name) IS
+    'For the event trigger: types of columns that may refer to each other have the same kind';
+
 REVOKE ALL ON FUNCTION deskguard.protect_children(), deskguard.tie_policies(regclass),
-    deskguard.renamed_column(regclass, name, name) FROM PUBLIC;
+    deskguard.renamed_column(regclass, name, name), deskguard.kind_of_keys(regclass, name) FROM PUBLIC;
 
 -- The event triggers run with the rights of the extension's owner, since those who alter their
 -- tables may not write the registry.
@@ -43,6 +56,18 @@ BEGIN
         FROM pg_class AS c
         WHERE c.oid = p.table_id AND command.objid IN (c.oid, c.relnamespace)
             AND command.object_type IN ('table', 'table column', 'schema');
+        -- The key of a message table, which no policy names.
+        IF EXISTS (
+            SELECT FROM deskguard.protected_table AS p
+            JOIN deskguard.protected_table AS child ON child.parent_table = p.table_id
+            WHERE p.table_id = command.objid AND p.kind = 'messages' AND command.object_type = 'table'
+                AND deskguard.kind_of_keys(p.table_id, p.id_column)
+                    <> deskguard.kind_of_keys(child.table_id, child.parent_column)
+        ) THEN
+            RAISE EXCEPTION 'cannot change the type of the key of %, by which rows of a protected table belong to this one', command.objid::regclass
+                USING ERRCODE = 'dependent_objects_still_exist',
+                    HINT = 'Call deskguard.unprotect() for the tables that belong to it first.';
+        END IF;
         IF tg_tag = 'ALTER POLICY' THEN
             IF EXISTS (
                 SELECT FROM pg_policy AS pol
