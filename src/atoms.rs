@@ -12,11 +12,13 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::cache::{self, Agent};
+use crate::catalog::own_function_name;
 use crate::expression::{ListOperator, any_of_list};
 use crate::external_key::{self, Principal};
 use crate::identity::current_agent;
 use crate::key::{KeyList, KeyRef, KeyType};
 use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
+use crate::planner_support::{Answer, Request, answer};
 use crate::policy::call_state;
 use crate::tickets::Followed;
 
@@ -218,15 +220,8 @@ const ATOMS: [Atom; 4] = [
 ];
 
 impl Atom {
-    unsafe fn of(function: pg_sys::Oid) -> Option<&'static Atom> {
-        // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
-        let name = unsafe {
-            let name = pg_sys::get_func_name(function);
-            if name.is_null() {
-                return None;
-            }
-            std::ffi::CStr::from_ptr(name)
-        };
+    fn of(function: pg_sys::Oid) -> Option<&'static Atom> {
+        let name = own_function_name(function)?;
         ATOMS.iter().find(|atom| atom.name == name.to_bytes())
     }
 
@@ -238,21 +233,14 @@ impl Atom {
 
 #[pg_extern(sql = false)]
 fn atom_support(request: Internal) -> Internal {
-    // SAFETY: the planner calls this with a node that tells its type.
-    let answer = request.unwrap().and_then(|datum| unsafe {
-        let node = datum.cast_mut_ptr::<pg_sys::Node>();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).then_some(datum)
-            }
-            pg_sys::NodeTag::T_SupportRequestIndexCondition => {
-                index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
-            }
-            _ => None,
-        }
-    });
-    // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.unwrap_or(0.into())))
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+            Request::Simplify(_) => None,
+        })
+    }
 }
 
 /// How many tickets an agent is taken to follow.

@@ -253,6 +253,17 @@ pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oi
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// The name of a function, if it is one of the extension.
+pub fn own_function_name<'a>(function: pg_sys::Oid) -> Option<&'a CStr> {
+    // SAFETY: look-ups in the system cache; the name is a palloc'd copy.
+    unsafe {
+        let deskguard = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
+        let name = pg_sys::get_func_name(function);
+        let is_own = !name.is_null() && pg_sys::get_func_namespace(function) == deskguard;
+        is_own.then(|| CStr::from_ptr(name))
+    }
+}
+
 unsafe fn relation_oid(namespace: pg_sys::Oid, name: &CStr) -> pg_sys::Oid {
     let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), namespace) };
     if oid == pg_sys::InvalidOid {

@@ -1,7 +1,6 @@
 //! The functions that the policies of child tables call, and what they tell the planner.
 
 use std::cell::OnceCell;
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use deskguard_rules::{Action, Change, Condition, Permission, past_silo_condition, silo_condition};
@@ -10,6 +9,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::allowed::Allowed;
 use crate::cache::Agent;
+use crate::catalog::own_function_name;
 use crate::child_table::{ChildTable, Parent};
 use crate::estimate::estimate;
 use crate::expression::{ListOperator, any_of_list, boolean, is_null, items, without_relabeling};
@@ -18,6 +18,7 @@ use crate::foreign_keys;
 use crate::identity::current_agent;
 use crate::key::{KeyList, KeyRef};
 use crate::plan_mark::{asks_when_run, is_planning, rights_of_query};
+use crate::planner_support::{Answer, Request, answer};
 use crate::policy::call_state;
 use crate::query_state::QueryState;
 use crate::single_row::is_asked_by_key;
@@ -284,37 +285,20 @@ lists!(
 
 #[pg_extern(sql = false)]
 fn child_support(request: Internal) -> Internal {
-    // SAFETY: the planner calls this with a node that tells its type.
-    let answer = request.unwrap().and_then(|datum| unsafe {
-        let node = datum.cast_mut_ptr::<pg_sys::Node>();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => {
-                simplify(&*node.cast()).map(pg_sys::Datum::from)
-            }
-            pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).map(|_| datum)
-            }
-            pg_sys::NodeTag::T_SupportRequestIndexCondition => {
-                index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
-            }
-            _ => None,
-        }
-    });
-    // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.unwrap_or(0.into())))
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).map(|()| Answer::InRequest),
+            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+        })
+    }
 }
 
 /// The action that a function asks about, if it is all that it asks about, and the function that gives
 /// the whole list.
-unsafe fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
-    // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
-    let name = unsafe {
-        let name = pg_sys::get_func_name(function);
-        if name.is_null() {
-            return None;
-        }
-        CStr::from_ptr(name)
-    };
+fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
+    let name = own_function_name(function)?;
     match name.to_bytes() {
         b"parent_seen" => Some((VIEW, Some("visible_parents"))),
         b"parent_edit_ok" => Some((EDIT, Some("editable_parents"))),

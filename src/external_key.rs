@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use uuid::Uuid;
 
 use crate::cache;
-use crate::catalog::{Attribute, Catalog, ScanKey};
+use crate::catalog::{Attribute, Catalog, ScanKey, own_function_name};
 use crate::key::{Key, KeyRef, KeyType, canonical_uuid, table_bytes};
 use crate::load;
 use crate::plan_mark::rights_of_query;
@@ -68,19 +68,8 @@ impl Principal {
     }
 
     /// Whose keys a function takes, if it is one of these.
-    ///
-    /// # Safety
-    /// In a transaction.
-    pub unsafe fn of_function(function: pg_sys::Oid) -> Option<Principal> {
-        // SAFETY: look-ups in the system cache; the answer is a palloc'd copy.
-        let name = unsafe {
-            let deskguard = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
-            let name = pg_sys::get_func_name(function);
-            if name.is_null() || pg_sys::get_func_namespace(function) != deskguard {
-                return None;
-            }
-            CStr::from_ptr(name)
-        };
+    pub fn of_function(function: pg_sys::Oid) -> Option<Principal> {
+        let name = own_function_name(function)?;
         let is_it = |principal: &Principal| principal.function().as_bytes() == name.to_bytes();
         Principal::ALL.into_iter().find(is_it)
     }

@@ -7,6 +7,7 @@ use pgrx::{Internal, pg_sys};
 use crate::expression::{boolean, until};
 use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
 use crate::plan_mark::{asks_when_run, rights_of_query};
+use crate::planner_support::{Answer, Request, answer};
 use crate::settings;
 
 #[pg_extern(sql = false)]
@@ -16,21 +17,14 @@ fn feature_ok(permission: Option<&str>) -> bool {
 
 #[pg_extern(sql = false)]
 fn feature_support(request: Internal) -> Internal {
-    // SAFETY: the planner calls this with a node that tells its type.
-    let answer = request.unwrap().and_then(|datum| unsafe {
-        let node = datum.cast_mut_ptr::<pg_sys::Node>();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => {
-                simplify(&*node.cast()).map(pg_sys::Datum::from)
-            }
-            pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).then_some(datum)
-            }
-            _ => None,
-        }
-    });
-    // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.unwrap_or(0.into())))
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::IndexCondition(_) => None,
+        })
+    }
 }
 
 /// True or false, as the current agent has the permission or not, until that may change by itself.

@@ -12,29 +12,24 @@ use deskguard_rules::{
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
+use crate::catalog::own_function_name;
 use crate::expression::{Builder, Operand, boolean, items, until};
 use crate::plan_mark::{Mark, Rights, asks_when_run, mark, marked, rights_now};
+use crate::planner_support::{Answer, Request, answer};
 use crate::single_row::is_asked_by_key;
 use crate::write::is_view_of_written_row;
 use crate::{cache, settings};
 
 #[pg_extern(sql = false)]
 fn rule_support(request: Internal) -> Internal {
-    // SAFETY: the planner calls this with a node that tells its type.
-    let answer = request.unwrap().and_then(|datum| unsafe {
-        let node = datum.cast_mut_ptr::<pg_sys::Node>();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => {
-                simplify(&*node.cast()).map(pg_sys::Datum::from)
-            }
-            pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).then_some(datum)
-            }
-            _ => None,
-        }
-    });
-    // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.unwrap_or(0.into())))
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::IndexCondition(_) => None,
+        })
+    }
 }
 
 /// # Safety
@@ -154,15 +149,8 @@ enum Rule {
 }
 
 impl Rule {
-    unsafe fn of(function: pg_sys::Oid) -> Option<Rule> {
-        // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
-        let name = unsafe {
-            let name = pg_sys::get_func_name(function);
-            if name.is_null() {
-                return None;
-            }
-            std::ffi::CStr::from_ptr(name)
-        };
+    fn of(function: pg_sys::Oid) -> Option<Rule> {
+        let name = own_function_name(function)?;
         match name.to_bytes() {
             b"silo_ok" => Some(Rule::Silo),
             b"view_ok" => Some(Rule::Action(Action::View)),

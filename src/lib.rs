@@ -28,6 +28,7 @@ mod key;
 mod load;
 mod owner_sql;
 mod plan_mark;
+mod planner_support;
 mod policy;
 mod protect;
 mod protected;

@@ -14,7 +14,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::cache::Agent;
-use crate::catalog::{Catalog, Row, ScanKey, own_function, own_table};
+use crate::catalog::{Catalog, Row, ScanKey, own_function, own_function_name, own_table};
 use crate::expression::{ListOperator, Operand, any, boolean, function_call, until};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
@@ -22,6 +22,7 @@ use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
 use crate::plan_mark::{asks_for_shared, rights_of_query};
+use crate::planner_support::{Answer, Request, answer};
 use crate::policy::{call_state, key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::{cache, error, settings};
@@ -339,24 +340,14 @@ fn shared_objects_text(object_table: Option<pg_sys::Oid>) -> Vec<String> {
 
 #[pg_extern(sql = false)]
 fn shared_support(request: Internal) -> Internal {
-    // SAFETY: the planner calls this with a node that tells its type.
-    let answer = request.unwrap().and_then(|datum| unsafe {
-        let node = datum.cast_mut_ptr::<pg_sys::Node>();
-        match (*node).type_ {
-            pg_sys::NodeTag::T_SupportRequestSimplify => {
-                simplify(&*node.cast()).map(pg_sys::Datum::from)
-            }
-            pg_sys::NodeTag::T_SupportRequestSelectivity => {
-                selectivity(&mut *node.cast()).then_some(datum)
-            }
-            pg_sys::NodeTag::T_SupportRequestIndexCondition => {
-                index_condition(&mut *node.cast()).map(pg_sys::Datum::from)
-            }
-            _ => None,
-        }
-    });
-    // No answer is a null pointer, not NULL.
-    Internal::from(Some(answer.unwrap_or(0.into())))
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+        })
+    }
 }
 
 /// The functions that policies call, and what is left of one of them in a plan.
@@ -367,15 +358,8 @@ enum Function {
 }
 
 impl Function {
-    unsafe fn of(function: pg_sys::Oid) -> Option<Function> {
-        // SAFETY: a look-up in the system cache; the answer is a palloc'd copy.
-        let name = unsafe {
-            let name = pg_sys::get_func_name(function);
-            if name.is_null() {
-                return None;
-            }
-            std::ffi::CStr::from_ptr(name)
-        };
+    fn of(function: pg_sys::Oid) -> Option<Function> {
+        let name = own_function_name(function)?;
         match name.to_bytes() {
             b"shared_seen" => Some(Function::Seen),
             b"shared_ok" => Some(Function::Ok),
@@ -630,40 +614,24 @@ fn changeable(table: &SharedTable, object: Option<KeyRef>) -> Result<OwnedKey, S
     )
 }
 
-fn share_object(
-    table: Option<pg_sys::Oid>,
-    object: Option<KeyRef>,
-    audience: Audience,
-) -> Result<(), SpiError> {
-    let table = SharedTable::resolve(table);
-    let object = changeable(&table, object)?;
-    write_visibility(
-        "INSERT INTO deskguard.shared_visibility
-             (object_table, object_id, object_key, group_id, agent_id, everyone)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        &table,
-        object.borrowed(),
-        &audience,
-    )
-}
+const SHARE: &str = "INSERT INTO deskguard.shared_visibility
+        (object_table, object_id, object_key, group_id, agent_id, everyone)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+const UNSHARE: &str = "DELETE FROM deskguard.shared_visibility
+    WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
+      AND (object_id OPERATOR(pg_catalog.=) $2 OR object_key OPERATOR(pg_catalog.=) $3)
+      AND (group_id OPERATOR(pg_catalog.=) $4 OR agent_id OPERATOR(pg_catalog.=) $5
+           OR everyone AND $6)";
 
-fn unshare_object(
+fn change_visibility(
+    query: &str,
     table: Option<pg_sys::Oid>,
     object: Option<KeyRef>,
     audience: Audience,
 ) -> Result<(), SpiError> {
     let table = SharedTable::resolve(table);
     let object = changeable(&table, object)?;
-    write_visibility(
-        "DELETE FROM deskguard.shared_visibility
-         WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-           AND (object_id OPERATOR(pg_catalog.=) $2 OR object_key OPERATOR(pg_catalog.=) $3)
-           AND (group_id OPERATOR(pg_catalog.=) $4 OR agent_id OPERATOR(pg_catalog.=) $5
-                OR everyone AND $6)",
-        &table,
-        object.borrowed(),
-        &audience,
-    )
+    write_visibility(query, &table, object.borrowed(), &audience)
 }
 
 /// SQL functions for each type of ids.
@@ -679,7 +647,7 @@ macro_rules! for_each_id {
                 everyone: Option<bool>,
             ) -> Result<(), SpiError> {
                 let audience = Audience::new(group_id, agent_id, everyone);
-                share_object(object_table, object_id.map(KeyRef::from), audience)
+                change_visibility(SHARE, object_table, object_id.map(KeyRef::from), audience)
             }
 
             #[pg_extern(sql = false)]
@@ -691,7 +659,7 @@ macro_rules! for_each_id {
                 everyone: Option<bool>,
             ) -> Result<(), SpiError> {
                 let audience = Audience::new(group_id, agent_id, everyone);
-                unshare_object(object_table, object_id.map(KeyRef::from), audience)
+                change_visibility(UNSHARE, object_table, object_id.map(KeyRef::from), audience)
             }
         )+
     };
