@@ -7,7 +7,7 @@ use deskguard_rules::{
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
 
-use crate::external_key::UNMAPPED;
+use crate::external_key::{Principal, UNMAPPED};
 use crate::key::{Key, OwnedKey};
 use crate::load::NoAgent;
 use crate::tickets::{Unmapped, UnmappedOf};
@@ -83,10 +83,12 @@ pub fn explain(
         }
     };
     let verb = if allowed { "may" } else { "may not" };
-    let missing: String = match allowed {
-        true => String::new(),
-        false => question.unmapped.iter().map(Unmapped::sentence).collect(),
-    };
+    let mut unmapped = question.unmapped;
+    let mut missing = String::new();
+    if !allowed {
+        unmapped.iter_mut().for_each(Unmapped::hide);
+        missing = unmapped.iter().map(Unmapped::sentence).collect();
+    }
     let mut answer = json!({
         "agent": question.agent,
         "ticket": question.ticket.map(|id| match id {
@@ -99,8 +101,8 @@ pub fn explain(
         "summary": format!("{who} {verb} {what}: {reason}{missing}."),
         "rules": rules,
     });
-    if !question.unmapped.is_empty() {
-        answer["unmapped"] = list(question.unmapped.iter().map(Unmapped::json));
+    if !unmapped.is_empty() {
+        answer["unmapped"] = list(unmapped.iter().map(Unmapped::json));
     }
     answer
 }
@@ -112,7 +114,7 @@ impl Unmapped {
 
     fn json(&self) -> Value {
         let (value, agent) = match &self.is_of {
-            UnmappedOf::Ticket(value) => (Some(value), None),
+            UnmappedOf::Ticket(value) => (value.as_ref(), None),
             UnmappedOf::Agent(agent) => (None, Some(agent)),
         };
         let mut json = json!({"column": self.column, "value": value, "table": self.table()});
@@ -122,13 +124,26 @@ impl Unmapped {
         json
     }
 
+    /// Of a ticket that an agent may not see it is told no more than its category and department.
+    fn hide(&mut self) {
+        if let (Principal::Agent | Principal::Team, UnmappedOf::Ticket(value)) =
+            (self.principal, &mut self.is_of)
+        {
+            *value = None;
+        }
+    }
+
     fn sentence(&self) -> String {
         match &self.is_of {
-            UnmappedOf::Ticket(value) => format!(
-                "; its {} \"{value}\" is the external_key of no row of {}",
-                self.column,
-                self.table()
-            ),
+            UnmappedOf::Ticket(value) => {
+                let value = value.as_ref().map(|value| format!(" \"{value}\""));
+                format!(
+                    "; its {}{} is the external_key of no row of {}",
+                    self.column,
+                    value.unwrap_or_default(),
+                    self.table()
+                )
+            }
             UnmappedOf::Agent(agent) => format!(
                 "; agent {agent} has no external_key that could stand in {}",
                 self.column

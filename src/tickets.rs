@@ -33,8 +33,8 @@ pub struct Unmapped {
 }
 
 pub enum UnmappedOf {
-    /// What the ticket's column has, which is nobody's key.
-    Ticket(String),
+    /// What the ticket's column has, which is nobody's key; none if that is not to be told.
+    Ticket(Option<String>),
     /// The agent that is asked about has none.
     Agent(i64),
 }
@@ -152,7 +152,7 @@ impl TicketTable {
                     .key(1)
                     .filter(|key| keys.id(principal, *key) == UNMAPPED)
                 {
-                    add(UnmappedOf::Ticket(key.to_string()));
+                    add(UnmappedOf::Ticket(Some(key.to_string())));
                 }
             });
         }

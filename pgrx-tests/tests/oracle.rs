@@ -785,12 +785,15 @@ fn reasons(
     Ok(())
 }
 
-/// What no external key names is said, and nothing else is.
+/// What no external key names is said, and nothing else is: of a refused ticket not who has it.
 fn unmapped(desk: &HelpDesk, agent: Id, ticket: &Ticket, explained: &Value) -> Result<(), String> {
     let columns = desk.unmapped(ticket).into_iter();
     let mut wanted: Vec<Value> = columns
         .map(|(principal, column, value)| {
-            json!({"column": column.name, "value": column.kind.text(value), "table": principal.sql()})
+            let is_told = explained["allowed"] == true
+                || matches!(principal, Principal::Category | Principal::Department);
+            let value = is_told.then(|| column.kind.text(value));
+            json!({"column": column.name, "value": value, "table": principal.sql()})
         })
         .collect();
     if let Some(column) = &desk.table.assignee
