@@ -10,7 +10,7 @@ use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::estimate::estimate;
 use crate::key::{KeyRef, KeySet, OwnedKey};
-use crate::query_state::QueryState;
+use crate::statement::Statement;
 
 /// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
 /// by a query with the conditions of the policies.
@@ -31,37 +31,29 @@ const FEW: usize = 10;
 const READ_PER_DECISION: f64 = 200.0;
 
 impl Allowed {
-    /// For the query that is running; shared by all its parts.
-    pub fn of_query(
-        query: &QueryState,
+    /// For a statement; shared by all its parts.
+    pub fn of_statement(
+        statement: &Statement,
         access: &Rc<Agent>,
         parent: &Parent,
         action: Action,
     ) -> Rc<Allowed> {
         let key = (parent.oid(), action);
-        if let Some(known) = query.allowed.borrow().get(&key) {
+        if let Some(known) = statement.allowed.borrow().get(&key) {
             return known.clone();
         }
         let above = match parent {
             Parent::Tickets(_) => None,
-            Parent::Messages(messages) => {
-                Some(Allowed::of_query(query, access, &messages.parent, action))
-            }
+            Parent::Messages(messages) => Some(Allowed::of_statement(
+                statement,
+                access,
+                &messages.parent,
+                action,
+            )),
         };
         let new = Rc::new(Allowed::new(access, parent, action, above));
-        query.allowed.borrow_mut().insert(key, new.clone());
+        statement.allowed.borrow_mut().insert(key, new.clone());
         new
-    }
-
-    /// For one question.
-    pub fn once(access: &Rc<Agent>, parent: &Parent, action: Action) -> Allowed {
-        let above = match parent {
-            Parent::Tickets(_) => None,
-            Parent::Messages(messages) => {
-                Some(Rc::new(Allowed::once(access, &messages.parent, action)))
-            }
-        };
-        Allowed::new(access, parent, action, above)
     }
 
     fn new(

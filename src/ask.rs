@@ -11,11 +11,12 @@ use crate::identity::current_agent;
 use crate::key::{KeyRef, KeyType, OwnedKey};
 use crate::load::Loader;
 use crate::protected::TicketTable;
+use crate::statement::{Acting, agent_of_call};
 use crate::{cache, compat, error, explain, identity, settings};
 
 #[pg_extern(sql = false, name = "current_agent")]
-fn current_agent_id() -> Option<i64> {
-    current_agent()
+fn current_agent_id(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+    agent_of_call(fcinfo)
 }
 
 #[pg_extern(sql = false)]
@@ -129,8 +130,8 @@ fn visible_tickets(
     }
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
-    if let Some(agent) = agent_id {
-        table.return_visible_to(agent, fcinfo);
+    if let Some(access) = agent_id.and_then(cache::access) {
+        table.return_visible(&Acting::Owner(Some(access)), fcinfo);
     }
 }
 
@@ -144,8 +145,8 @@ fn visible_ticket_keys(
     check_may_ask(agent_id, std::slice::from_ref(&table));
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
-    if let Some(agent) = agent_id {
-        table.return_keys_visible_to(agent, fcinfo);
+    if let Some(access) = agent_id.and_then(cache::access) {
+        table.return_visible_keys(&Acting::Owner(Some(access)), fcinfo);
     }
 }
 

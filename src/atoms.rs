@@ -11,23 +11,26 @@ use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::cache::{self, Agent};
+use crate::cache::Agent;
 use crate::catalog::own_function_name;
-use crate::expression::{ListOperator, any_of_list};
-use crate::external_key::{self, Principal};
-use crate::identity::current_agent;
-use crate::key::{KeyList, KeyRef, KeyType};
-use crate::plan_mark::{agent_of_query, is_planning, rights_of_query};
+use crate::expression::{ListOperator, any_of_list, items};
+use crate::external_key::Principal;
+use crate::key::{KeyList, KeyRef, KeySet, KeyType};
+use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
-use crate::policy::call_state;
-use crate::tickets::Followed;
+use crate::statement::{
+    CALL_OF_PLAN, Site, asking, at_site, is_call_of_plan, is_of_plan, is_planning,
+    rights_to_estimate_for,
+};
 
-fn rights(fcinfo: pg_sys::FunctionCallInfo) -> Option<&'static Rc<Agent>> {
-    call_state(fcinfo, rights_of_query).as_ref()
+/// What an agent may do, as a call asks for it.
+pub fn rights(fcinfo: pg_sys::FunctionCallInfo) -> Site<Option<Rc<Agent>>> {
+    at_site(fcinfo, None, |statement| statement.rights.clone())
 }
 
 fn granted(fcinfo: pg_sys::FunctionCallInfo, list: List, key: Option<KeyRef>) -> bool {
-    let (Some(rights), Some(key)) = (rights(fcinfo), key) else {
+    let rights = rights(fcinfo);
+    let (Some(rights), Some(key)) = (&*rights, key) else {
         return false;
     };
     (list.ids)(rights).contains(rights.external_keys.id(list.principal, key))
@@ -54,14 +57,15 @@ const TEAMS: List = List {
 
 impl List {
     /// The list as columns of a type have it, or while planning a sample.
-    fn of_query(&self, key_type: KeyType) -> KeyList {
-        let rights = rights_of_query();
-        let Some(agent) = &rights else {
+    fn of_call(&self, fcinfo: pg_sys::FunctionCallInfo, key_type: KeyType) -> KeyList {
+        let statement = asking(fcinfo);
+        let Some(agent) = &statement.rights else {
             return KeyList::default();
         };
         let ids = (self.ids)(agent).sorted().iter();
         let keys = ids.filter_map(|id| agent.external_keys.key(self.principal, *id, key_type));
-        KeyList::of(keys, (self.ids)(agent).len())
+        let is_estimate = is_planning() && is_of_plan(fcinfo);
+        KeyList::of(keys, (self.ids)(agent).len(), is_estimate)
     }
 }
 
@@ -79,18 +83,18 @@ macro_rules! for_each_type {
         for_each_type!($list, $text, &str);
 
         #[pg_extern(sql = false)]
-        fn $ids() -> Vec<i64> {
-            $list.of_query(KeyType::Number).numbers
+        fn $ids(fcinfo: pg_sys::FunctionCallInfo) -> Vec<i64> {
+            $list.of_call(fcinfo, KeyType::Number).numbers
         }
 
         #[pg_extern(sql = false)]
-        fn $uuids() -> Vec<pgrx::Uuid> {
-            $list.of_query(KeyType::Uuid).uuids
+        fn $uuids(fcinfo: pg_sys::FunctionCallInfo) -> Vec<pgrx::Uuid> {
+            $list.of_call(fcinfo, KeyType::Uuid).uuids
         }
 
         #[pg_extern(sql = false)]
-        fn $texts() -> Vec<String> {
-            $list.of_query(KeyType::Text).texts
+        fn $texts(fcinfo: pg_sys::FunctionCallInfo) -> Vec<String> {
+            $list.of_call(fcinfo, KeyType::Text).texts
         }
     };
     ($list:expr, $name:ident, $key:ty) => {
@@ -116,20 +120,17 @@ for_each_type!(
     teams, teams_uuid, teams_text
 );
 
-fn follows(
+/// The tickets that the agent follows: in a plan all of them, since the rest of the rule is there, too; else
+/// those that the follower table shows it.
+fn followed_of_call(
     fcinfo: pg_sys::FunctionCallInfo,
     ticket_table: Option<pg_sys::Oid>,
-    id: Option<KeyRef>,
-) -> bool {
-    let followed = call_state(fcinfo, || {
-        let table = cache::ticket_table(ticket_table?)?;
-        Some(Followed::by(
-            agent_of_query()?,
-            external_key::of_query(),
-            table,
-        ))
-    });
-    id.is_some_and(|id| followed.as_ref().is_some_and(|f| f.contains(id)))
+) -> Site<Rc<KeySet>> {
+    at_site(fcinfo, ticket_table, |statement| match ticket_table {
+        Some(table) if is_of_plan(fcinfo) => statement.followed(table),
+        Some(table) => statement.followed_seen(table),
+        None => Rc::new(KeySet::EMPTY),
+    })
 }
 
 macro_rules! followed {
@@ -141,7 +142,8 @@ macro_rules! followed {
                 id: Option<$id>,
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                follows(fcinfo, ticket_table, id.map(KeyRef::from))
+                let followed = followed_of_call(fcinfo, ticket_table);
+                id.is_some_and(|id| followed.contains(KeyRef::from(id)))
             }
         )+
     };
@@ -156,33 +158,36 @@ followed!(
 );
 
 /// The tickets that the current agent follows.
-fn all_followed(ticket_table: Option<pg_sys::Oid>) -> KeyList {
-    if is_planning() {
+fn all_followed(fcinfo: pg_sys::FunctionCallInfo, ticket_table: Option<pg_sys::Oid>) -> KeyList {
+    if is_planning() && is_of_plan(fcinfo) {
         return KeyList::sample(FOLLOWED_ROWS as i64);
     }
-    let table = ticket_table.and_then(cache::ticket_table);
-    match (agent_of_query(), table) {
-        (Some(agent), Some(table)) => {
-            let followed = table.followed_by(agent, &external_key::of_query());
-            KeyList::of(followed.sorted().into_iter(), followed.len())
-        }
-        _ => KeyList::default(),
-    }
+    let followed = followed_of_call(fcinfo, ticket_table);
+    KeyList::of(followed.sorted().into_iter(), followed.len(), false)
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets(ticket_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    all_followed(ticket_table).numbers
+fn followed_tickets(
+    ticket_table: Option<pg_sys::Oid>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Vec<i64> {
+    all_followed(fcinfo, ticket_table).numbers
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets_uuid(ticket_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
-    all_followed(ticket_table).uuids
+fn followed_tickets_uuid(
+    ticket_table: Option<pg_sys::Oid>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Vec<pgrx::Uuid> {
+    all_followed(fcinfo, ticket_table).uuids
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets_text(ticket_table: Option<pg_sys::Oid>) -> Vec<String> {
-    all_followed(ticket_table).texts
+fn followed_tickets_text(
+    ticket_table: Option<pg_sys::Oid>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Vec<String> {
+    all_followed(fcinfo, ticket_table).texts
 }
 
 // For the planner
@@ -238,8 +243,44 @@ fn atom_support(request: Internal) -> Internal {
         answer(request, |request| match request {
             Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
             Request::IndexCondition(request) => index_condition(request).map(Answer::from),
-            Request::Simplify(_) => None,
+            Request::Simplify(request) => {
+                note(request);
+                None
+            }
         })
+    }
+}
+
+/// A call that a user wrote: what it asks is loaded before the first row of the statement, as for those that
+/// deskguard puts into plans.
+unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
+    unsafe {
+        let call = request.fcall;
+        if request.root.is_null() || (*request.root).glob.is_null() || is_call_of_plan(call.cast())
+        {
+            return;
+        }
+        let items = &mut (*(*request.root).glob).invalItems;
+        ask(items, Asked::Rules);
+        let is_followed = Atom::of((*call).funcid).is_some_and(|atom| atom.list.is_none());
+        if let Some(table) = constant_oid((*call).args).filter(|_| is_followed) {
+            ask(items, Asked::FollowedSeen(table));
+        }
+    }
+}
+
+/// The table that a call names first, if it is a constant.
+///
+/// # Safety
+/// The arguments of a call.
+pub unsafe fn constant_oid(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
+    unsafe {
+        let first = items::<pg_sys::Node>(arguments).first()?;
+        if (**first).type_ != pg_sys::NodeTag::T_Const {
+            return None;
+        }
+        let constant = &*first.cast::<pg_sys::Const>();
+        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
     }
 }
 
@@ -274,7 +315,7 @@ unsafe fn share_of_atom(
 ) -> f64 {
     unsafe {
         if let Some(list) = &atom.list {
-            return match current_agent().and_then(cache::access) {
+            return match rights_to_estimate_for(root) {
                 Some(agent) => {
                     let ids = (list.ids)(&agent);
                     let is_granted =
@@ -433,8 +474,8 @@ pub unsafe fn condition_by_list(
             list_function,
             list.array,
             arguments,
+            CALL_OF_PLAN,
             request.indexcollation,
-            pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
         let clause = any_of_list(

@@ -15,13 +15,14 @@ use crate::estimate::estimate;
 use crate::expression::{ListOperator, any_of_list, boolean, is_null, items, without_relabeling};
 use crate::fold::rights_of_plan;
 use crate::foreign_keys;
-use crate::identity::current_agent;
 use crate::key::{KeyList, KeyRef};
-use crate::plan_mark::{asks_when_run, is_planning, rights_of_query};
+use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
-use crate::policy::call_state;
-use crate::query_state::QueryState;
 use crate::single_row::is_asked_by_key;
+use crate::statement::{
+    CALL_OF_PLAN, Site, Statement, at_site, is_of_plan, is_planning, may_fold,
+    rights_to_estimate_for,
+};
 use crate::{cache, error, settings};
 
 const VIEW: Action = Action::View;
@@ -29,51 +30,31 @@ const REPLY: Action = Action::Change(Change::Reply);
 const EDIT: Action = Action::Change(Change::EditMessages);
 const MODIFY: Action = Action::Change(Change::Modify);
 
-/// What a call in a policy needs to know, found out once for each query.
-struct Site {
-    query: Rc<QueryState>,
-    table: pg_sys::Oid,
+/// What a call in a policy needs to know, found out once for each statement.
+struct Call {
+    statement: Rc<Statement>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, Rc<ChildTable>)>,
     allowed: OnceCell<Rc<Allowed>>,
 }
 
-fn who(table: pg_sys::Oid) -> Option<(Rc<Agent>, Rc<ChildTable>)> {
-    Some((rights_of_query()?, cache::child_table(table)?))
-}
-
-impl Site {
-    /// None outside of a query.
-    fn of(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid) -> Option<&'static Site> {
-        // SAFETY: fn_extra is NULL or what call_state put there.
-        unsafe {
-            let info = &mut *(*fcinfo).flinfo;
-            let known = info.fn_extra.cast::<Site>().as_ref();
-            if let Some(site) = known
-                && site.table == table
-                && site.query.is_current()
-            {
-                return Some(site);
+impl Call {
+    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, table, |statement| {
+            let child = || cache::child_table(table?);
+            Call {
+                statement: statement.clone(),
+                who: statement.rights.clone().zip(child()),
+                allowed: OnceCell::new(),
             }
-            // Somebody's own call, or one of PL/pgSQL, which keeps it for later queries. What was
-            // there before is dropped with its memory context.
-            info.fn_extra = std::ptr::null_mut();
-        }
-        let query = QueryState::current()?;
-        Some(call_state(fcinfo, || Site {
-            query,
-            table,
-            who: who(table),
-            allowed: OnceCell::new(),
-        }))
+        })
     }
 
-    fn allows(&self, id: KeyRef, action: Action) -> bool {
-        self.who.as_ref().is_some_and(|(access, child)| {
-            self.allowed
-                .get_or_init(|| Allowed::of_query(&self.query, access, &child.parent, action))
-                .contains(id)
-        })
+    /// With which rows of the parent the agent may do this; a call always asks for the same action.
+    fn allowed(&self, action: Action) -> Option<&Allowed> {
+        let (access, child) = self.who.as_ref()?;
+        let find_out = || Allowed::of_statement(&self.statement, access, &child.parent, action);
+        Some(self.allowed.get_or_init(find_out))
     }
 }
 
@@ -84,14 +65,8 @@ fn allows(
     id: Option<KeyRef>,
     action: Action,
 ) -> bool {
-    let (Some(table), Some(id)) = (table, id) else {
-        return false;
-    };
-    match Site::of(fcinfo, table) {
-        Some(site) => site.allows(id, action),
-        None => who(table)
-            .is_some_and(|(access, child)| allowed(&access, &child.parent, action).contains(id)),
-    }
+    let call = Call::of(fcinfo, table);
+    id.is_some_and(|id| call.allowed(action).is_some_and(|rows| rows.contains(id)))
 }
 
 /// An SQL function for each type of column, so that the column stands there without a cast and the
@@ -137,13 +112,8 @@ fn is_new_message_ok(
     parent: Option<KeyRef>,
     author: Option<i64>,
 ) -> bool {
-    let (Some(table), Some(parent)) = (message_table, parent) else {
-        return false;
-    };
-    let Some(site) = Site::of(fcinfo, table) else {
-        return false;
-    };
-    let Some((access, messages)) = &site.who else {
+    let call = Call::of(fcinfo, message_table);
+    let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
         return false;
     };
     let agent = access.agent;
@@ -160,7 +130,7 @@ fn is_new_message_ok(
     let Parent::Tickets(tickets) = &messages.parent else {
         return true;
     };
-    let mut replied = site.query.replied.borrow_mut();
+    let mut replied = call.statement.replied.borrow_mut();
     let first = replied
         .entry(tickets.oid)
         .or_insert_with(|| parent.to_owned());
@@ -180,21 +150,21 @@ fn is_new_message_ok(
 /// May a follower be added or removed? Oneself where one can view the ticket, others where one may
 /// modify it.
 fn is_follower_ok(
+    fcinfo: pg_sys::FunctionCallInfo,
     follower_table: Option<pg_sys::Oid>,
     ticket: Option<KeyRef>,
     agent: Option<i64>,
 ) -> bool {
-    let (Some(table), Some(ticket)) = (follower_table, ticket) else {
+    let call = Call::of(fcinfo, follower_table);
+    let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
         return false;
     };
-    who(table).is_some_and(|(access, followers)| {
-        let action = if agent == Some(access.agent) {
-            VIEW
-        } else {
-            MODIFY
-        };
-        allowed(&access, &followers.parent, action).contains(ticket)
-    })
+    let action = if agent == Some(access.agent) {
+        VIEW
+    } else {
+        MODIFY
+    };
+    Allowed::of_statement(&call.statement, access, &followers.parent, action).contains(ticket)
 }
 
 /// An SQL function for each type of keys.
@@ -216,8 +186,9 @@ macro_rules! for_each_key {
                 follower_table: Option<pg_sys::Oid>,
                 ticket: Option<$key>,
                 agent: Option<i64>,
+                fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                is_follower_ok(follower_table, ticket.map(KeyRef::from), agent)
+                is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
             }
         )+
     };
@@ -230,25 +201,20 @@ for_each_key!(
 );
 
 /// All rows of the parent with which the agent may do this.
-fn allowed_parents(child_table: Option<pg_sys::Oid>, action: Action) -> KeyList {
-    if is_planning() {
+fn allowed_parents(
+    fcinfo: pg_sys::FunctionCallInfo,
+    child_table: Option<pg_sys::Oid>,
+    action: Action,
+) -> KeyList {
+    if is_planning() && is_of_plan(fcinfo) {
         // For an estimate. Whether an index is of use at all is decided by index_condition().
         return KeyList::sample(SAMPLE);
     }
-    child_table
-        .and_then(who)
-        .map_or_else(KeyList::default, |(access, child)| {
-            let allowed = allowed(&access, &child.parent, action);
-            KeyList::of(allowed.all().sorted().into_iter(), allowed.all().len())
-        })
-}
-
-/// Of the query that is running, or for a single question.
-fn allowed(access: &Rc<Agent>, parent: &Parent, action: Action) -> Rc<Allowed> {
-    match QueryState::current() {
-        Some(query) => Allowed::of_query(&query, access, parent, action),
-        None => Rc::new(Allowed::once(access, parent, action)),
-    }
+    let call = Call::of(fcinfo, child_table);
+    call.allowed(action).map_or_else(KeyList::default, |rows| {
+        let all = rows.all();
+        KeyList::of(all.sorted().into_iter(), all.len(), false)
+    })
 }
 
 /// So many ids stand for a list in the planner's estimates, which look at each.
@@ -259,18 +225,27 @@ macro_rules! lists {
     ($($action:expr => $numbers:ident, $uuids:ident, $texts:ident);+ $(;)?) => {
         $(
             #[pg_extern(sql = false)]
-            fn $numbers(child_table: Option<pg_sys::Oid>) -> Vec<i64> {
-                allowed_parents(child_table, $action).numbers
+            fn $numbers(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<i64> {
+                allowed_parents(fcinfo, child_table, $action).numbers
             }
 
             #[pg_extern(sql = false)]
-            fn $uuids(child_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
-                allowed_parents(child_table, $action).uuids
+            fn $uuids(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<pgrx::Uuid> {
+                allowed_parents(fcinfo, child_table, $action).uuids
             }
 
             #[pg_extern(sql = false)]
-            fn $texts(child_table: Option<pg_sys::Oid>) -> Vec<String> {
-                allowed_parents(child_table, $action).texts
+            fn $texts(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<String> {
+                allowed_parents(fcinfo, child_table, $action).texts
             }
         )+
     };
@@ -333,8 +308,9 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let call = &*request.fcall;
         let plan = &mut *(*request.root).glob;
         let known = arguments(call.args).zip(action_of(call.funcid));
-        let Some(((table, column), (action, _))) = known.filter(|_| settings::folding()) else {
-            asks_when_run(&mut plan.invalItems);
+        let known = known.filter(|((table, _), _)| settings::folding() && may_fold(Some(*table)));
+        let Some(((table, column), (action, _))) = known else {
+            ask(&mut plan.invalItems, Asked::Rules);
             return None;
         };
         let child = cache::child_table(table);
@@ -346,7 +322,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             keys.any(|key| is_asked_by_key(&*request.root, column, key))
         };
         if action == REPLY || child.as_deref().is_some_and(is_by_key) {
-            asks_when_run(&mut plan.invalItems);
+            ask(&mut plan.invalItems, Asked::Rules);
             return None;
         }
         let (Some(access), Some(child)) = (rights_of_plan(plan), child) else {
@@ -379,14 +355,14 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option
     unsafe {
         let (action, _) = action_of(request.funcid)?;
         let (table, _) = arguments(request.args)?;
-        request.selectivity = share(table, action)?;
+        request.selectivity = share(request.root, table, action)?;
         Some(())
     }
 }
 
-fn share(table: pg_sys::Oid, action: Action) -> Option<f64> {
+unsafe fn share(root: *mut pg_sys::PlannerInfo, table: pg_sys::Oid, action: Action) -> Option<f64> {
     let child = cache::child_table(table)?;
-    Some(match current_agent().and_then(cache::access) {
+    Some(match unsafe { rights_to_estimate_for(root) } {
         Some(access) => estimate(&access, &child.parent, action).share,
         None => 0.0,
     })
@@ -410,7 +386,7 @@ unsafe fn index_condition(
         let (action, list_function) = action_of(request.funcid)?;
         let (table, column) = arguments(call.args)?;
         let operator = ListOperator::of(request.opfamily, column)?;
-        if share(table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
+        if share(request.root, table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
             return None;
         }
         let list = pg_sys::makeFuncExpr(
@@ -420,8 +396,8 @@ unsafe fn index_condition(
                 std::ptr::null_mut(),
                 pg_sys::copyObjectImpl(pg_sys::list_nth(call.args, 0)).cast(),
             ),
+            CALL_OF_PLAN,
             request.indexcollation,
-            pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         );
         let column = pg_sys::copyObjectImpl(column.cast()).cast();

@@ -10,13 +10,13 @@ use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey};
-use crate::identity::AskFor;
 use crate::key::{KeyRef, KeySet, OwnedKey};
 use crate::owner_sql::{for_each_of_many, for_each_row};
 use crate::protected::{
     MESSAGES, TicketTable, display_name, key_expression, protected_table, regclass, root_of,
     table_name,
 };
+use crate::statement::Acting;
 
 #[derive(Debug)]
 pub struct ChildTable {
@@ -211,14 +211,14 @@ impl Parent {
 
     /// The rows with whose ticket an agent may do this.
     pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> KeySet {
-        let _asked = AskFor::rights(access);
         let query = match self {
             Parent::Tickets(tickets) => Some(tickets.allowed_query(action)),
             Parent::Messages(messages) => messages.allowed_query(action),
         };
         let mut ids = vec![];
         if let Some(query) = query {
-            for_each_of_many(self.oid(), &query, |row| {
+            let acting = Acting::Owner(Some(access.clone()));
+            for_each_of_many(self.oid(), &query, &[], &acting, |row| {
                 ids.extend(row.key(1).map(KeyRef::to_owned));
             });
         }

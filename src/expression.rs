@@ -11,6 +11,7 @@ use crate::fold::Arguments;
 use crate::key::{Key, KeyRef, KeyType};
 use crate::protected::TicketTable;
 use crate::settings;
+use crate::statement::CALL_OF_PLAN;
 
 /// A column of keys as the table has it, without what the call put around it, so that it fits the
 /// column's own index: a cast to bigint, or the function from external keys to ids.
@@ -564,6 +565,7 @@ pub unsafe fn any_of_list(
     }
 }
 
+/// A call in a plan, which the function knows for one.
 pub unsafe fn function_call(
     function: pg_sys::Oid,
     arguments: &[*mut pg_sys::Node],
@@ -573,7 +575,7 @@ pub unsafe fn function_call(
             function,
             pg_sys::BOOLOID,
             nodes(arguments),
-            pg_sys::InvalidOid,
+            CALL_OF_PLAN,
             pg_sys::InvalidOid,
             pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
         )

@@ -13,8 +13,7 @@ use crate::cache;
 use crate::catalog::{Attribute, Catalog, ScanKey, own_function_name};
 use crate::key::{Key, KeyRef, KeyType, canonical_uuid, table_bytes};
 use crate::load;
-use crate::plan_mark::rights_of_query;
-use crate::policy::call_state;
+use crate::statement::{Statement, at_site};
 
 /// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
 /// a right on it.
@@ -162,14 +161,16 @@ impl ExternalKeys {
     }
 }
 
-/// The external keys of the state of the rights that the running query has.
-pub fn of_query() -> Rc<ExternalKeys> {
-    rights_of_query().map_or_else(cache::external_keys, |agent| agent.external_keys.clone())
+/// The external keys of the state of the rights that a statement has.
+pub fn of_statement(statement: &Statement) -> Rc<ExternalKeys> {
+    let rights = statement.rights.as_ref();
+    rights.map_or_else(cache::external_keys, |agent| agent.external_keys.clone())
 }
 
 fn id(fcinfo: pg_sys::FunctionCallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {
     let key = key?;
-    Some(call_state(fcinfo, of_query).id(principal, key))
+    let keys = at_site(fcinfo, None, |statement| of_statement(statement));
+    Some(keys.id(principal, key))
 }
 
 /// An SQL function for uuid and one for text.

@@ -4,15 +4,17 @@ use deskguard_rules::Access;
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
+use crate::atoms::rights;
 use crate::expression::{boolean, until};
 use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
-use crate::plan_mark::{asks_when_run, rights_of_query};
+use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
-use crate::settings;
+use crate::{settings, statement};
 
 #[pg_extern(sql = false)]
-fn feature_ok(permission: Option<&str>) -> bool {
-    permission.is_some_and(|name| rights_of_query().is_some_and(|access| access.has_named(name)))
+fn feature_ok(permission: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    let rights = rights(fcinfo);
+    permission.is_some_and(|name| rights.as_ref().is_some_and(|access| access.has_named(name)))
 }
 
 #[pg_extern(sql = false)]
@@ -45,8 +47,8 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let constant = &*argument.cast::<pg_sys::Const>();
         let permission = String::from_datum(constant.constvalue, constant.constisnull)?;
         let plan = &mut *(*request.root).glob;
-        if !settings::folding() {
-            asks_when_run(&mut plan.invalItems);
+        if !settings::folding() || !statement::may_fold(None) {
+            ask(&mut plan.invalItems, Asked::Rules);
             return None;
         }
         let Some(agent) = rights_of_plan(plan) else {

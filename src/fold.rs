@@ -14,9 +14,10 @@ use pgrx::{Internal, pg_sys};
 
 use crate::catalog::own_function_name;
 use crate::expression::{Builder, Operand, boolean, items, until};
-use crate::plan_mark::{Mark, Rights, asks_when_run, mark, marked, rights_now};
+use crate::plan_mark::{Asked, Mark, Rights, ask, mark, marked};
 use crate::planner_support::{Answer, Request, answer};
 use crate::single_row::is_asked_by_key;
+use crate::statement::{may_fold, rights_to_plan_for};
 use crate::write::is_view_of_written_row;
 use crate::{cache, settings};
 
@@ -59,8 +60,8 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             }
             _ => false,
         };
-        if !settings::folding() || is_by_key() {
-            asks_when_run(&mut plan.invalItems);
+        if !settings::folding() || is_by_key() || !may_fold(Some(arguments.table)) {
+            ask(&mut plan.invalItems, Asked::Rules);
             return None;
         }
         let rights = rights_of_plan(plan);
@@ -76,6 +77,12 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
                 arguments: &arguments,
             };
             builder.expression(&condition)
+        };
+        let mut expression = |access: &Access, condition: Condition| {
+            if condition.asks_followed() {
+                ask(&mut plan.invalItems, Asked::Followed(arguments.table));
+            }
+            expression(access, condition)
         };
         let shape = table.shape();
         let now = expression(&access, rule.condition(&access, shape))?;
@@ -134,7 +141,7 @@ pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bo
 pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
     unsafe {
         marked(plan).unwrap_or_else(|| {
-            let (agent, rights, generation) = rights_now();
+            let (agent, rights, generation) = rights_to_plan_for();
             mark(plan, Mark { generation, agent }, &rights);
             rights
         })

@@ -1,11 +1,9 @@
 //! Which agent the current statement acts for.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use crate::cache::Agent;
 use crate::catalog::{Catalog, ScanKey};
 use crate::{cache, error, settings};
 
@@ -17,10 +15,6 @@ mod trusted_role {
 thread_local! {
     /// A session that is not trusted is told so once.
     static WARNED: Cell<bool> = const { Cell::new(false) };
-    /// The agent that a query of deskguard's own asks for, in place of the session's.
-    static ASKED_FOR: Cell<Option<i64>> = const { Cell::new(None) };
-    /// And the rights that it has there, if they are to be those of an earlier moment.
-    static ASKED_RIGHTS: RefCell<Option<Rc<Agent>>> = const { RefCell::new(None) };
 }
 
 /// What the tables say about a role.
@@ -51,10 +45,13 @@ impl Role {
 /// The agent of the current statement: the one that a trusted session names, else the one mapped to
 /// the current role, else nobody.
 pub fn current_agent() -> Option<i64> {
-    if let Some(agent) = ASKED_FOR.get() {
-        return Some(agent);
-    }
     if let Some(agent) = settings::agent_id() {
+        // What runs in a security-restricted operation, REFRESH MATERIALIZED VIEW for one, runs for its
+        // owner and not for the session.
+        // SAFETY: reads the backend's state.
+        if unsafe { pg_sys::InSecurityRestrictedOperation() } {
+            return cache::role(unsafe { pg_sys::GetUserId() }).agent;
+        }
         if is_trusted() {
             return Some(agent);
         }
@@ -62,40 +59,6 @@ pub fn current_agent() -> Option<i64> {
     }
     // SAFETY: reads the backend's state.
     cache::role(unsafe { pg_sys::GetUserId() }).agent
-}
-
-/// While it lives, the rules are asked for this agent.
-pub struct AskFor {
-    before: Option<i64>,
-    rights_before: Option<Rc<Agent>>,
-}
-
-impl AskFor {
-    pub fn agent(agent: i64) -> AskFor {
-        AskFor {
-            before: ASKED_FOR.replace(Some(agent)),
-            rights_before: ASKED_RIGHTS.take(),
-        }
-    }
-
-    /// With these rights: those of the statement for which it is asked.
-    pub fn rights(access: &Rc<Agent>) -> AskFor {
-        let asked = AskFor::agent(access.agent);
-        ASKED_RIGHTS.set(Some(access.clone()));
-        asked
-    }
-}
-
-/// The rights for which a query of deskguard's own is planned.
-pub fn asked_rights() -> Option<Rc<Agent>> {
-    ASKED_RIGHTS.with_borrow(Option::clone)
-}
-
-impl Drop for AskFor {
-    fn drop(&mut self) {
-        ASKED_FOR.set(self.before);
-        ASKED_RIGHTS.set(self.rights_before.take());
-    }
 }
 
 fn is_trusted() -> bool {

@@ -12,7 +12,6 @@ use uuid::fmt::Hyphenated;
 
 use crate::error;
 use crate::foreign_keys::attribute;
-use crate::plan_mark::is_planning;
 use crate::protected::display_name;
 
 /// What a column of keys holds.
@@ -303,9 +302,13 @@ pub struct KeyList {
 impl KeyList {
     /// For an estimate the planner asks for the list itself and looks at each key of it; then some of
     /// them do.
-    pub fn of<'a>(keys: impl Iterator<Item = KeyRef<'a>>, len: usize) -> KeyList {
+    pub fn of<'a>(
+        keys: impl Iterator<Item = KeyRef<'a>>,
+        len: usize,
+        is_estimate: bool,
+    ) -> KeyList {
         const ENOUGH: usize = 20;
-        let step = if is_planning() {
+        let step = if is_estimate {
             len.div_ceil(ENOUGH).max(1)
         } else {
             1

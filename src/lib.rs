@@ -23,8 +23,10 @@ mod external_key;
 mod feature;
 mod fold;
 mod foreign_keys;
+mod hooks;
 mod identity;
 mod key;
+mod leader;
 mod load;
 mod owner_sql;
 mod plan_mark;
@@ -32,10 +34,10 @@ mod planner_support;
 mod policy;
 mod protect;
 mod protected;
-mod query_state;
 mod settings;
 mod shared;
 mod single_row;
+mod statement;
 mod tickets;
 mod write;
 
@@ -96,5 +98,5 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     cache::register_callbacks();
-    plan_mark::register_hooks();
+    hooks::install();
 }

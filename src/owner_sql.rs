@@ -1,14 +1,16 @@
 //! Reads the help desk's own tables, with the rights of their owners, as foreign-key checks do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::rc::Rc;
 
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
 use crate::key::{Key, KeyRef};
+use crate::statement::{Acting, OwnQuery};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
 /// apply. SET ROLE is forbidden meanwhile.
@@ -19,6 +21,16 @@ pub struct RunAsOwner {
 
 impl RunAsOwner {
     pub fn of(table: pg_sys::Oid) -> RunAsOwner {
+        RunAsOwner::with(table, 0)
+    }
+
+    /// For a query of deskguard's own that only reads. What runs within it is code of others: as in REFRESH
+    /// MATERIALIZED VIEW it acts for the owner, and not for whom the session says.
+    fn to_read(table: pg_sys::Oid) -> RunAsOwner {
+        RunAsOwner::with(table, pg_sys::SECURITY_RESTRICTED_OPERATION)
+    }
+
+    fn with(table: pg_sys::Oid, flags: u32) -> RunAsOwner {
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
         // SAFETY: the relation is open; an error's abort restores user and context, else drop does.
         unsafe {
@@ -26,12 +38,8 @@ impl RunAsOwner {
                 PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
             let owner = (*relation.rd_rel).relowner;
             pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-            pg_sys::SetUserIdAndSecContext(
-                owner,
-                context
-                    | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
-                    | pg_sys::SECURITY_NOFORCE_RLS as i32,
-            );
+            let flags = flags | pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;
+            pg_sys::SetUserIdAndSecContext(owner, context | flags as std::ffi::c_int);
         }
         RunAsOwner { user, context }
     }
@@ -48,9 +56,35 @@ impl Drop for RunAsOwner {
 const MOST_PLANS: usize = 64;
 
 thread_local! {
-    /// Kept, since parsing and planning takes ten times as long as a look-up by key.
-    /// PostgreSQL itself replans when the table or its owner changes.
-    static PLANS: RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = RefCell::default();
+    /// By query and types of arguments. Kept, since parsing and planning takes ten times as long as a look-up
+    /// by key. PostgreSQL itself replans when the table or its owner changes.
+    static PLANS: RefCell<HashMap<(String, Vec<pg_sys::Oid>), Rc<KeptPlan>>> = RefCell::default();
+    static USES: Cell<u64> = const { Cell::new(0) };
+}
+
+struct KeptPlan {
+    plan: pg_sys::SPIPlanPtr,
+    /// How many run it at this moment, one within the other.
+    running: Cell<usize>,
+    last_used: Cell<u64>,
+}
+
+/// While it lives, the plan is not freed.
+struct Running(Rc<KeptPlan>);
+
+impl Running {
+    fn begin(kept: Rc<KeptPlan>) -> Running {
+        kept.running.set(kept.running.get() + 1);
+        USES.set(USES.get() + 1);
+        kept.last_used.set(USES.get());
+        Running(kept)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get() - 1);
+    }
 }
 
 /// A row that a query gave.
@@ -92,15 +126,16 @@ pub fn for_each_row(
     args: &[KeyRef],
     mut each: impl FnMut(&SqlRow),
 ) {
-    let _owner = RunAsOwner::of(table);
+    let _owner = RunAsOwner::to_read(table);
+    let _own = OwnQuery::begin(table, query, Acting::Owner(None));
     // SAFETY: SPI as its documentation asks for it: connect, execute, free, finish. After an error
     // PostgreSQL cleans up itself.
     unsafe {
         pg_sys::SPI_connect();
         let (types, mut datums): (Vec<_>, Vec<_>) = args.iter().map(|key| key.argument()).unzip();
-        let plan = kept(query, &types);
+        let running = kept(query, types);
         // Read-only: with the snapshot of the statement that asks.
-        let nulls = std::ptr::null();
+        let (plan, nulls) = (running.0.plan, std::ptr::null());
         if pg_sys::SPI_execute_plan(plan, datums.as_mut_ptr(), nulls, true, 0) < 0 {
             failed(query);
         }
@@ -112,15 +147,23 @@ pub fn for_each_row(
 /// How many rows are held in memory at a time, of many.
 const BATCH: std::ffi::c_long = 1000;
 
-/// Runs a query on a table as its owner and calls `each` with its rows, however many. The plan is not
-/// kept: it may depend on more than the query.
-pub fn for_each_of_many(table: pg_sys::Oid, query: &str, mut each: impl FnMut(&SqlRow)) {
-    let _owner = RunAsOwner::of(table);
+/// Runs a query on a table and calls `each` with its rows, however many. The plan is not kept: it may depend
+/// on more than the query.
+pub fn for_each_of_many(
+    table: pg_sys::Oid,
+    query: &str,
+    args: &[KeyRef],
+    acting: &Acting,
+    mut each: impl FnMut(&SqlRow),
+) {
+    let _user = user(table, acting);
+    let _own = OwnQuery::begin(table, query, acting.clone());
     // SAFETY: as above, with a cursor.
     unsafe {
         pg_sys::SPI_connect();
-        let (none, nulls) = (std::ptr::null_mut(), std::ptr::null());
-        let portal = pg_sys::SPI_cursor_open(nulls, prepare(query, &[]), none, nulls, true);
+        let (types, mut datums): (Vec<_>, Vec<_>) = args.iter().map(|key| key.argument()).unzip();
+        let (plan, nulls) = (prepare(query, &types), std::ptr::null());
+        let portal = pg_sys::SPI_cursor_open(nulls, plan, datums.as_mut_ptr(), nulls, true);
         loop {
             pg_sys::SPI_cursor_fetch(portal, true, BATCH);
             let rows = pg_sys::SPI_processed;
@@ -131,6 +174,14 @@ pub fn for_each_of_many(table: pg_sys::Oid, query: &str, mut each: impl FnMut(&S
         }
         pg_sys::SPI_cursor_close(portal);
         pg_sys::SPI_finish();
+    }
+}
+
+/// Who runs a query of deskguard's own.
+fn user(table: pg_sys::Oid, acting: &Acting) -> Option<RunAsOwner> {
+    match acting {
+        Acting::Owner(_) => Some(RunAsOwner::to_read(table)),
+        Acting::Caller(_) => None,
     }
 }
 
@@ -146,14 +197,20 @@ unsafe extern "C-unwind" {
     );
 }
 
-/// Runs a query on a table as its owner; its rows are the result of the set-returning function that is
+/// Runs a query on a table; its rows are the result of the set-returning function that is
 /// being called. They go from the executor to a tuplestore, which holds work_mem of them in memory and
 /// the rest in a file. The plan is not kept: it may depend on more than the query.
-pub fn return_rows(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid, query: &str) {
+pub fn return_rows(
+    fcinfo: pg_sys::FunctionCallInfo,
+    table: pg_sys::Oid,
+    query: &str,
+    acting: &Acting,
+) {
+    let _user = user(table, acting);
+    let _own = OwnQuery::begin(table, query, acting.clone());
     // SAFETY: as PL/pgSQL does for RETURN QUERY.
     unsafe {
         let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-        let _owner = RunAsOwner::of(table);
         pg_sys::SPI_connect();
         let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
@@ -173,7 +230,7 @@ pub fn return_rows(fcinfo: pg_sys::FunctionCallInfo, table: pg_sys::Oid, query: 
             dest: receiver,
             ..Default::default()
         };
-        // Prepared so, it has no parallel workers, who would not know whom it asks for.
+        // Prepared so, it has no parallel workers.
         if pg_sys::SPI_execute_plan_extended(prepare(query, &[]), &options) < 0 {
             failed(query);
         }
@@ -205,30 +262,40 @@ fn failed(query: &str) -> ! {
 
 /// # Safety
 /// SPI is connected.
-unsafe fn kept(query: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
+unsafe fn kept(query: &str, types: Vec<pg_sys::Oid>) -> Running {
+    // The type of a column may change.
+    let key = (query.to_string(), types);
+    if let Some(known) = PLANS.with_borrow(|plans| plans.get(&key).cloned()) {
+        return Running::begin(known);
+    }
     unsafe {
-        if let Some(plan) = PLANS.with_borrow(|plans| plans.get(query).copied()) {
-            // The type of a column may have been changed since.
-            let fits = |(n, type_oid)| pg_sys::SPI_getargtypeid(plan, n) == type_oid;
-            if (0..).zip(types.iter().copied()).all(fits) {
-                return plan;
-            }
-            PLANS.with_borrow_mut(|plans| plans.remove(query));
-            pg_sys::SPI_freeplan(plan);
-        }
-        let plan = prepare(query, types);
+        let plan = prepare(query, &key.1);
         if pg_sys::SPI_keepplan(plan) != 0 {
             failed(query);
         }
         PLANS.with_borrow_mut(|plans| {
             if plans.len() >= MOST_PLANS {
-                for (_, plan) in plans.drain() {
-                    pg_sys::SPI_freeplan(plan);
+                // The older half of those that nobody runs.
+                let mut idle: Vec<_> = plans
+                    .iter()
+                    .filter(|(_, kept)| kept.running.get() == 0)
+                    .map(|(key, kept)| (kept.last_used.get(), key.clone()))
+                    .collect();
+                idle.sort_unstable_by_key(|(last_used, _)| *last_used);
+                for (_, key) in idle.drain(..idle.len().div_ceil(2)) {
+                    if let Some(kept) = plans.remove(&key) {
+                        pg_sys::SPI_freeplan(kept.plan);
+                    }
                 }
             }
-            plans.insert(query.into(), plan);
-        });
-        plan
+            let kept = Rc::new(KeptPlan {
+                plan,
+                running: Cell::new(0),
+                last_used: Cell::new(0),
+            });
+            plans.insert(key, kept.clone());
+            Running::begin(kept)
+        })
     }
 }
 
@@ -240,8 +307,16 @@ unsafe fn prepare(query: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
         failed(query)
     };
     let mut types = types.to_vec();
-    let plan =
-        unsafe { pg_sys::SPI_prepare(text.as_ptr(), types.len() as i32, types.as_mut_ptr()) };
+    // A generic plan: no value of a row that somebody must not see gets into one, as debug_print_plan shows it.
+    let options = pg_sys::CURSOR_OPT_GENERIC_PLAN as std::ffi::c_int;
+    let plan = unsafe {
+        pg_sys::SPI_prepare_cursor(
+            text.as_ptr(),
+            types.len() as i32,
+            types.as_mut_ptr(),
+            options,
+        )
+    };
     if plan.is_null() {
         failed(query);
     }

@@ -2,19 +2,17 @@
 //! older than a change of rights, or of another agent, is never run.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::ffi::{c_char, c_int};
+use std::ffi::c_int;
 use std::rc::Rc;
 
 use deskguard_rules::{Moment, Validity};
-use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 use crate::cache::Agent;
 use crate::expression::{items, new_node};
-use crate::identity::{asked_rights, current_agent};
-use crate::{cache, compat, error, load, write};
+use crate::identity::current_agent;
+use crate::statement::rights_now;
+use crate::{cache, error, load};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,8 +28,8 @@ const AGENT_LOW_ITEM: c_int = -7002;
 const AGENT_HIGH_ITEM: c_int = -7003;
 /// Tells the plan from all others that this backend made.
 const SERIAL_ITEM: c_int = -7004;
-/// The plan has calls that ask the rules when it runs; of which table of shared objects, if of one.
-const ASKS_ITEM: c_int = -7005;
+/// The plan has calls that ask the rules when it runs: what kind of [`Asked`] less this, and of which table.
+const ASKS_ITEM: c_int = -7020;
 /// From when and until when the rights are those that the plan was made for: low and high half.
 const FROM_ITEMS: [c_int; 2] = [-7006, -7007];
 const UNTIL_ITEMS: [c_int; 2] = [-7008, -7009];
@@ -42,7 +40,7 @@ thread_local! {
 }
 
 /// The plan made last.
-struct Made {
+pub struct Made {
     serial: u32,
     /// When the statement began that it was made for.
     statement: pg_sys::TimestampTz,
@@ -92,33 +90,69 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
     }
 }
 
-/// Notes that a plan in the making has calls that ask the rules when it runs. Without a mark it serves
-/// every agent at any time.
-///
-/// # Safety
-/// Called while planning.
-pub unsafe fn asks_when_run(items: &mut *mut pg_sys::List) {
-    unsafe { asks_for_shared(items, pg_sys::InvalidOid) }
+/// What a plan asks when it runs, which is loaded before its first row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Calls of rules. Without a mark their plan serves every agent at any time.
+    Rules,
+    /// What of a table is shared with the agent.
+    Shared(pg_sys::Oid),
+    /// The tickets of a table that the agent follows.
+    Followed(pg_sys::Oid),
+    /// Those of them that the follower table shows it.
+    FollowedSeen(pg_sys::Oid),
 }
 
-/// The same of calls that ask what of a table is shared with the agent.
-///
-/// # Safety
-/// Called while planning.
-pub unsafe fn asks_for_shared(items: &mut *mut pg_sys::List, table: pg_sys::Oid) {
-    unsafe {
-        if !asked(*items).any(|known| known == table) {
-            add_item(items, ASKS_ITEM, table.to_u32());
+impl Asked {
+    const KINDS: c_int = 4;
+
+    /// A number for the kind, and the table.
+    pub fn parts(self) -> (c_int, pg_sys::Oid) {
+        match self {
+            Asked::Rules => (0, pg_sys::InvalidOid),
+            Asked::Shared(table) => (1, table),
+            Asked::Followed(table) => (2, table),
+            Asked::FollowedSeen(table) => (3, table),
+        }
+    }
+
+    pub fn of(kind: c_int, table: pg_sys::Oid) -> Option<Asked> {
+        match kind {
+            0 => Some(Asked::Rules),
+            1 => Some(Asked::Shared(table)),
+            2 => Some(Asked::Followed(table)),
+            3 => Some(Asked::FollowedSeen(table)),
+            _ => None,
         }
     }
 }
 
-unsafe fn asked(all: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::Oid> {
-    unsafe { items::<pg_sys::PlanInvalItem>(all) }
-        .iter()
+/// Notes what a plan in the making asks when it runs.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn ask(items: &mut *mut pg_sys::List, what: Asked) {
+    unsafe {
+        if !asked(*items).contains(&what) {
+            let (kind, table) = what.parts();
+            add_item(items, ASKS_ITEM + kind, table.to_u32());
+        }
+    }
+}
+
+/// What a plan asks when it runs.
+///
+/// # Safety
+/// The items of a plan.
+pub unsafe fn asked(all: *mut pg_sys::List) -> Vec<Asked> {
+    let items = unsafe { items::<pg_sys::PlanInvalItem>(all) }.iter();
+    items
         .map(|item| unsafe { &**item })
-        .filter(|item| item.cacheId == ASKS_ITEM)
-        .map(|item| item.hashValue.into())
+        .filter_map(|item| match item.cacheId - ASKS_ITEM {
+            kind @ 0..Asked::KINDS => Asked::of(kind, item.hashValue.into()),
+            _ => None,
+        })
+        .collect()
 }
 
 unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
@@ -142,8 +176,31 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
     })
 }
 
-unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
+/// What tells a plan from others, if it was marked.
+///
+/// # Safety
+/// The items of a plan.
+pub unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
     unsafe { find_item(all, SERIAL_ITEM) }
+}
+
+/// What tells a plan from others, also if it was not marked.
+///
+/// # Safety
+/// The items of a plan that was just made.
+pub unsafe fn serial_or_new(all: &mut *mut pg_sys::List) -> u32 {
+    unsafe {
+        serial(*all).unwrap_or_else(|| {
+            MADE.set(MADE.get().wrapping_add(1));
+            add_item(all, SERIAL_ITEM, MADE.get());
+            MADE.get()
+        })
+    }
+}
+
+/// A plan has one start that is just after its making; EXPLAIN's is one, too.
+pub fn take_made() -> Option<Made> {
+    MADE_LAST.take()
 }
 
 unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
@@ -189,202 +246,24 @@ unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
     found
 }
 
-// Running
-
-/// For whom a query runs, from its start to its end.
-#[derive(Clone)]
-struct Pinned {
-    agent: Option<i64>,
-    rights: Rights,
-}
-
-thread_local! {
-    static NEXT_PLANNER: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
-    static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
-    /// The queries that have been started, by their QueryDesc.
-    static STARTED: RefCell<HashMap<usize, Pinned>> = RefCell::default();
-    /// The one that is running.
-    static RUNNING: RefCell<Option<Pinned>> = const { RefCell::new(None) };
-    static PLANNING: Cell<bool> = const { Cell::new(false) };
-    static NEXT_FINISH: Cell<pg_sys::ExecutorFinish_hook_type> = const { Cell::new(None) };
-    static RUNNING_QUERY: Cell<Option<*mut pg_sys::QueryDesc>> = const { Cell::new(None) };
-}
-
-/// The agent that a rule is asked for while a query runs: the one that it was planned for, also where
-/// a cursor is read after the session went on to another agent.
-pub fn agent_of_query() -> Option<i64> {
-    match RUNNING.with_borrow(|running| running.as_ref().map(|pinned| pinned.agent)) {
-        Some(agent) => agent,
-        None => current_agent(),
-    }
-}
-
-/// What that agent may do, as of the start of the query.
-pub fn rights_of_query() -> Rights {
-    match RUNNING.with_borrow(Option::clone) {
-        Some(pinned) => pinned.rights,
-        None => current_agent().and_then(cache::access),
-    }
-}
-
-/// The query that is running, the innermost one.
-pub fn running_query() -> Option<*mut pg_sys::QueryDesc> {
-    RUNNING_QUERY.get()
-}
-
-/// Is a function called by the planner, for an estimate?
-pub fn is_planning() -> bool {
-    PLANNING.get()
-}
-
-pub fn register_hooks() {
-    // SAFETY: while the library is loaded.
-    unsafe {
-        NEXT_PLANNER.set(pg_sys::planner_hook);
-        pg_sys::planner_hook = Some(planner);
-        NEXT_START.set(pg_sys::ExecutorStart_hook);
-        pg_sys::ExecutorStart_hook = Some(executor_start);
-        NEXT_FINISH.set(pg_sys::ExecutorFinish_hook);
-        pg_sys::ExecutorFinish_hook = Some(executor_finish);
-        compat::register_hooks();
-    }
-}
-
-/// Puts back what was there before, also when an error unwinds.
-struct Restore<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Restore<F> {
-    fn drop(&mut self) {
-        (self.0)()
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn planner(
-    query: *mut pg_sys::Query,
-    text: *const c_char,
-    options: c_int,
-    parameters: pg_sys::ParamListInfo,
-) -> *mut pg_sys::PlannedStmt {
-    let planning = PLANNING.replace(true);
-    // For an estimate the rights are asked that the plan is made for, not those of a query around it.
-    let mut running = RUNNING.take();
-    let _restore = Restore(move || {
-        PLANNING.set(planning);
-        RUNNING.set(running.take());
-    });
-    // SAFETY: called for a query to be planned.
-    unsafe {
-        let asks = write::prepare(query);
-        let plan = match NEXT_PLANNER.get() {
-            Some(next) => next(query, text, options, parameters),
-            None => pg_sys::standard_planner(query, text, options, parameters),
-        };
-        if asks {
-            asks_when_run(&mut (*plan).invalItems);
-        }
-        plan
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
-    // SAFETY: called by the executor.
-    unsafe {
-        let plan = (*query).plannedstmt;
-        let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
-        // A plan has one start that is just after its making; EXPLAIN's is one, too.
-        let made = MADE_LAST.take();
-        let pinned = if is_run && !plan.is_null() {
-            check_plan(&*plan, made)
-        } else {
-            None
-        };
-        match NEXT_START.get() {
-            Some(next) => next(query, flags),
-            None => pg_sys::standard_ExecutorStart(query, flags),
-        }
-        if let Some(pinned) = pinned {
-            let key = query as usize;
-            STARTED.with_borrow_mut(|started| started.insert(key, pinned));
-            let end = Restore(move || {
-                STARTED.with_borrow_mut(|started| started.remove(&key));
-            });
-            // Until the query ends, or its transaction fails.
-            PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(end);
-        }
-    }
-}
-
-/// What nobody reads of a writable WITH runs here.
-#[pg_guard]
-unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
-    // SAFETY: called by the executor.
-    unsafe {
-        run(query, || match NEXT_FINISH.get() {
-            Some(next) => next(query),
-            None => pg_sys::standard_ExecutorFinish(query),
-        })
-    }
-}
-
-/// Runs a query, or a part of it, for whom it was started.
-///
-/// # Safety
-/// Called by the executor.
-pub unsafe fn run(query: *mut pg_sys::QueryDesc, run: impl FnOnce()) {
-    let pinned = STARTED.with_borrow(|started| started.get(&(query as usize)).cloned());
-    let planning = PLANNING.replace(false);
-    // A query without rules in it runs for nobody in particular: what is asked within it is asked
-    // for whom the session stands then.
-    let mut before = Some(RUNNING.replace(pinned));
-    let query_before = RUNNING_QUERY.replace(Some(query));
-    let _restore = Restore(move || {
-        PLANNING.set(planning);
-        RUNNING.replace(before.take().flatten());
-        RUNNING_QUERY.set(query_before);
-    });
-    run();
-}
-
-/// The current agent and what it may do, and of which generation that is, even if rights change at
-/// this moment.
-pub fn rights_now() -> (Option<i64>, Rights, u32) {
-    if let Some(access) = asked_rights() {
-        return (Some(access.agent), Some(access), cache::refresh());
-    }
-    loop {
-        let generation = cache::refresh();
-        let agent = current_agent();
-        let rights = agent.and_then(cache::access);
-        if cache::refresh() == generation {
-            return (agent, rights, generation);
-        }
-    }
-}
-
 /// Refuses to run a plan that was made for other rights than those that hold now; tells for whom to
 /// run it.
 ///
 /// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
 /// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
 /// change. A plan just made for this very statement may be run: the statement began before.
-unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<Pinned> {
+///
+/// # Safety
+/// A plan.
+pub unsafe fn check_plan(
+    plan: &pg_sys::PlannedStmt,
+    made: Option<Made>,
+) -> Option<(Option<i64>, Rights)> {
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
-    // What will be asked is loaded now, so that it is of one state with the rest.
-    let pinned = |agent, rights: Rights| {
-        if let Some(rights) = &rights {
-            let tables = unsafe { asked(plan.invalItems) };
-            for table in tables.filter(|table| *table != pg_sys::InvalidOid) {
-                rights.shared(table);
-            }
-        }
-        Some(Pinned { agent, rights })
-    };
     let Some(first) = marks.first().copied() else {
-        unsafe { asked(plan.invalItems) }.next()?;
+        unsafe { asked(plan.invalItems) }.first()?;
         let (agent, rights, _) = rights_now();
-        return pinned(agent, rights);
+        return Some((agent, rights));
     };
     let generation = cache::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
@@ -402,11 +281,11 @@ unsafe fn check_plan(plan: &pg_sys::PlannedStmt, made: Option<Made>) -> Option<P
     let is_begun = time.from.is_none_or(|from| from <= now);
     if marks.len() == 1 && first.agent == agent && is_begun {
         if let Some(made) = just_made {
-            return pinned(agent, made.rights);
+            return Some((agent, made.rights));
         }
         let rights = agent.and_then(cache::access);
         if first.generation == generation && cache::refresh() == generation {
-            return pinned(agent, rights);
+            return Some((agent, rights));
         }
     }
     // The plan may be kept, and nobody else would drop it: retrying is to help.

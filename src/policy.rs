@@ -5,37 +5,18 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use deskguard_rules::{Action, Change, Refusal, Unobserved};
-use pgrx::memcxt::PgMemoryContexts;
 use pgrx::prelude::*;
 
 use crate::cache::Agent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::key::{KeyRef, OwnedKey};
-use crate::plan_mark::rights_of_query;
 use crate::protected::TicketTable;
+use crate::statement::{Site, Statement, at_site};
 use crate::tickets::{Followed, TicketColumns};
 use crate::{cache, error, external_key};
 
-/// What a function finds out at its first call in a statement and keeps for the others. A call site
-/// always asks for the same type.
-pub fn call_state<T>(fcinfo: pg_sys::FunctionCallInfo, find_out: impl FnOnce() -> T) -> &'static T {
-    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo, whose
-    // context drops it. Nothing keeps the reference longer than one call.
-    unsafe {
-        let info = &mut *(*fcinfo).flinfo;
-        if info.fn_extra.is_null() {
-            let state = find_out();
-            info.fn_extra = PgMemoryContexts::For(info.fn_mcxt)
-                .leak_and_drop_on_delete(state)
-                .cast();
-        }
-        &*info.fn_extra.cast::<T>()
-    }
-}
-
 /// What a policy needs to know, found out once for each statement.
 struct Call {
-    table: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
 }
@@ -44,27 +25,18 @@ struct Call {
 type Row<'a> = (Option<KeyRef<'a>>, TicketColumns);
 
 impl Call {
-    fn new(table: Option<pg_sys::Oid>) -> Call {
-        let who = || {
-            let access = rights_of_query()?;
-            let table = cache::ticket_table(table?)?;
-            let keys = access.external_keys.clone();
-            let followed = Followed::by(access.agent, keys, table.clone());
-            Some((access, table, followed))
-        };
-        Call { table, who: who() }
-    }
-
-    /// The state of this call site. The executor makes a new one for each statement.
-    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> &'static Call {
-        let call = call_state(fcinfo, || Call::new(table));
-        if call.table == table {
-            return call;
-        }
-        // A policy names its table; this is somebody's own query.
-        // SAFETY: what was there before is dropped with its memory context.
-        unsafe { (*(*fcinfo).flinfo).fn_extra = std::ptr::null_mut() };
-        call_state(fcinfo, || Call::new(table))
+    /// The state of this call site.
+    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, table, |statement| {
+            let who = || {
+                let access = statement.rights.clone()?;
+                let table = cache::ticket_table(table?)?;
+                let keys = access.external_keys.clone();
+                let followed = Followed::by(access.agent, keys, table.clone());
+                Some((access, table, followed))
+            };
+            Call { who: who() }
+        })
     }
 
     /// What the policies besides deskguard_silo ask of a row.
@@ -217,8 +189,10 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
             trigger.tg_newtuple
         };
         let relation = &*trigger.tg_relation;
-        let noting = call_state(fcinfo, || Noting::of(relation));
-        if let Some(noting) = noting {
+        let noting = at_site(fcinfo, Some(relation.rd_id), |statement| {
+            Noting::of(relation, statement)
+        });
+        if let Some(noting) = &*noting {
             let id = |row| Some(key(row, noting.descriptor, noting.id)?.to_owned());
             let before = trigger.tg_trigtuple;
             let noted = Noted {
@@ -288,7 +262,7 @@ pub unsafe fn key<'a>(
 
 impl Noting {
     /// None where the policies do not apply.
-    unsafe fn of(relation: &pg_sys::RelationData) -> Option<Noting> {
+    unsafe fn of(relation: &pg_sys::RelationData, statement: &Statement) -> Option<Noting> {
         if !policies_apply(relation.rd_id) {
             return None;
         }
@@ -305,7 +279,7 @@ impl Noting {
             team: with_status(&table.team),
             confidential: with_status(&table.confidential),
             status: table.status.as_ref().and_then(|status| place(&status.name)),
-            keys: external_key::of_query(),
+            keys: external_key::of_statement(statement),
             table,
         })
     }
@@ -361,7 +335,7 @@ macro_rules! update_ok {
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
                 let call = Call::of(fcinfo, ticket_table);
-                may_update(call, id.map(KeyRef::from), department, status)
+                may_update(&call, id.map(KeyRef::from), department, status)
             }
         )+
     };

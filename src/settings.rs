@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::prelude::*;
 
-use crate::{cache, error};
+use crate::{cache, error, leader};
 use deskguard_rules::CategoryAccess;
 
 /// The agent that a trusted session acts for: an integer, or empty for nobody.
@@ -34,6 +34,10 @@ enum DefaultCategoryAccess {
     #[name = c"open"]
     Open,
 }
+
+/// What the leader of parallel workers tells them: see src/leader.rs.
+static LEADER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+pub const LEADER_NAME: &CStr = c"deskguard.leader";
 
 pub fn register() {
     // SAFETY: the hook is guarded, and reads no catalog.
@@ -92,6 +96,20 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    // SAFETY: the hook is guarded, and reads no catalog.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            LEADER_NAME,
+            c"For whom the parallel workers of a query run.",
+            c"Set by deskguard only.",
+            &LEADER,
+            GucContext::Userset,
+            GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
+            Some(check_leader),
+            None,
+            None,
+        );
+    }
     // A misspelt deskguard.* setting is an error from now on.
     // SAFETY: takes a C string.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"deskguard".as_ptr()) };
@@ -129,6 +147,26 @@ unsafe extern "C-unwind" fn check_agent_id(
     }
 }
 
+#[pg_guard]
+unsafe extern "C-unwind" fn check_leader(
+    new_value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: a pointer to the new value, which is NULL or a C string; the detail is only read.
+    unsafe {
+        let new = (!(*new_value).is_null()).then(|| CStr::from_ptr(*new_value));
+        if leader::may_be_told(new) {
+            return true;
+        }
+        pg_sys::GUC_check_errcode(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE as std::ffi::c_int,
+        );
+        pg_sys::GUC_check_errdetail_string = c"It is set by deskguard only.".as_ptr().cast_mut();
+        false
+    }
+}
+
 /// Plans made for the former agent are not for the new one.
 #[pg_guard]
 unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *mut c_void) {
@@ -147,6 +185,10 @@ unsafe extern "C-unwind" fn default_category_access_changed(
     _extra: *mut c_void,
 ) {
     cache::invalidate();
+}
+
+pub fn leader() -> Option<CString> {
+    LEADER.get()
 }
 
 pub fn cache_bytes() -> usize {

@@ -21,10 +21,11 @@ use crate::identity::current_agent;
 use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
-use crate::plan_mark::{asks_for_shared, rights_of_query};
+use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
-use crate::policy::{call_state, key, place};
+use crate::policy::{key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
+use crate::statement::{Site, at_site, is_of_plan, is_planning, may_fold, rights_to_estimate_for};
 use crate::{cache, error, settings};
 
 mod shared_visibility {
@@ -226,25 +227,18 @@ impl Loader {
 
 /// What a call asks about, found out once for each statement.
 struct Call {
-    named: Option<pg_sys::Oid>,
     /// None: nobody, or a table that is not protected (any more).
     who: Option<(Rc<Agent>, Rc<SharedTable>)>,
 }
 
 impl Call {
-    fn of(fcinfo: pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> &'static Call {
-        let find_out = || Call {
-            named,
-            who: rights_of_query().zip(named.and_then(cache::shared_table)),
-        };
-        let call = call_state(fcinfo, find_out);
-        if call.named == named {
-            return call;
-        }
-        // A policy names its table; this is somebody's own query.
-        // SAFETY: what was there before is dropped with its memory context.
-        unsafe { (*(*fcinfo).flinfo).fn_extra = std::ptr::null_mut() };
-        call_state(fcinfo, find_out)
+    fn of(fcinfo: pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, named, |statement| {
+            let table = named.and_then(cache::shared_table);
+            Call {
+                who: statement.rights.clone().zip(table),
+            }
+        })
     }
 
     fn is_shared(&self, id: Option<KeyRef>) -> bool {
@@ -285,8 +279,10 @@ fn shared_ok(
     owner: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let who = Call::of(fcinfo, object_table).who.as_ref();
-    who.is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
+    let call = Call::of(fcinfo, object_table);
+    call.who
+        .as_ref()
+        .is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
 }
 
 macro_rules! shared_with {
@@ -313,27 +309,36 @@ shared_with!(
 );
 
 /// All objects that are shared with the current agent.
-fn all_shared(object_table: Option<pg_sys::Oid>) -> KeyList {
-    let who = rights_of_query().zip(object_table.and_then(cache::shared_table));
-    who.map_or_else(KeyList::default, |(agent, table)| {
-        let shared = agent.shared(table.oid);
-        KeyList::of(shared.now.sorted().into_iter(), shared.now.len())
-    })
+fn all_shared(fcinfo: pg_sys::FunctionCallInfo, object_table: Option<pg_sys::Oid>) -> KeyList {
+    let call = Call::of(fcinfo, object_table);
+    call.who
+        .as_ref()
+        .map_or_else(KeyList::default, |(agent, table)| {
+            let now = &agent.shared(table.oid).now;
+            let is_estimate = is_planning() && is_of_plan(fcinfo);
+            KeyList::of(now.sorted().into_iter(), now.len(), is_estimate)
+        })
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects(object_table: Option<pg_sys::Oid>) -> Vec<i64> {
-    all_shared(object_table).numbers
+fn shared_objects(object_table: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> Vec<i64> {
+    all_shared(fcinfo, object_table).numbers
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects_uuid(object_table: Option<pg_sys::Oid>) -> Vec<pgrx::Uuid> {
-    all_shared(object_table).uuids
+fn shared_objects_uuid(
+    object_table: Option<pg_sys::Oid>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Vec<pgrx::Uuid> {
+    all_shared(fcinfo, object_table).uuids
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects_text(object_table: Option<pg_sys::Oid>) -> Vec<String> {
-    all_shared(object_table).texts
+fn shared_objects_text(
+    object_table: Option<pg_sys::Oid>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Vec<String> {
+    all_shared(fcinfo, object_table).texts
 }
 
 // For the planner
@@ -405,9 +410,10 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let is_seen = matches!(function, Function::Seen);
         let table = cache::shared_table(named);
         let plan = &mut *(*request.root).glob;
-        if !settings::folding() {
+        if !settings::folding() || !may_fold(Some(named)) {
             let table = table.filter(|_| is_seen).map(|table| table.oid);
-            asks_for_shared(&mut plan.invalItems, table.unwrap_or(pg_sys::InvalidOid));
+            let asked = table.map_or(Asked::Rules, Asked::Shared);
+            ask(&mut plan.invalItems, asked);
             return None;
         }
         let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
@@ -427,12 +433,12 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let now = expression(&agent, &shared.now)?;
         let Some((moment, from_now_on)) = agent.rest_to_come() else {
             if !is_short(&shared.now) {
-                asks_for_shared(&mut plan.invalItems, table.oid);
+                ask(&mut plan.invalItems, Asked::Shared(table.oid));
             }
             return Some(now);
         };
         if is_seen {
-            asks_for_shared(&mut plan.invalItems, table.oid);
+            ask(&mut plan.invalItems, Asked::Shared(table.oid));
         }
         let always = expression(from_now_on, &shared.from_now_on)?;
         Some(until(moment, now, always, for_later(call)))
@@ -486,7 +492,7 @@ unsafe fn share_of_shared(
 ) -> Option<f64> {
     unsafe {
         let table = named_table(arguments).and_then(cache::shared_table);
-        let agent = current_agent().and_then(cache::access);
+        let agent = rights_to_estimate_for(root);
         let objects = agent.zip(table).map(|(a, table)| a.shared(table.oid));
         let column = argument(arguments, 1)?;
         let objects = objects.as_deref().unwrap_or(&NONE);

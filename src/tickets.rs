@@ -7,11 +7,12 @@ use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use crate::cache::Agent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
-use crate::identity::AskFor;
 use crate::key::{KeyRef, KeySet, KeyType, OwnedKey};
-use crate::owner_sql::{for_each_row, return_rows};
+use crate::owner_sql::{for_each_of_many, for_each_row, return_rows};
 use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
+use crate::statement::Acting;
 
 /// The columns of a ticket that the rules ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,16 +162,19 @@ impl TicketTable {
 
     /// The tickets that an agent may view, by the conditions of the policies, as the result of the
     /// function that is being called.
-    pub fn return_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
-        let _asked = AskFor::agent(agent);
-        return_rows(fcinfo, self.oid, &self.allowed_query(Action::View));
+    pub fn return_visible(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
+        return_rows(fcinfo, self.oid, &self.allowed_query(Action::View), acting);
     }
 
     /// The same, as text.
-    pub fn return_keys_visible_to(&self, agent: i64, fcinfo: pg_sys::FunctionCallInfo) {
-        let _asked = AskFor::agent(agent);
+    pub fn return_visible_keys(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
         let id = format!("{}::pg_catalog.text", quote_identifier(&self.id));
-        return_rows(fcinfo, self.oid, &self.select_allowed(&id, Action::View));
+        return_rows(
+            fcinfo,
+            self.oid,
+            &self.select_allowed(&id, Action::View),
+            acting,
+        );
     }
 
     /// The tickets with which the agent that is asked for may do this, by the conditions of the
@@ -205,6 +209,22 @@ impl TicketTable {
         {
             f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)], |key| {
                 tickets.push(key.to_owned());
+            });
+        }
+        tickets.into_iter().collect()
+    }
+
+    /// Those of them that the policies of the follower table let the current user see.
+    pub fn followed_seen_by(&self, rights: &Rc<Agent>) -> KeySet {
+        let mut tickets = vec![];
+        if let Some(f) = &self.followers
+            && let Some(agent) =
+                (rights.external_keys).key(Principal::Agent, rights.agent, f.agent_type)
+            && let Some(query) = f.query(&f.tickets_query, &f.ticket, &[&f.agent])
+        {
+            let acting = Acting::Caller(rights.clone());
+            for_each_of_many(f.oid, query, &[agent], &acting, |row| {
+                tickets.extend(row.key(1).map(KeyRef::to_owned));
             });
         }
         tickets.into_iter().collect()
@@ -270,22 +290,19 @@ impl Followed {
 }
 
 impl FollowerTable {
-    /// The values of one column where others have the given ones.
-    fn select(
+    /// Selects one column where others have given values; none if the table was dropped.
+    fn query<'a>(
         &self,
-        query: &OnceCell<String>,
+        known: &'a OnceCell<String>,
         wanted: &str,
-        given: &[(&str, KeyRef)],
-        mut each: impl FnMut(KeyRef),
-    ) {
-        let Some(name) = table_name(self.oid) else {
-            return;
-        };
-        let query = query.get_or_init(|| {
+        given: &[&str],
+    ) -> Option<&'a str> {
+        let name = table_name(self.oid)?;
+        Some(known.get_or_init(|| {
             let conditions: Vec<String> = given
                 .iter()
                 .zip(1..)
-                .map(|((column, _), n)| {
+                .map(|(column, n)| {
                     format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
                 })
                 .collect();
@@ -294,7 +311,21 @@ impl FollowerTable {
                 key_expression(self.oid, wanted),
                 conditions.join(" AND "),
             )
-        });
+        }))
+    }
+
+    /// The values of one column where others have the given ones.
+    fn select(
+        &self,
+        query: &OnceCell<String>,
+        wanted: &str,
+        given: &[(&str, KeyRef)],
+        mut each: impl FnMut(KeyRef),
+    ) {
+        let columns: Vec<&str> = given.iter().map(|(column, _)| *column).collect();
+        let Some(query) = self.query(query, wanted, &columns) else {
+            return;
+        };
         let values: Vec<KeyRef> = given.iter().map(|(_, value)| *value).collect();
         for_each_row(self.oid, query, &values, |row| {
             if let Some(key) = row.key(1) {

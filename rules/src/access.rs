@@ -6,7 +6,7 @@ use crate::permission::{Permission, PermissionSet};
 use crate::time::{Moment, Validity};
 
 /// The tickets that the silo rule lets an agent see, by category.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Categories {
     /// Every ticket, also uncategorized ones.
     Open,
@@ -30,14 +30,14 @@ impl Categories {
 }
 
 /// The departments that an agent has, with their descendants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Departments {
     All,
     Only { full: IdSet, assign: IdSet },
 }
 
 /// What one active agent may do at a moment. An agent that is unknown, inactive or nobody has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     pub agent: i64,
     permissions: PermissionSet,

@@ -38,6 +38,19 @@ pub enum Condition {
     Any(Vec<Condition>),
 }
 
+impl Condition {
+    /// Does it ask which tickets the agent follows?
+    pub fn asks_followed(&self) -> bool {
+        match self {
+            Condition::Followed => true,
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().any(Condition::asks_followed)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The silo rule as a condition.
 pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
     let ticket = Ticket {

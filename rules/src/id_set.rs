@@ -19,6 +19,12 @@ enum Lookup {
     Hash(FxHashSet<i64>),
 }
 
+impl std::hash::Hash for IdSet {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.sorted.hash(state);
+    }
+}
+
 /// Up to so many ids are searched as fast as hashed.
 const FEW: usize = 8;
 

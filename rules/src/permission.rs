@@ -158,7 +158,7 @@ impl Permission {
 }
 
 /// A set of [`Permission`]s in one word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PermissionSet(u32);
 
 impl PermissionSet {

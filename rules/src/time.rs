@@ -4,7 +4,7 @@
 pub type Moment = i64;
 
 /// A time with a first moment and an end, which does not belong to it; none is no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Validity {
     pub from: Option<Moment>,
     pub until: Option<Moment>,
