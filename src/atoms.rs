@@ -359,7 +359,11 @@ pub unsafe fn share_of_column(
 
 unsafe fn release(variable: &pg_sys::VariableStatData) {
     if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
-        unsafe { free(variable.statsTuple) }
+        // Nothing here would have to be dropped.
+        #[allow(ffi_unwind_calls)]
+        unsafe {
+            free(variable.statsTuple)
+        }
     }
 }
 

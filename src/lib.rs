@@ -6,6 +6,8 @@
 //! place of the calls ([`expression`]); [`plan_mark`] sees to it that no plan outlives a change of
 //! rights. [`ask`] and [`explain`] answer questions with the same rules.
 
+#![deny(ffi_unwind_calls)]
+
 mod allowed;
 mod ask;
 mod atoms;

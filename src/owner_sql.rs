@@ -56,11 +56,13 @@ impl Drop for RunAsOwner {
 const MOST_PLANS: usize = 64;
 
 thread_local! {
-    /// By query and types of arguments. Kept, since parsing and planning takes ten times as long as a look-up
+    /// Kept, since parsing and planning takes ten times as long as a look-up
     /// by key. PostgreSQL itself replans when the table or its owner changes.
-    static PLANS: RefCell<HashMap<(String, Vec<pg_sys::Oid>), Rc<KeptPlan>>> = RefCell::default();
+    static PLANS: RefCell<HashMap<QueryWithTypes, Rc<KeptPlan>>> = RefCell::default();
     static USES: Cell<u64> = const { Cell::new(0) };
 }
+
+type QueryWithTypes = (String, Vec<pg_sys::Oid>);
 
 struct KeptPlan {
     plan: pg_sys::SPIPlanPtr,
@@ -213,6 +215,7 @@ pub fn return_rows(
         let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
         pg_sys::SPI_connect();
         let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
+        #[allow(ffi_unwind_calls)] // Within the guard.
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
             SetTuplestoreDestReceiverParams(
                 receiver,
