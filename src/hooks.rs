@@ -14,7 +14,7 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 #[cfg(any(feature = "pg15", feature = "pg16"))]
 use crate::expression::is_constant;
 use crate::plan_mark::{self, Asked};
-use crate::{statement, write};
+use crate::{error_detail, statement, write};
 
 thread_local! {
     static NEXT_ANALYZE: Cell<pg_sys::post_parse_analyze_hook_type> = const { Cell::new(None) };
@@ -131,10 +131,15 @@ unsafe extern "C-unwind" fn executor_run(
     once: bool,
 ) {
     unsafe {
-        let entered = guard(|| statement::before_run(query));
-        match NEXT_RUN.get() {
+        let (entered, is_cut) = guard(|| before_run(query));
+        let run = || match NEXT_RUN.get() {
             Some(next) => next(query, direction, count, once),
             None => standard_ExecutorRun(query, direction, count, once),
+        };
+        if is_cut {
+            error_detail::without_detail(run);
+        } else {
+            run();
         }
         guard(|| statement::after_run(entered));
     }
@@ -147,12 +152,27 @@ unsafe extern "C-unwind" fn executor_run(
     count: u64,
 ) {
     unsafe {
-        let entered = guard(|| statement::before_run(query));
-        match NEXT_RUN.get() {
+        let (entered, is_cut) = guard(|| before_run(query));
+        let run = || match NEXT_RUN.get() {
             Some(next) => next(query, direction, count),
             None => standard_ExecutorRun(query, direction, count),
+        };
+        if is_cut {
+            error_detail::without_detail(run);
+        } else {
+            run();
         }
         guard(|| statement::after_run(entered));
+    }
+}
+
+/// Also: is the DETAIL of an error to be cut off?
+unsafe fn before_run(query: *mut pg_sys::QueryDesc) -> (statement::Entered, bool) {
+    unsafe {
+        (
+            statement::before_run(query),
+            error_detail::may_show_hidden_row(query),
+        )
     }
 }
 

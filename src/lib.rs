@@ -18,6 +18,7 @@ mod child_table;
 mod compat;
 mod departments;
 mod error;
+mod error_detail;
 mod estimate;
 mod explain;
 mod expression;

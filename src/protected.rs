@@ -358,6 +358,11 @@ pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     )
 }
 
+/// Is it in the registry? A look-up by SQL would not do where an error is at hand.
+pub fn is_protected(table: pg_sys::Oid) -> bool {
+    root_of(&Catalog::now(), table).is_some()
+}
+
 /// How a table is protected.
 pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
     catalog.find(
