@@ -259,6 +259,8 @@ impl<T> Deref for Site<T> {
     }
 }
 
+/// The type comes first, whatever it is.
+#[repr(C)]
 struct Kept<T> {
     of_type: TypeId,
     /// The table that the call names.
