@@ -82,31 +82,30 @@ COMMENT ON FUNCTION deskguard.guard_department_tree() IS
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
     FOR EACH ROW EXECUTE FUNCTION deskguard.guard_department_tree();
 
--- Whoever changes rights says so: see src/cache.rs. By row, so that logical replication does it, too, and
--- before, so that nothing sees the change without having heard of it.
+-- Whoever changes rights says so to those whom it concerns: see src/concern.rs. By row, so that logical
+-- replication does it, too, and before, so that nothing sees the change without having heard of it.
 
 CREATE FUNCTION deskguard.rights_changed() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed_wrapper';
-COMMENT ON FUNCTION deskguard.rights_changed() IS 'Trigger: tells all backends that rights have changed';
+LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed';
+COMMENT ON FUNCTION deskguard.rights_changed() IS
+    'Trigger: tells the sessions of those whose rights have changed';
 
 DO $$
 DECLARE
     table_name name;
-    arguments text;
 BEGIN
     FOREACH table_name IN ARRAY ARRAY[
         'agent', 'team', 'team_member', 'trusted_role', 'department', 'category', 'permission', 'permission_group',
         'group_member', 'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
         'agent_category', 'protected_table', 'shared_visibility'
     ] LOOP
-        arguments := CASE WHEN table_name IN ('agent', 'team', 'department', 'category') THEN '''external keys''' ELSE '' END;
         EXECUTE format('
             CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
-                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed(%2$s);
+                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed();
             CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed(%2$s);
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed();
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed;
             ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed_truncate;
-        ', table_name, arguments);
+        ', table_name);
     END LOOP;
 END $$;

@@ -1,13 +1,11 @@
 //! What a backend remembers of the permission tables.
 //!
 //! Loading an agent takes some twenty index scans; a plan or a check needs it each time, so it is kept
-//! until rights change. Whoever changes them invalidates the relcache entry of the empty table
-//! deskguard.rights_signal, a message that PostgreSQL sends to all backends at commit, drops at
-//! rollback, and replays on standbys. Here it only counts up the generation: what was loaded
-//! before is not used any more, and plans made before are dropped.
+//! until it hears of a change that concerns the agent: see `generation`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -15,47 +13,47 @@ use deskguard_rules::Access;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::own_table;
+use crate::catalog::Catalog;
 use crate::child_table::ChildTable;
-use crate::external_key::ExternalKeys;
+use crate::external_key::{ExternalKeys, Keys, Principal};
+use crate::generation::{self, State, Subject, Tick, refresh};
 use crate::load::{self, Loader};
 use crate::protected::TicketTable;
 use crate::shared::{Shared, SharedTable};
-use crate::{error, identity, settings, write};
+use crate::{error, identity, settings};
 
 thread_local! {
-    /// Counts changes of rights, as far as this backend has heard of them.
-    static GENERATION: Cell<u32> = const { Cell::new(1) };
-    /// The OID of deskguard.rights_signal, once something was loaded.
-    static SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
-    /// Counts changes of the tables with external keys, of which there may be many and few changes.
-    static KEYS_GENERATION: Cell<u32> = const { Cell::new(1) };
-    /// The OID of deskguard.external_key_signal, once they were loaded.
-    static KEYS_SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
 #[derive(Default)]
 struct Cache {
-    generation: u32,
+    /// When it was last looked through for what is out of date.
+    swept: Tick,
     agents: HashMap<i64, Entry>,
     bytes: usize,
     clock: u64,
-    all_tables: Option<Rc<[Rc<TicketTable>]>>,
-    tables: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
-    child_tables: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
-    shared_tables: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
-    roles: HashMap<pg_sys::Oid, identity::Role>,
-    /// With their generation. Beyond the limit: all agents share them.
-    external_keys: Option<(u32, Rc<ExternalKeys>)>,
+    tables: Tables,
+    roles: HashMap<pg_sys::Oid, Role>,
+    /// With the moment that they are of. Beyond the limit: all agents share them.
+    keys: [Option<(Tick, Rc<Keys>)>; Principal::ALL.len()],
     statistics: Statistics,
+}
+
+/// The protected tables.
+#[derive(Default)]
+struct Tables {
+    all_tickets: Option<Rc<[Rc<TicketTable>]>>,
+    tickets: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
+    children: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
+    shared: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
 }
 
 /// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
 /// its end, so that one statement sees one state of the rights.
 pub struct Agent {
     access: Access,
-    generation: u32,
+    state: Rc<State>,
     /// How the help desk's own columns name what it has rights on.
     pub external_keys: Rc<ExternalKeys>,
     /// What of a table is shared with it.
@@ -71,14 +69,24 @@ impl Deref for Agent {
 }
 
 impl Agent {
-    fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
-        let generation = GENERATION.get();
-        Some(Rc::new(Agent {
-            access: loader.access(agent)?,
-            external_keys: external_keys_of(loader),
-            generation,
-            shared: RefCell::default(),
-        }))
+    /// None for one that is unknown or inactive.
+    fn load(loader: &Loader, agent: i64) -> (Option<Rc<Agent>>, Rc<State>) {
+        let (access, state) = loader.access(agent);
+        let state = Rc::new(state);
+        let agent = access.map(|access| {
+            Rc::new(Agent {
+                access,
+                external_keys: Rc::new(ExternalKeys::of(state.clone())),
+                state: state.clone(),
+                shared: RefCell::default(),
+            })
+        });
+        (agent, state)
+    }
+
+    /// Of which moment the rights are, and on whom they depend.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// What of a table of shared objects is shared with the agent, as of the state of its rights:
@@ -88,7 +96,8 @@ impl Agent {
             return known.clone();
         }
         let shared = Rc::new(Shared::load(&Loader::now(), self, table));
-        if refresh() != self.generation {
+        refresh();
+        if !self.state.is_current() {
             error::rights_changed();
         }
         self.shared.borrow_mut().insert(table, shared.clone());
@@ -100,8 +109,20 @@ impl Agent {
 struct Entry {
     /// None for an agent that is unknown or inactive.
     access: Option<Rc<Agent>>,
+    state: Rc<State>,
     bytes: usize,
     last_used: u64,
+}
+
+/// What the tables say about a role.
+struct Role {
+    role: identity::Role,
+    /// The name that it had.
+    name: Option<CString>,
+    /// What the tables say about the name.
+    state: State,
+    /// That the role has the name.
+    is_named: State,
 }
 
 /// Since the backend started.
@@ -113,126 +134,42 @@ pub struct Statistics {
     pub invalidations: i64,
 }
 
-// Hearing of changes
-
-pub fn register_callbacks() {
-    // SAFETY: the callbacks only set thread-locals and flags of the plan cache.
-    unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), 0.into());
-        // A role was renamed or dropped: agents are mapped to roles by name.
-        pg_sys::CacheRegisterSyscacheCallback(
-            pg_sys::SysCacheIdentifier::AUTHOID as i32,
-            Some(role_changed),
-            0.into(),
-        );
-        pg_sys::CacheRegisterSyscacheCallback(PLAN_MARK.0, Some(function_changed), 0.into());
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
-    if relation == pg_sys::InvalidOid || relation == KEYS_SIGNAL.get() {
-        KEYS_GENERATION.set(KEYS_GENERATION.get().wrapping_add(1));
-    }
-    if relation == pg_sys::InvalidOid || relation == SIGNAL.get() {
-        invalidate();
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: std::ffi::c_int, _hash: u32) {
-    invalidate();
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn function_changed(
-    _arg: pg_sys::Datum,
-    _cache: std::ffi::c_int,
-    hash: u32,
-) {
-    if hash != PLAN_MARK.1 {
-        write::forget_functions();
-    }
-}
-
-/// Forgets what was loaded, and makes the plans made from it be made anew.
-pub fn invalidate() {
-    GENERATION.set(GENERATION.get().wrapping_add(1));
-    invalidate_plans();
-}
-
-/// The plans that depend on deskguard have an item with this mark, among those for functions. It is
-/// no function's hash: should one have the same, plans are made anew once too often.
-pub const PLAN_MARK: (std::ffi::c_int, u32) = (
-    pg_sys::SysCacheIdentifier::PROCOID as std::ffi::c_int,
-    0xDE5C_6A2D,
-);
-
-/// Makes the plans of this backend that depend on deskguard be made anew.
-pub fn invalidate_plans() {
-    // SAFETY: the callbacks of the plan cache only set flags.
-    unsafe { pg_sys::CallSyscacheCallbacks(PLAN_MARK.0, PLAN_MARK.1) }
-}
-
-/// Hears of changes from now on, and tells which generation of external keys this is.
-pub fn listen() -> u32 {
-    SIGNAL.set(own_table(c"rights_signal"));
-    KEYS_SIGNAL.set(own_table(c"external_key_signal"));
-    refresh();
-    KEYS_GENERATION.get()
-}
-
-/// Hears of the changes committed until now, and tells which generation of rights this is.
-pub fn refresh() -> u32 {
-    // SAFETY: in a transaction, as every caller is.
-    unsafe { pg_sys::AcceptInvalidationMessages() };
-    GENERATION.get()
-}
-
-/// Trigger: rights are changed by this transaction, and with an argument also external keys.
-#[pg_trigger(sql = false)]
-fn rights_changed<'a>(
-    trigger: &'a pgrx::PgTrigger<'a>,
-) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
-    // SAFETY: registers a message that is sent at commit.
-    unsafe {
-        if !trigger.extra_args()?.is_empty() {
-            pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"external_key_signal"));
-        }
-        pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"rights_signal"));
-    }
-    Ok(trigger.new().or(trigger.old()))
-}
-
 // Looking up
 
-/// Something of the cache, loaded if need be.
-fn remembered<T: Clone>(
-    find: impl Fn(&mut Cache) -> Option<T>,
-    load: impl Fn(&Loader) -> T,
-    store: impl Fn(&mut Cache, T),
-) -> T {
-    let generation = refresh();
-    let found = CACHE.with_borrow_mut(|cache| {
-        if cache.generation != generation {
-            cache.forget(generation);
-        }
+/// Looks at the cache, of which nothing is out of date.
+fn look<T>(find: impl FnOnce(&mut Cache) -> T) -> T {
+    refresh();
+    CACHE.with_borrow_mut(|cache| {
+        cache.sweep();
         find(cache)
-    });
-    if let Some(found) = found {
-        return found;
-    }
-    listen();
-    let generation = refresh();
-    let loaded = load(&Loader::now());
+    })
+}
+
+/// Keeps something that was loaded.
+fn keep(store: impl FnOnce(&mut Cache)) {
     CACHE.with_borrow_mut(|cache| {
         cache.statistics.loads += 1;
+        cache.sweep();
+        store(cache);
+    });
+}
+
+/// A table, loaded if need be.
+fn table<T: Clone>(
+    find: impl Fn(&Tables) -> Option<T>,
+    load: impl Fn(&Catalog) -> T,
+    store: impl Fn(&mut Tables, T),
+) -> T {
+    if let Some(found) = look(|cache| find(&cache.tables)) {
+        return found;
+    }
+    let tick = generation::listen();
+    let loaded = load(&Catalog::now());
+    refresh();
+    keep(|cache| {
         // What changed while it was loaded may be half in it: good for now, but not for later.
-        if refresh() == generation {
-            if cache.generation != generation {
-                cache.forget(generation);
-            }
-            store(cache, loaded.clone());
+        if !generation::tables_changed_since(tick) {
+            store(&mut cache.tables, loaded.clone());
         }
     });
     loaded
@@ -240,31 +177,34 @@ fn remembered<T: Clone>(
 
 /// What an agent may do; none for an unknown or inactive one.
 pub fn access(agent: i64) -> Option<Rc<Agent>> {
-    remembered(
-        |cache| cache.agent(agent),
-        |loader| Agent::load(loader, agent),
-        |cache, access| cache.add(agent, access),
-    )
+    if let Some(found) = look(|cache| cache.agent(agent)) {
+        return found;
+    }
+    let (access, state) = Agent::load(&Loader::now(), agent);
+    refresh();
+    // What changed while it was loaded may be half in it: good for now, but not for later.
+    let is_current = state.is_current();
+    keep(|cache| {
+        if is_current {
+            cache.add(agent, access.clone(), state);
+        }
+    });
+    access
 }
 
 /// What each of these agents may do.
 pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Agent>>)> {
-    let generation = refresh();
-    let mut all: Vec<(i64, Option<Option<Rc<Agent>>>)> = CACHE.with_borrow_mut(|cache| {
-        if cache.generation != generation {
-            cache.forget(generation);
-        }
-        agents.into_iter().map(|id| (id, cache.agent(id))).collect()
-    });
+    let mut all: Vec<(i64, Option<Option<Rc<Agent>>>)> =
+        look(|cache| agents.into_iter().map(|id| (id, cache.agent(id))).collect());
     // Those that are missing are loaded together: what they have in common is read once.
     if all.iter().any(|(_, found)| found.is_none()) {
         let loader = Loader::of_all_agents();
         for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
-            let access = Agent::load(&loader, *agent);
-            CACHE.with_borrow_mut(|cache| {
-                cache.statistics.loads += 1;
-                if cache.generation == refresh() {
-                    cache.add(*agent, access.clone());
+            let (access, state) = Agent::load(&loader, *agent);
+            let is_current = state.is_current();
+            keep(|cache| {
+                if is_current {
+                    cache.add(*agent, access.clone(), state);
                 }
             });
             *found = Some(access);
@@ -275,94 +215,163 @@ pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<
         .collect()
 }
 
-/// The external keys of the state that the loader sees: those that are known if nothing has changed since.
-fn external_keys_of(loader: &Loader) -> Rc<ExternalKeys> {
-    let known = CACHE.with_borrow(|cache| cache.external_keys.clone());
+/// When something changed for an agent: what was loaded before is out of date. The rights are those
+/// that it has now.
+pub fn changed(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> Tick {
+    state(agent, rights).changed()
+}
+
+/// On whom the rights of an agent depend.
+pub fn state(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> State {
+    match (rights, agent) {
+        (Some(rights), _) => rights.state().clone(),
+        (None, agent) => {
+            let mut state = State::of(refresh());
+            if let Some(agent) = agent {
+                state.depends_on(Subject::Agent(agent));
+            }
+            state
+        }
+    }
+}
+
+/// The external keys of a table as they are now.
+pub fn keys(principal: Principal) -> Rc<Keys> {
     refresh();
-    if let Some((generation, keys)) = known
-        && generation == KEYS_GENERATION.get()
+    let known = CACHE.with_borrow(|cache| cache.keys[principal as usize].clone());
+    if let Some((tick, keys)) = known
+        && !generation::keys_changed_since(tick)
     {
         return keys;
     }
-    let keys = Rc::new(ExternalKeys::load(loader.catalog()));
-    let known = (loader.keys_generation, keys.clone());
-    CACHE.with_borrow_mut(|cache| cache.external_keys = Some(known));
+    generation::uses_keys();
+    let tick = generation::listen();
+    let keys = Rc::new(Keys::load(&Catalog::now(), principal));
+    refresh();
+    let known = (tick, keys.clone());
+    CACHE.with_borrow_mut(|cache| cache.keys[principal as usize] = Some(known));
     keys
-}
-
-/// The external keys as they are now.
-pub fn external_keys() -> Rc<ExternalKeys> {
-    external_keys_of(&Loader::now())
 }
 
 /// All protected ticket tables.
 pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
-    remembered(
-        |cache| cache.all_tables.clone(),
-        |loader| {
-            let all = TicketTable::all(loader.catalog());
-            all.into_iter().map(Rc::new).collect()
-        },
-        |cache, tables| cache.all_tables = Some(tables),
+    table(
+        |tables| tables.all_tickets.clone(),
+        |catalog| TicketTable::all(catalog).into_iter().map(Rc::new).collect(),
+        |tables, all| tables.all_tickets = Some(all),
     )
 }
 
 /// The protected ticket table that this table is or is part of.
 pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
-    remembered(
-        |cache| cache.tables.get(&oid).cloned(),
-        |loader| TicketTable::find_by_part(loader.catalog(), oid).map(Rc::new),
-        |cache, table| {
-            cache.tables.insert(oid, table);
+    table(
+        |tables| tables.tickets.get(&oid).cloned(),
+        |catalog| TicketTable::find_by_part(catalog, oid).map(Rc::new),
+        |tables, table| {
+            tables.tickets.insert(oid, table);
         },
     )
 }
 
 /// The child table that this table is or is part of.
 pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
-    remembered(
-        |cache| cache.child_tables.get(&oid).cloned(),
-        |loader| ChildTable::find_by_part(loader.catalog(), oid).map(Rc::new),
-        |cache, table| {
-            cache.child_tables.insert(oid, table);
+    table(
+        |tables| tables.children.get(&oid).cloned(),
+        |catalog| ChildTable::find_by_part(catalog, oid).map(Rc::new),
+        |tables, table| {
+            tables.children.insert(oid, table);
         },
     )
 }
 
 /// The table of shared objects that this table is or is part of.
 pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
-    remembered(
-        |cache| cache.shared_tables.get(&oid).cloned(),
-        |loader| SharedTable::find_by_part(loader.catalog(), oid).map(Rc::new),
-        |cache, table| {
-            cache.shared_tables.insert(oid, table);
+    table(
+        |tables| tables.shared.get(&oid).cloned(),
+        |catalog| SharedTable::find_by_part(catalog, oid).map(Rc::new),
+        |tables, table| {
+            tables.shared.insert(oid, table);
         },
     )
 }
 
 /// What the tables say about a role.
 pub fn role(oid: pg_sys::Oid) -> identity::Role {
-    remembered(
-        |cache| cache.roles.get(&oid).copied(),
-        |loader| identity::Role::load(loader.catalog(), oid),
-        |cache, role| {
-            cache.roles.insert(oid, role);
-        },
-    )
+    let known = look(|cache| {
+        let known = cache.roles.get(&oid)?;
+        Some((known.role, known.name.clone(), known.is_named.is_current()))
+    });
+    if let Some((role, _, true)) = known {
+        return role;
+    }
+    let tick = generation::listen();
+    let mut is_named = State::of(tick);
+    is_named.depends_on_role(oid);
+    let name = role_name(oid);
+    // Something of the role has changed, but only the name matters.
+    if let Some((role, former_name, _)) = known
+        && former_name == name
+    {
+        CACHE.with_borrow_mut(|cache| {
+            if let Some(known) = cache.roles.get_mut(&oid) {
+                known.is_named = is_named;
+            }
+        });
+        return role;
+    }
+    let mut state = State::of(tick);
+    if let Some(name) = &name {
+        state.depends_on(Subject::RoleName(name));
+    }
+    let role = identity::Role::load(&Catalog::now(), oid);
+    refresh();
+    let is_current = state.is_current() && is_named.is_current();
+    keep(|cache| {
+        cache.roles.remove(&oid);
+        if is_current {
+            let known = Role {
+                role,
+                name,
+                state,
+                is_named,
+            };
+            cache.roles.insert(oid, known);
+        }
+    });
+    role
+}
+
+fn role_name(role: pg_sys::Oid) -> Option<CString> {
+    // SAFETY: a look-up in the system cache; the name is a palloc'd copy.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
+    }
 }
 
 impl Cache {
-    fn forget(&mut self, generation: u32) {
-        *self = Cache {
-            generation,
-            clock: self.clock,
-            external_keys: self.external_keys.take(),
-            statistics: Statistics {
-                invalidations: self.statistics.invalidations + 1,
-                ..self.statistics
-            },
-            ..Cache::default()
-        };
+    /// Forgets what is out of date.
+    fn sweep(&mut self) {
+        let last = generation::last_concern();
+        if last == self.swept {
+            return;
+        }
+        let before = (self.agents.len(), self.roles.len());
+        self.agents.retain(|_, entry| {
+            let is_current = entry.state.is_current();
+            if !is_current {
+                self.bytes -= entry.bytes;
+            }
+            is_current
+        });
+        self.roles.retain(|_, role| role.state.is_current());
+        let mut is_less = before != (self.agents.len(), self.roles.len());
+        if generation::tables_changed_since(self.swept) {
+            self.tables = Tables::default();
+            is_less = true;
+        }
+        self.statistics.invalidations += i64::from(is_less);
+        self.swept = last;
     }
 
     fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
@@ -379,12 +388,13 @@ impl Cache {
         Some(entry.access.clone())
     }
 
-    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>) {
+    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>, state: Rc<State>) {
         self.clock += 1;
         let bytes = std::mem::size_of::<(i64, Entry)>()
             + access.as_ref().map_or(0, |access| access.bytes());
         let entry = Entry {
             access,
+            state,
             bytes,
             last_used: self.clock,
         };
@@ -450,8 +460,8 @@ fn cache_stats() -> TableIterator<
 > {
     TableIterator::once(CACHE.with_borrow(|cache| {
         let s = cache.statistics;
-        let keys = cache.external_keys.as_ref();
-        let keys = keys.map_or(0, |(_, keys)| keys.bytes());
+        let keys = cache.keys.iter().flatten();
+        let keys: usize = keys.map(|(_, keys)| keys.bytes()).sum();
         (
             cache.agents.len() as i64,
             (cache.bytes + keys) as i64,

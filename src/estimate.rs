@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use deskguard_rules::{Action, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 
-use crate::cache::{self, Agent};
+use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::expression::{Builder, Operand, new_node};
 use crate::external_key::Principal;
 use crate::fold::Arguments;
 use crate::foreign_keys::attribute;
+use crate::generation::{self, Tick};
 use crate::protected::TicketTable;
 
 #[derive(Clone, Copy)]
@@ -31,7 +32,8 @@ pub fn estimate(access: &Agent, parent: &Parent, action: Action) -> Estimate {
 
 #[derive(Default)]
 struct Shares {
-    generation: u32,
+    /// When a change last concerned anything here.
+    of: Tick,
     /// With how many rows the table had when it was estimated.
     known: HashMap<(pg_sys::Oid, Action, i64), (f64, f64)>,
 }
@@ -46,12 +48,13 @@ const MOST_SHARES: usize = 10_000;
 
 fn share_of_tickets(access: &Agent, tickets: &TicketTable, action: Action) -> f64 {
     let class = class(tickets.oid);
-    let generation = cache::refresh();
+    generation::refresh();
+    let of = generation::last_concern();
     let key = (tickets.oid, action, access.agent);
     let known = SHARES.with_borrow_mut(|shares| {
-        if shares.generation != generation || shares.known.len() >= MOST_SHARES {
+        if shares.of != of || shares.known.len() >= MOST_SHARES {
             *shares = Shares {
-                generation,
+                of,
                 ..Shares::default()
             };
         }

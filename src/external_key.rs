@@ -1,6 +1,7 @@
 //! How the help desk's own columns name agents, teams, departments and categories where they are uuids
 //! or texts: by the column external_key of deskguard's tables. Integer columns have the ids themselves.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -9,11 +10,12 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use uuid::Uuid;
 
-use crate::cache;
 use crate::catalog::{Attribute, Catalog, ScanKey, own_function_name};
+use crate::generation::State;
 use crate::key::{Key, KeyRef, KeyType, canonical_uuid, table_bytes};
 use crate::load;
 use crate::statement::{Statement, at_site};
+use crate::{cache, error};
 
 /// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
 /// a right on it.
@@ -82,13 +84,18 @@ impl Principal {
     }
 }
 
-/// All external keys.
+/// The external keys, as they were at one moment; of each table when it is first asked for, since there
+/// may be many, and most help desks use none.
 #[derive(Debug, Default)]
-pub struct ExternalKeys([Keys; Principal::ALL.len()]);
+pub struct ExternalKeys {
+    /// Of the rights that they belong to.
+    state: Option<Rc<State>>,
+    keys: [OnceCell<Rc<Keys>>; Principal::ALL.len()],
+}
 
 /// Those of one table.
 #[derive(Debug, Default)]
-struct Keys {
+pub struct Keys {
     ids: HashMap<Rc<str>, i64>,
     /// Of those that are uuids as PostgreSQL prints them.
     ids_of_uuids: HashMap<Uuid, i64>,
@@ -96,7 +103,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn load(catalog: &Catalog, principal: Principal) -> Keys {
+    pub fn load(catalog: &Catalog, principal: Principal) -> Keys {
         const ID: Attribute = 1;
         let mut all = Keys::default();
         let is_given = [ScanKey::not_null(principal.external_key())];
@@ -120,51 +127,63 @@ impl Keys {
         );
         all
     }
+
+    /// The memory that they take, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Keys>()
+            + table_bytes::<(Rc<str>, i64)>(self.ids.capacity())
+            + table_bytes::<(Uuid, i64)>(self.ids_of_uuids.capacity())
+            + table_bytes::<(i64, Rc<str>)>(self.keys.capacity())
+            // Each with its two counts.
+            + self.ids.keys().map(|key| key.len() + 16).sum::<usize>()
+    }
 }
 
 impl ExternalKeys {
-    pub fn load(catalog: &Catalog) -> ExternalKeys {
-        ExternalKeys(Principal::ALL.map(|principal| Keys::load(catalog, principal)))
+    /// Those that hold while the rights of this state do.
+    pub fn of(state: Rc<State>) -> ExternalKeys {
+        ExternalKeys {
+            state: Some(state),
+            ..ExternalKeys::default()
+        }
+    }
+
+    /// Refused if the rights that they belong to are over by now.
+    fn of_table(&self, principal: Principal) -> &Keys {
+        self.keys[principal as usize].get_or_init(|| {
+            let keys = cache::keys(principal);
+            if self.state.as_ref().is_some_and(|state| !state.is_current()) {
+                error::rights_changed();
+            }
+            keys
+        })
     }
 
     /// What a value of a column stands for.
     pub fn id(&self, principal: Principal, key: KeyRef) -> i64 {
-        let keys = &self.0[principal as usize];
         let id = match key {
             Key::Number(id) => return id,
-            Key::Uuid(uuid) => keys.ids_of_uuids.get(&uuid),
-            Key::Text(text) => keys.ids.get(text),
+            Key::Uuid(uuid) => self.of_table(principal).ids_of_uuids.get(&uuid),
+            Key::Text(text) => self.of_table(principal).ids.get(text),
         };
         id.copied().unwrap_or(UNMAPPED)
     }
 
     /// How columns of a type name an id; none if it has no such key.
     pub fn key(&self, principal: Principal, id: i64, key_type: KeyType) -> Option<KeyRef<'_>> {
-        let text = || self.0[principal as usize].keys.get(&id).map(|key| &**key);
+        let text = || self.of_table(principal).keys.get(&id).map(|key| &**key);
         match key_type {
             KeyType::Number => Some(Key::Number(id)),
             KeyType::Uuid => canonical_uuid(text()?).map(Key::Uuid),
             KeyType::Text => text().map(Key::Text),
         }
     }
-
-    /// The memory that they take, in bytes.
-    pub fn bytes(&self) -> usize {
-        let bytes = |keys: &Keys| {
-            table_bytes::<(Rc<str>, i64)>(keys.ids.capacity())
-                + table_bytes::<(Uuid, i64)>(keys.ids_of_uuids.capacity())
-                + table_bytes::<(i64, Rc<str>)>(keys.keys.capacity())
-                // Each with its two counts.
-                + keys.ids.keys().map(|key| key.len() + 16).sum::<usize>()
-        };
-        size_of::<ExternalKeys>() + self.0.iter().map(bytes).sum::<usize>()
-    }
 }
 
 /// The external keys of the state of the rights that a statement has.
 pub fn of_statement(statement: &Statement) -> Rc<ExternalKeys> {
     let rights = statement.rights.as_ref();
-    rights.map_or_else(cache::external_keys, |agent| agent.external_keys.clone())
+    rights.map_or_else(Rc::default, |agent| agent.external_keys.clone())
 }
 
 fn id(fcinfo: pg_sys::FunctionCallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {

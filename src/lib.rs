@@ -16,6 +16,7 @@ mod catalog;
 mod child_policy;
 mod child_table;
 mod compat;
+mod concern;
 mod departments;
 mod error;
 mod error_detail;
@@ -26,6 +27,7 @@ mod external_key;
 mod feature;
 mod fold;
 mod foreign_keys;
+mod generation;
 mod hooks;
 mod identity;
 mod key;
@@ -100,6 +102,6 @@ extension_sql_file!(
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
-    cache::register_callbacks();
+    generation::register_callbacks();
     hooks::install();
 }

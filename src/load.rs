@@ -12,7 +12,8 @@ use deskguard_rules::{
 use pgrx::prelude::*;
 
 use crate::catalog::{Attribute, Catalog, Row, ScanKey};
-use crate::{cache, error, settings};
+use crate::generation::{State, Subject, Tick};
+use crate::{error, generation, settings};
 
 // The columns of the tables in sql/, by number.
 pub mod agent {
@@ -45,11 +46,11 @@ mod permission_group {
     pub const NAME: Attribute = 2;
     pub const CATEGORY_ACCESS: Attribute = 3;
     pub const DEPARTMENT_ACCESS: Attribute = 4;
-    /// The built-in group that has every permission.
-    pub const ALL_PERMISSIONS: i64 = 1;
-    /// The built-in group that has every permission but the destructive ones.
-    pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
 }
+/// The built-in group that has every permission.
+pub const ALL_PERMISSIONS: i64 = 1;
+/// The built-in group that has every permission but the destructive ones.
+pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
 /// group_member and team_member: the group or team first, and for how long.
 mod member {
     use crate::catalog::Attribute;
@@ -77,8 +78,8 @@ pub enum NoAgent {
 /// Loads agents as of one moment; what they have in common is loaded once.
 pub struct Loader {
     catalog: Catalog,
-    /// The generation of external keys at the beginning.
-    pub keys_generation: u32,
+    /// When it was, before its snapshot was taken.
+    pub tick: Tick,
     tree: OnceCell<Rc<DepartmentTree>>,
     permissions: OnceCell<Rc<BTreeMap<String, bool>>>,
     groups: RefCell<HashMap<i64, Option<Rc<Group>>>>,
@@ -102,8 +103,7 @@ struct AgentRow {
 impl Loader {
     pub fn now() -> Loader {
         Loader {
-            // Before the snapshot is taken.
-            keys_generation: cache::listen(),
+            tick: generation::listen(),
             catalog: Catalog::now(),
             tree: OnceCell::new(),
             permissions: OnceCell::new(),
@@ -146,15 +146,27 @@ impl Loader {
         &self.catalog
     }
 
-    /// What an agent may do; none for an unknown or inactive one.
-    pub fn access(&self, agent: i64) -> Option<Access> {
-        self.grants(agent)
-            .ok()
-            .map(|grants| Access::compile(&grants))
+    /// What an agent may do, none for an unknown or inactive one, and on whom that depends.
+    pub fn access(&self, agent: i64) -> (Option<Access>, State) {
+        let mut state = State::of(self.tick);
+        state.depends_on(Subject::Agent(agent));
+        let access = self.facts(agent).ok().map(|(grants, groups)| {
+            // Whenever it is a member: also of one whose own row is still to come.
+            for (group, _) in groups.iter() {
+                state.depends_on(Subject::Group(*group));
+            }
+            Access::compile(&grants)
+        });
+        (access, state)
     }
 
     /// All facts about an agent.
     pub fn grants(&self, agent: i64) -> Result<Grants, NoAgent> {
+        self.facts(agent).map(|(grants, _)| grants)
+    }
+
+    /// With all its memberships in groups.
+    fn facts(&self, agent: i64) -> Result<(Grants, Timed<i64>), NoAgent> {
         let row = self.agent(agent).ok_or(NoAgent::Unknown)?;
         if !row.active {
             return Err(NoAgent::Inactive);
@@ -171,7 +183,7 @@ impl Loader {
                 self.memberships(c"team_member", c"team_member_agent_id_idx", agent),
             ),
         };
-        Ok(Grants {
+        let grants = Grants {
             agent,
             now: now(),
             category_access: row.category_access,
@@ -191,7 +203,8 @@ impl Loader {
             teams,
             tree: self.tree.get_or_init(|| self.load_tree()).clone(),
             catalog: self.permissions().clone(),
-        })
+        };
+        Ok((grants, groups))
     }
 
     fn agent(&self, id: i64) -> Option<AgentRow> {
@@ -282,10 +295,8 @@ impl Loader {
                 category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
                 all_departments: row.required::<&str>(permission_group::DEPARTMENT_ACCESS) == "all",
                 permission_access: match id {
-                    permission_group::ALL_PERMISSIONS => PermissionAccess::All,
-                    permission_group::ALL_NON_DESTRUCTIVE_PERMISSIONS => {
-                        PermissionAccess::NonDestructive
-                    }
+                    ALL_PERMISSIONS => PermissionAccess::All,
+                    ALL_NON_DESTRUCTIVE_PERMISSIONS => PermissionAccess::NonDestructive,
                     _ => PermissionAccess::Granted,
                 },
                 held: Held::default(),

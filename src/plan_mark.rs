@@ -10,20 +10,22 @@ use pgrx::pg_sys;
 
 use crate::cache::Agent;
 use crate::expression::{items, new_node};
+use crate::generation::Tick;
 use crate::identity::current_agent;
 use crate::statement::rights_now;
-use crate::{cache, error, load};
+use crate::{cache, error, generation, load};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    pub generation: u32,
+    pub generation: Tick,
     pub agent: Option<i64>,
 }
 
 /// The marks are kept in the plan's list of what it depends on, as items of caches that do not
 /// exist: they are copied with the plan, and nothing else looks at them.
 const GENERATION_ITEM: c_int = -7001;
+const GENERATION_HIGH_ITEM: c_int = -7010;
 const AGENT_LOW_ITEM: c_int = -7002;
 const AGENT_HIGH_ITEM: c_int = -7003;
 /// Tells the plan from all others that this backend made.
@@ -63,11 +65,15 @@ pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights
         let mut add = |cache, hash| add_item(&mut plan.invalItems, cache, hash);
         if earlier.is_empty() {
             MADE.set(MADE.get().wrapping_add(1));
-            add(cache::PLAN_MARK.0, cache::PLAN_MARK.1);
+            add(generation::PLAN_MARK.0, generation::PLAN_MARK.1);
             add(SERIAL_ITEM, MADE.get());
         }
         // The agent follows its generation.
-        add(GENERATION_ITEM, mark.generation);
+        add(GENERATION_ITEM, mark.generation as u32);
+        add(GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32);
+        for hash in cache::state(mark.agent, rights.as_ref()).plan_hashes() {
+            add(generation::PLAN_MARK.0, hash);
+        }
         if let Some(agent) = mark.agent {
             add(AGENT_LOW_ITEM, agent as u32);
             add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
@@ -231,9 +237,10 @@ unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
             let hash = (**item).hashValue;
             match ((**item).cacheId, found.last_mut()) {
                 (GENERATION_ITEM, _) => found.push(Mark {
-                    generation: hash,
+                    generation: hash.into(),
                     agent: None,
                 }),
+                (GENERATION_HIGH_ITEM, Some(mark)) => mark.generation |= Tick::from(hash) << 32,
                 (AGENT_LOW_ITEM, Some(mark)) => mark.agent = Some(hash.into()),
                 (AGENT_HIGH_ITEM, Some(mark)) => {
                     let low = mark.agent.unwrap_or(0);
@@ -265,7 +272,7 @@ pub unsafe fn check_plan(
         let (agent, rights, _) = rights_now();
         return Some((agent, rights));
     };
-    let generation = cache::refresh();
+    generation::refresh();
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
     let agent = current_agent();
     let time = unsafe { time(plan.invalItems) };
@@ -275,7 +282,7 @@ pub unsafe fn check_plan(
     });
     if !time.is_not_over(now) {
         // The plan has a way for this, but one for the rights of now is better: it is the last time.
-        cache::invalidate_plans();
+        generation::drop_all_plans();
     }
     // Not before its time, to which only the clock could have gone back.
     let is_begun = time.from.is_none_or(|from| from <= now);
@@ -283,12 +290,12 @@ pub unsafe fn check_plan(
         if let Some(made) = just_made {
             return Some((agent, made.rights));
         }
-        let rights = agent.and_then(cache::access);
-        if first.generation == generation && cache::refresh() == generation {
+        let (agent_now, rights, _) = rights_now();
+        if agent_now == agent && cache::changed(agent, rights.as_ref()) <= first.generation {
             return Some((agent, rights));
         }
     }
     // The plan may be kept, and nobody else would drop it: retrying is to help.
-    cache::invalidate_plans();
+    generation::drop_all_plans();
     error::rights_changed()
 }

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::prelude::*;
 
-use crate::{cache, error, leader};
+use crate::{error, generation, leader};
 use deskguard_rules::CategoryAccess;
 
 /// The agent that a trusted session acts for: an integer, or empty for nobody.
@@ -175,7 +175,7 @@ unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *
         .then(|| unsafe { CStr::from_ptr(new_value) })
         .and_then(|text| parse_agent_id(text).ok()?);
     if new != agent_id() {
-        cache::invalidate_plans();
+        generation::drop_all_plans();
     }
 }
 
@@ -184,7 +184,7 @@ unsafe extern "C-unwind" fn default_category_access_changed(
     _new: std::ffi::c_int,
     _extra: *mut c_void,
 ) {
-    cache::invalidate();
+    generation::all_changed();
 }
 
 pub fn leader() -> Option<CString> {

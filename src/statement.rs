@@ -22,10 +22,11 @@ use pgrx::prelude::*;
 
 use crate::allowed::Allowed;
 use crate::cache::{self, Agent};
+use crate::generation::Tick;
 use crate::identity::current_agent;
 use crate::key::{KeySet, OwnedKey};
 use crate::plan_mark::{self, Asked, Rights};
-use crate::{compat, leader};
+use crate::{compat, generation, leader};
 
 /// A statement that asks the rules, and what it knows until it ends, whichever of its parts asks: each
 /// partition of a table has its own calls of a policy's functions.
@@ -157,12 +158,12 @@ impl Statement {
 
 /// The current agent of the session and what it may do, and of which generation that is, even if rights
 /// change at this moment.
-pub fn rights_now() -> (Option<i64>, Rights, u32) {
+pub fn rights_now() -> (Option<i64>, Rights, Tick) {
     loop {
-        let generation = cache::refresh();
+        let generation = generation::refresh();
         let agent = current_agent();
         let rights = agent.and_then(cache::access);
-        if cache::refresh() == generation {
+        if generation::refresh() == generation {
             return (agent, rights, generation);
         }
     }
@@ -361,13 +362,16 @@ pub fn may_fold(table: Option<pg_sys::Oid>) -> bool {
 
 /// For whom a plan in the making is to be: for a query of deskguard's own the agent that it acts for, else
 /// the session's.
-pub fn rights_to_plan_for() -> (Option<i64>, Rights, u32) {
+pub fn rights_to_plan_for() -> (Option<i64>, Rights, Tick) {
     let rights = own_in_planning().and_then(|own| match &own.acting {
         Acting::Owner(rights) => rights.clone(),
         Acting::Caller(rights) => Some(rights.clone()),
     });
     match rights {
-        Some(rights) => (Some(rights.agent), Some(rights), cache::refresh()),
+        Some(rights) => {
+            let loaded = rights.state().loaded();
+            (Some(rights.agent), Some(rights), loaded)
+        }
         None => rights_now(),
     }
 }
