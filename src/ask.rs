@@ -164,15 +164,16 @@ fn who_can(
     let mut agents = Vec::new();
     if let (Some(id), false) = (id, rows.is_empty()) {
         let followers = table.followers_of(id, &keys);
-        let all = cache::access_of_all(Loader::now().active_agents());
-        agents.extend(all.into_iter().filter_map(|(agent, access)| {
-            let access = access?;
+        cache::each_access(Loader::now().active_agents(), |agent, access| {
             let followed = followers.contains(agent);
-            rows.iter()
+            let may = rows
+                .iter()
                 .map(|columns| table.ticket(*columns, followed))
-                .any(|t| deskguard_rules::decide(&access, &t, action, &mut Unobserved))
-                .then_some(agent)
-        }));
+                .any(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
+            if may {
+                agents.push(agent);
+            }
+        });
     }
     SetOfIterator::new(agents)
 }

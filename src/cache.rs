@@ -180,7 +180,42 @@ pub fn access(agent: i64) -> Option<Rc<Agent>> {
     if let Some(found) = look(|cache| cache.agent(agent)) {
         return found;
     }
-    let (access, state) = Agent::load(&Loader::now(), agent);
+    load(&Loader::now(), agent)
+}
+
+/// Looks at what each of these agents may do, if it is known and active.
+pub fn each_access(agents: impl IntoIterator<Item = i64>, mut each: impl FnMut(i64, &Access)) {
+    let all: Vec<(i64, Option<Option<Rc<Agent>>>)> =
+        look(|cache| agents.into_iter().map(|id| (id, cache.agent(id))).collect());
+    // Those that are missing are loaded together: what they have in common is read once.
+    let is_any_missing = all.iter().any(|(_, found)| found.is_none());
+    let loader = is_any_missing.then(Loader::of_all_agents);
+    for (agent, found) in all {
+        match (found, &loader) {
+            (Some(access), _) => {
+                if let Some(access) = access {
+                    each(agent, &access);
+                }
+            }
+            // There may be more than the cache holds: they are not to drive each other out.
+            (None, Some(loader)) if !CACHE.with_borrow(Cache::is_full) => {
+                if let Some(access) = load(loader, agent) {
+                    each(agent, &access);
+                }
+            }
+            (None, Some(loader)) => {
+                if let Ok(grants) = loader.grants(agent) {
+                    each(agent, &Access::compile(&grants));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// Loads an agent, and keeps it.
+fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
+    let (access, state) = Agent::load(loader, agent);
     refresh();
     // What changed while it was loaded may be half in it: good for now, but not for later.
     let is_current = state.is_current();
@@ -190,29 +225,6 @@ pub fn access(agent: i64) -> Option<Rc<Agent>> {
         }
     });
     access
-}
-
-/// What each of these agents may do.
-pub fn access_of_all(agents: impl IntoIterator<Item = i64>) -> Vec<(i64, Option<Rc<Agent>>)> {
-    let mut all: Vec<(i64, Option<Option<Rc<Agent>>>)> =
-        look(|cache| agents.into_iter().map(|id| (id, cache.agent(id))).collect());
-    // Those that are missing are loaded together: what they have in common is read once.
-    if all.iter().any(|(_, found)| found.is_none()) {
-        let loader = Loader::of_all_agents();
-        for (agent, found) in all.iter_mut().filter(|(_, found)| found.is_none()) {
-            let (access, state) = Agent::load(&loader, *agent);
-            let is_current = state.is_current();
-            keep(|cache| {
-                if is_current {
-                    cache.add(*agent, access.clone(), state);
-                }
-            });
-            *found = Some(access);
-        }
-    }
-    all.into_iter()
-        .map(|(agent, found)| (agent, found.flatten()))
-        .collect()
 }
 
 /// When something changed for an agent: what was loaded before is out of date. The rights are those
@@ -299,9 +311,10 @@ pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
 pub fn role(oid: pg_sys::Oid) -> identity::Role {
     let known = look(|cache| {
         let known = cache.roles.get(&oid)?;
-        Some((known.role, known.name.clone(), known.is_named.is_current()))
+        let is_named = known.is_named.is_current();
+        Some((known.role, (!is_named).then(|| known.name.clone())))
     });
-    if let Some((role, _, true)) = known {
+    if let Some((role, None)) = known {
         return role;
     }
     let tick = generation::listen();
@@ -309,7 +322,7 @@ pub fn role(oid: pg_sys::Oid) -> identity::Role {
     is_named.depends_on_role(oid);
     let name = role_name(oid);
     // Something of the role has changed, but only the name matters.
-    if let Some((role, former_name, _)) = known
+    if let Some((role, Some(former_name))) = known
         && former_name == name
     {
         CACHE.with_borrow_mut(|cache| {
@@ -418,6 +431,10 @@ impl Cache {
             self.bytes += bytes;
             self.shrink();
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > settings::cache_bytes() / 4 * 3
     }
 
     /// Drops those least recently used, until the rest is within three quarters of the limit.

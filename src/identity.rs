@@ -65,7 +65,9 @@ fn is_trusted() -> bool {
     // SAFETY: reads the backend's state, and the system cache.
     unsafe {
         let session_user = pg_sys::GetSessionUserId();
-        pg_sys::superuser_arg(session_user) || cache::role(session_user).trusted
+        // Looked at in any case, so that the session hears when it is no superuser any more.
+        let role = cache::role(session_user);
+        role.trusted || pg_sys::superuser_arg(session_user)
     }
 }
 

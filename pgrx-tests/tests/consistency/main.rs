@@ -2,6 +2,7 @@
 //! retried (40001), whatever session, plan, transaction or server it runs in.
 
 mod changes;
+mod concern;
 mod copy;
 mod desk;
 mod memory;
