@@ -86,10 +86,10 @@ COMMENT ON COLUMN deskguard.shared_visibility.object_id IS 'The object in that t
 COMMENT ON COLUMN deskguard.shared_visibility.object_key IS 'The object in that table, if its id is a uuid or a text, as id::text prints it';
 COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
 
--- How backends and their plans hear that rights have changed: see src/cache.rs.
+-- How backends and their plans hear of changes that concern everyone: see src/generation.rs.
 CREATE TABLE deskguard.rights_signal ();
 COMMENT ON TABLE deskguard.rights_signal IS
-    'Always empty; whoever changes rights invalidates its relcache entry, of which all backends hear at commit';
+    'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
 CREATE TABLE deskguard.external_key_signal ();
 COMMENT ON TABLE deskguard.external_key_signal IS
-    'Always empty; the same for tables with external keys, which backends need not load again for other changes';
+    'Always empty; the same for external keys, which backends need not load again for other changes';

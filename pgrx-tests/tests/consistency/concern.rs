@@ -282,6 +282,18 @@ fn roles_are_told_to_nobody_unless_an_agent_changes() {
         .map(|change| (change.as_str(), &bob[..0]))
         .collect();
     check(&database, &mut sessions, &changes);
+
+    // Of all roles it is the application's that is not trusted any more.
+    for session in &mut sessions {
+        session.begin("REPEATABLE READ");
+    }
+    let work: Vec<[i64; 2]> = sessions.iter_mut().map(Session::work).collect();
+    let distrust = format!("DELETE FROM deskguard.trusted_role WHERE role_name = '{APP}'");
+    run(&mut database.superuser(), &distrust);
+    for (session, before) in sessions.iter_mut().zip(work) {
+        let expected = session.who.starts_with("the application");
+        assert_eq!(session.is_told(before), Ok(expected), "{}", session.who);
+    }
 }
 
 fn quoted(text: &str) -> String {
