@@ -30,6 +30,7 @@ mod hooks;
 mod identity;
 mod key;
 mod leader;
+mod literal;
 mod load;
 mod owner_sql;
 mod plan_mark;

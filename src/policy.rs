@@ -44,6 +44,10 @@ impl Call {
         let Some((access, table, followed)) = &self.who else {
             return false;
         };
+        // Somebody's own call: no row of the table has such a key.
+        if id.is_some_and(|id| id.key_type() != table.id_type) {
+            return false;
+        }
         let allows =
             |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
         // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.

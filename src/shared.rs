@@ -15,10 +15,13 @@ use pgrx::{Internal, pg_sys};
 use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey, own_function, own_function_name, own_table};
-use crate::expression::{ListOperator, Operand, any, boolean, function_call, until};
+use crate::expression::{
+    ListOperator, Operand, any, as_node, boolean, function_call, items, named_table, until,
+};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
 use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
+use crate::literal::ColumnType;
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
 use crate::plan_mark::{Asked, ask};
@@ -190,6 +193,9 @@ impl SharedTable {
             display_name(self.oid),
             quote_identifier(&self.id),
         );
+        let Some(object) = self.id_type.takes(object) else {
+            return Ok(false);
+        };
         let (type_oid, value) = object.argument();
         // SAFETY: the value is of the type.
         let object = unsafe { DatumWithOid::new(value, type_oid) };
@@ -261,9 +267,11 @@ macro_rules! shared_seen {
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
                 let call = Call::of(fcinfo, object_table);
+                let id = id.map(KeyRef::from);
                 call.who.as_ref().is_some_and(|(agent, table)| {
-                    let is_shared = call.is_shared(id.map(KeyRef::from));
-                    may_see_shared(agent, table.owner(owner), is_shared)
+                    // Somebody's own call: no object of the table has a key of another kind.
+                    id.is_none_or(|id| id.key_type() == table.id_type)
+                        && may_see_shared(agent, table.owner(owner), call.is_shared(id))
                 })
             }
         )+
@@ -374,23 +382,8 @@ impl Function {
     }
 }
 
-unsafe fn argument(arguments: *mut pg_sys::List, number: i32) -> Option<*mut pg_sys::Node> {
-    unsafe {
-        (number < pg_sys::list_length(arguments))
-            .then(|| pg_sys::list_nth(arguments, number).cast())
-    }
-}
-
-/// The table that a call names, if it is a constant.
-unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
-    unsafe {
-        let node = argument(arguments, 0)?;
-        if (*node).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*node.cast::<pg_sys::Const>();
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
-    }
+unsafe fn argument(arguments: *mut pg_sys::List, number: usize) -> Option<*mut pg_sys::Node> {
+    unsafe { items(arguments).get(number).copied() }
 }
 
 /// # Safety
@@ -402,15 +395,23 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
-        let named = named_table(call.args)?;
         let function = Function::of(call.funcid)?;
         if matches!(function, Function::With) || is_for_later(call.args) {
             return None;
         }
         let is_seen = matches!(function, Function::Seen);
-        let table = cache::shared_table(named);
         let plan = &mut *(*request.root).glob;
-        if !settings::folding() || !may_fold(Some(named)) {
+        let Some(named) = named_table(call.args) else {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        };
+        let table = cache::shared_table(named);
+        // Somebody's own call: no object of the table has such a key.
+        let is_of_other_kind = table.as_ref().filter(|_| is_seen).is_some_and(|table| {
+            let id_type = argument(call.args, 1).and_then(|id| ColumnType::of(id));
+            id_type.is_none_or(|id_type| id_type.key_type() != table.id_type)
+        });
+        if !settings::folding() || is_of_other_kind || !may_fold(Some(named)) {
             let table = table.filter(|_| is_seen).map(|table| table.oid);
             let asked = table.map_or(Asked::Rules, Asked::Shared);
             ask(&mut plan.invalItems, asked);
@@ -460,8 +461,7 @@ unsafe fn expression(
         let mut parts = vec![];
         if owned {
             // The last.
-            let owner = argument(arguments, pg_sys::list_length(arguments) - 1)?;
-            let owner = Operand::of(owner)?;
+            let owner = Operand::of(*items::<pg_sys::Node>(arguments).last()?)?;
             parts.push(owner.any_id_of(&[agent.agent], &agent.external_keys, false));
         }
         if shared {
@@ -526,7 +526,7 @@ unsafe fn index_condition(
             return None;
         }
         let column = column_of_index(request)?;
-        let arguments = (*request.node.cast::<pg_sys::FuncExpr>()).args;
+        let arguments = as_node::<pg_sys::FuncExpr>(request.node)?.args;
         // As for other long lists.
         if share_of_shared(request.root, arguments, 0)? > MOST_BY_INDEX {
             return None;
