@@ -85,7 +85,7 @@ $$;
 CREATE VIEW kinds.named AS
 SELECT name, CASE WHEN name ~ '^[nut]_' THEN left(name, 1) WHEN name ~ '^part' THEN 'n' END AS kind,
     quote_literal('kinds.' || name) || '::regclass' AS value
-FROM unnest(ARRAY['n_ticket', 'n_follower', 'n_message', 'n_attachment', 'n_thing', 'u_ticket', 'u_follower', 'u_message', 'u_attachment',
+FROM unnest(ARRAY['n_ticket', 'n_follower', 'n_message', 'n_attachment', 'n_thing', 'u_ticket', 'u_message',
     'u_thing', 't_ticket', 't_message', 't_thing', 'part', 'plain', 'view']) AS name
 UNION ALL VALUES ('NULL', NULL, 'NULL::regclass'), ('0', NULL, '0::regclass');
 GRANT SELECT ON kinds.named TO PUBLIC;
