@@ -13,7 +13,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::cache::Agent;
 use crate::catalog::own_function_name;
-use crate::expression::{ListOperator, any_of_list, as_node, items};
+use crate::expression::{ListOperator, any_of_list, as_node, items, named_table};
 use crate::external_key::Principal;
 use crate::key::{KeyList, KeyRef, KeySet, KeyType};
 use crate::plan_mark::{Asked, ask};
@@ -263,24 +263,9 @@ unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
         let items = &mut (*(*request.root).glob).invalItems;
         ask(items, Asked::Rules);
         let is_followed = Atom::of((*call).funcid).is_some_and(|atom| atom.list.is_none());
-        if let Some(table) = constant_oid((*call).args).filter(|_| is_followed) {
+        if let Some(table) = named_table((*call).args).filter(|_| is_followed) {
             ask(items, Asked::FollowedSeen(table));
         }
-    }
-}
-
-/// The table that a call names first, if it is a constant.
-///
-/// # Safety
-/// The arguments of a call.
-pub unsafe fn constant_oid(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
-    unsafe {
-        let first = items::<pg_sys::Node>(arguments).first()?;
-        if (**first).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*first.cast::<pg_sys::Const>();
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
     }
 }
 

@@ -26,6 +26,7 @@ mod external_key;
 mod feature;
 mod fold;
 mod foreign_keys;
+mod guards;
 mod hooks;
 mod identity;
 mod key;
@@ -43,6 +44,7 @@ mod shared;
 mod single_row;
 mod statement;
 mod tickets;
+mod trigger_call;
 mod write;
 
 use pgrx::prelude::*;

@@ -29,6 +29,7 @@ use crate::planner_support::{Answer, Request, answer};
 use crate::policy::{key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::statement::{Site, at_site, is_of_plan, is_planning, may_fold, rights_to_estimate_for};
+use crate::trigger_call::{Form, TriggerCall};
 use crate::{cache, error, settings};
 
 mod shared_visibility {
@@ -693,29 +694,24 @@ pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
 pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
-        // Everyone may call the function, since owners of tables make the trigger.
-        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                "deskguard.object_gone() can only be called as a trigger",
-                "deskguard.protect_shared() makes the trigger.",
-            );
-        }
-        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
-        if let Some(table) = cache::shared_table((*trigger.tg_relation).rd_id) {
-            let gone = if trigger.tg_trigtuple.is_null() {
-                all_with_visibility(&table)
-            } else {
-                let relation = &*trigger.tg_relation;
-                place(relation, &table.id)
-                    .and_then(|id| key(trigger.tg_trigtuple, relation.rd_att, id))
+        let call = TriggerCall::new(
+            fcinfo,
+            "object_gone",
+            &[Form::AFTER_DELETE, Form::AFTER_UPDATE, Form::AFTER_TRUNCATE],
+            "deskguard.protect_shared() makes the triggers.",
+        );
+        if let Some(table) = cache::shared_table(call.relation().rd_id) {
+            let gone = if call.is_of_row() {
+                place(call.relation(), &table.id)
+                    .and_then(|id| key(call.old(), call.relation().rd_att, id))
                     .map(KeyRef::to_owned)
                     .into_iter()
                     .collect()
+            } else {
+                all_with_visibility(&table)
             };
             // What is replicated is not refused.
-            let is_update = trigger.tg_event & pg_sys::TRIGGER_EVENT_OPMASK
-                == pg_sys::TRIGGER_EVENT_UPDATE
+            let is_update = call.is_update()
                 && pg_sys::SessionReplicationRole
                     != pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
             for object in gone {
@@ -728,7 +724,8 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
                 }
             }
         }
-        pg_sys::Datum::from(trigger.tg_trigtuple)
+        // Nobody looks at the result of a trigger that runs after.
+        pg_sys::Datum::null()
     }
 }
 

@@ -11,7 +11,7 @@ CREATE FUNCTION kinds.key(kind regtype, n bigint) RETURNS text LANGUAGE sql IMMU
     SELECT CASE kind WHEN 'uuid'::regtype THEN kinds.uuid(n)::text WHEN 'text'::regtype THEN 'row ' || n ELSE n::text END
 $$;
 UPDATE deskguard.agent SET external_key = kinds.uuid(id)::text;
-UPDATE deskguard.department SET external_key = kinds.uuid(id)::text;
+UPDATE deskguard.department SET external_key = kinds.uuid(1000 + id)::text;
 
 -- For each kind: tickets, followers, messages, attachments and shared things. Ann (2) has ticket 1, follows ticket 2, and is shown
 -- thing 3.
