@@ -3,6 +3,13 @@
 CREATE FUNCTION deskguard.guard_builtin() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF TG_WHEN <> 'BEFORE' OR (TG_OP = 'TRUNCATE') <> (TG_LEVEL = 'STATEMENT')
+        OR TG_RELID NOT IN ('deskguard.permission'::regclass, 'deskguard.permission_group'::regclass)
+    THEN
+        RAISE EXCEPTION 'deskguard.guard_builtin() cannot be called as this trigger'
+            USING ERRCODE = 'trigger_protocol_violated',
+                HINT = 'It is for deskguard.permission and deskguard.permission_group, which have the trigger.';
+    END IF;
     IF TG_OP = 'TRUNCATE' THEN
         RAISE EXCEPTION 'deskguard.% has built-in rows and cannot be truncated', TG_TABLE_NAME
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -38,6 +45,13 @@ CREATE TRIGGER guard_builtin_truncate BEFORE TRUNCATE ON deskguard.permission_gr
 CREATE FUNCTION deskguard.guard_builtin_grants() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP NOT IN ('INSERT', 'UPDATE') OR TG_RELID NOT IN (
+        'deskguard.group_permission'::regclass, 'deskguard.group_department'::regclass, 'deskguard.group_category'::regclass)
+    THEN
+        RAISE EXCEPTION 'deskguard.guard_builtin_grants() cannot be called as this trigger'
+            USING ERRCODE = 'trigger_protocol_violated',
+                HINT = 'It is for the grants of groups, whose tables have the trigger.';
+    END IF;
     IF EXISTS (SELECT FROM deskguard.permission_group AS g WHERE g.id = NEW.group_id AND g.builtin) THEN
         RAISE EXCEPTION 'group % is built in and cannot be changed', NEW.group_id
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -56,26 +70,17 @@ CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE ON deskguard.group_category
     FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin_grants();
 
 CREATE FUNCTION deskguard.guard_role() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    role name := pg_catalog.to_jsonb(NEW) ->> TG_ARGV[0];
-BEGIN
-    IF role IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = role) THEN
-        RAISE EXCEPTION 'role "%" does not exist', role
-            USING ERRCODE = 'undefined_object',
-                HINT = 'Create it first, or restore roles before this database (pg_dumpall --roles-only).';
-    END IF;
-    RETURN NEW;
-END $$;
-COMMENT ON FUNCTION deskguard.guard_role() IS 'Trigger: refuses a role that does not exist (42704)';
+LANGUAGE c AS 'MODULE_PATHNAME', 'guard_role';
+COMMENT ON FUNCTION deskguard.guard_role() IS
+    'Trigger: refuses a role that does not exist (42704), and one that would be an agent and trusted to name its agent (55000)';
 
-CREATE TRIGGER guard_role BEFORE INSERT OR UPDATE OF db_role ON deskguard.agent
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role('db_role');
-CREATE TRIGGER guard_role BEFORE INSERT OR UPDATE ON deskguard.trusted_role
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role('role_name');
+CREATE TRIGGER guard_role AFTER INSERT OR UPDATE OF db_role ON deskguard.agent
+    FOR EACH ROW WHEN (NEW.db_role IS NOT NULL) EXECUTE FUNCTION deskguard.guard_role();
+CREATE TRIGGER guard_role AFTER INSERT OR UPDATE ON deskguard.trusted_role
+    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role();
 
 CREATE FUNCTION deskguard.guard_department_tree() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'guard_department_tree_wrapper';
+LANGUAGE c AS 'MODULE_PATHNAME', 'guard_department_tree';
 COMMENT ON FUNCTION deskguard.guard_department_tree() IS
     'Trigger: refuses a department that would be its own ancestor (23514)';
 

@@ -8,6 +8,13 @@ REVOKE ALL ON FUNCTION
     deskguard.guard_department_tree(), deskguard.rights_changed()
 FROM PUBLIC;
 
+-- Who protects a table may ask about the rights of others on it, and changes what questions without a table are
+-- about. The administrator says who may: GRANT EXECUTE ON FUNCTION deskguard.protect_tickets TO ...
+REVOKE ALL ON FUNCTION
+    deskguard.protect_tickets, deskguard.protect_messages, deskguard.protect_feature, deskguard.protect_shared,
+    deskguard.unprotect, deskguard.create_help_desk
+FROM PUBLIC;
+
 -- What pg_dump takes along; what CREATE EXTENSION makes is left out.
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.team', '');

@@ -13,7 +13,7 @@ use pgrx::{Internal, pg_sys};
 
 use crate::cache::Agent;
 use crate::catalog::own_function_name;
-use crate::expression::{ListOperator, any_of_list, items};
+use crate::expression::{ListOperator, any_of_list, as_node, items, named_table};
 use crate::external_key::Principal;
 use crate::key::{KeyList, KeyRef, KeySet, KeyType};
 use crate::plan_mark::{Asked, ask};
@@ -231,8 +231,8 @@ impl Atom {
     }
 
     /// The column is the last argument.
-    unsafe fn column(arguments: *mut pg_sys::List) -> *mut pg_sys::Node {
-        unsafe { pg_sys::list_nth(arguments, pg_sys::list_length(arguments) - 1).cast() }
+    unsafe fn column(arguments: *mut pg_sys::List) -> Option<*mut pg_sys::Node> {
+        unsafe { items(arguments).last().copied() }
     }
 }
 
@@ -263,24 +263,9 @@ unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
         let items = &mut (*(*request.root).glob).invalItems;
         ask(items, Asked::Rules);
         let is_followed = Atom::of((*call).funcid).is_some_and(|atom| atom.list.is_none());
-        if let Some(table) = constant_oid((*call).args).filter(|_| is_followed) {
+        if let Some(table) = named_table((*call).args).filter(|_| is_followed) {
             ask(items, Asked::FollowedSeen(table));
         }
-    }
-}
-
-/// The table that a call names first, if it is a constant.
-///
-/// # Safety
-/// The arguments of a call.
-pub unsafe fn constant_oid(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
-    unsafe {
-        let first = items::<pg_sys::Node>(arguments).first()?;
-        if (**first).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*first.cast::<pg_sys::Const>();
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
     }
 }
 
@@ -291,13 +276,11 @@ const FOLLOWED_ROWS: f64 = 20.0;
 /// As called by the planner.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
     unsafe {
-        let Some(atom) = Atom::of(request.funcid) else {
+        let atom = Atom::of(request.funcid).zip(Atom::column(request.args));
+        let Some((atom, column)) = atom.filter(|_| !request.is_join && !request.root.is_null())
+        else {
             return false;
         };
-        if request.is_join || request.root.is_null() {
-            return false;
-        }
-        let column = Atom::column(request.args);
         request.selectivity = share_of_atom(request.root, atom, column, request.varRelid);
         true
     }
@@ -447,10 +430,9 @@ pub unsafe fn column_of_index(
     request: &pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
-        let call = &*request.node.cast::<pg_sys::FuncExpr>();
-        let is_it = call.xpr.type_ == pg_sys::NodeTag::T_FuncExpr
-            && request.indexarg == pg_sys::list_length(call.args) - 1;
-        is_it.then(|| Atom::column(call.args))
+        let call = as_node::<pg_sys::FuncExpr>(request.node)?;
+        let is_it = request.indexarg == pg_sys::list_length(call.args) - 1;
+        Atom::column(call.args).filter(|_| is_it)
     }
 }
 
@@ -465,13 +447,13 @@ pub unsafe fn condition_by_list(
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
         let column = column_of_index(request)?;
-        let call = &*request.node.cast::<pg_sys::FuncExpr>();
+        let call = as_node::<pg_sys::FuncExpr>(request.node)?;
         let mut arguments = std::ptr::null_mut();
-        for n in 0..request.indexarg {
-            let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, n).cast();
-            if (*argument).type_ != pg_sys::NodeTag::T_Const {
-                return None;
-            }
+        for argument in items::<pg_sys::Node>(call.args)
+            .iter()
+            .take(request.indexarg as usize)
+        {
+            as_node::<pg_sys::Const>(*argument)?;
             arguments = pg_sys::lappend(arguments, pg_sys::copyObjectImpl(argument.cast()).cast());
         }
         let keys = pg_sys::makeFuncExpr(

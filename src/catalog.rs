@@ -91,6 +91,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row that a trigger has of one of these tables.
+    pub fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
+        Row { tuple, descriptor }
+    }
+
     pub fn get<T: FromDatum>(&self, column: Attribute) -> Option<T> {
         let mut is_null = false;
         // SAFETY: tuple and descriptor come from the same open scan, and the callers name columns

@@ -12,13 +12,16 @@ use crate::cache::Agent;
 use crate::catalog::own_function_name;
 use crate::child_table::{ChildTable, Parent};
 use crate::estimate::estimate;
-use crate::expression::{ListOperator, any_of_list, boolean, is_null, items, without_relabeling};
+use crate::expression::{
+    ListOperator, any_of_list, as_node, boolean, is_null, items, named_table, without_relabeling,
+};
 use crate::fold::rights_of_plan;
 use crate::foreign_keys;
 use crate::key::{KeyList, KeyRef};
+use crate::literal::ColumnType;
 use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
-use crate::single_row::is_asked_by_key;
+use crate::single_row::{is_asked_by_key, partition};
 use crate::statement::{
     CALL_OF_PLAN, Site, Statement, at_site, is_of_plan, is_planning, may_fold,
     rights_to_estimate_for,
@@ -116,6 +119,10 @@ fn is_new_message_ok(
     let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
         return false;
     };
+    // Somebody's own call: no row belongs to such a key.
+    if messages.column_type != Some(parent.key_type()) {
+        return false;
+    }
     let agent = access.agent;
     if author.is_some_and(|author| author != agent) {
         error::raise(
@@ -284,15 +291,7 @@ fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
 
 /// The table that a call names, and the column that it asks about.
 unsafe fn arguments(list: *mut pg_sys::List) -> Option<(pg_sys::Oid, *mut pg_sys::Node)> {
-    unsafe {
-        let table: *mut pg_sys::Node = pg_sys::list_nth(list, 0).cast();
-        if (*table).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let table = &*table.cast::<pg_sys::Const>();
-        let oid = pg_sys::Oid::from_datum(table.constvalue, table.constisnull)?;
-        Some((oid, pg_sys::list_nth(list, 1).cast()))
-    }
+    unsafe { named_table(list).zip(items(list).get(1).copied()) }
 }
 
 /// The rule as a constant, where it is the same for all rows.
@@ -321,7 +320,16 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             let mut keys = keys.into_iter().flatten();
             keys.any(|key| is_asked_by_key(&*request.root, column, key))
         };
-        if action == REPLY || child.as_deref().is_some_and(is_by_key) {
+        // Somebody's own call: no row belongs to such a key.
+        let is_of_other_kind = |child: &ChildTable| {
+            let asked = ColumnType::of(column).map(ColumnType::key_type);
+            asked.is_none() || asked != child.column_type
+        };
+        if action == REPLY
+            || child
+                .as_deref()
+                .is_some_and(|child| is_of_other_kind(child) || is_by_key(child))
+        {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
         }
@@ -379,10 +387,7 @@ unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
-        let call = &*request.node.cast::<pg_sys::FuncExpr>();
-        if call.xpr.type_ != pg_sys::NodeTag::T_FuncExpr || request.indexarg != 1 {
-            return None;
-        }
+        let call = as_node::<pg_sys::FuncExpr>(request.node).filter(|_| request.indexarg == 1)?;
         let (action, list_function) = action_of(request.funcid)?;
         let (table, column) = arguments(call.args)?;
         let operator = ListOperator::of(request.opfamily, column)?;
@@ -394,7 +399,7 @@ unsafe fn index_condition(
             operator.array,
             pg_sys::lappend(
                 std::ptr::null_mut(),
-                pg_sys::copyObjectImpl(pg_sys::list_nth(call.args, 0)).cast(),
+                pg_sys::copyObjectImpl((*items::<pg_sys::Node>(call.args).first()?).cast()).cast(),
             ),
             CALL_OF_PLAN,
             request.indexcollation,
@@ -435,10 +440,11 @@ unsafe fn is_looked_up(
             || items::<pg_sys::RestrictInfo>(conditions)
                 .iter()
                 .any(|condition| {
-                    let clause = (**condition).clause.cast::<pg_sys::ScalarArrayOpExpr>();
-                    (*clause).xpr.type_ == pg_sys::NodeTag::T_ScalarArrayOpExpr
-                        && (*clause).useOr
-                        && is(pg_sys::list_nth((*clause).args, 0).cast(), column)
+                    let clause = (**condition).clause.cast();
+                    as_node::<pg_sys::ScalarArrayOpExpr>(clause).is_some_and(|clause| {
+                        let of = items::<pg_sys::Node>(clause.args).first();
+                        clause.useOr && of.is_some_and(|of| is(*of, column))
+                    })
                 })
     }
 }
@@ -449,11 +455,11 @@ unsafe fn column_of_query(
     column: *mut pg_sys::Node,
 ) -> *mut pg_sys::Node {
     unsafe {
-        if (*column).type_ != pg_sys::NodeTag::T_Var || (*root).append_rel_array.is_null() {
+        if as_node::<pg_sys::Var>(column).is_none() {
             return column;
         }
         let copy: *mut pg_sys::Var = pg_sys::copyObjectImpl(column.cast()).cast();
-        while let Some(child) = (*(*root).append_rel_array.add((*copy).varno as usize)).as_ref() {
+        while let Some(child) = partition(&*root, (*copy).varno as usize) {
             let number = (*copy).varattno;
             if number < 1 || i32::from(number) > child.num_child_cols {
                 break;

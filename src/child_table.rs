@@ -10,7 +10,7 @@ use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey};
-use crate::key::{KeyRef, KeySet, OwnedKey};
+use crate::key::{KeyRef, KeySet, KeyType, OwnedKey};
 use crate::owner_sql::{for_each_of_many, for_each_row};
 use crate::protected::{
     MESSAGES, TicketTable, display_name, key_expression, protected_table, regclass, root_of,
@@ -24,8 +24,11 @@ pub struct ChildTable {
     pub parent: Parent,
     /// Says which row of the parent a row belongs to.
     pub column: String,
+    /// What that column holds, as the key of the parent does.
+    pub column_type: Option<KeyType>,
     /// By which its own children refer to its rows.
     pub id: Option<String>,
+    id_type: Option<KeyType>,
     /// Names the agent who wrote a row.
     pub author: Option<String>,
     /// Written when it is first needed.
@@ -52,7 +55,9 @@ impl ChildTable {
         ChildTable {
             oid,
             parent,
+            column_type: KeyType::of_column(oid, &column),
             column,
+            id_type: id.as_ref().and_then(|id| KeyType::of_column(oid, id)),
             id,
             author,
             find_query: OnceCell::new(),
@@ -134,6 +139,9 @@ impl ChildTable {
     /// dropped; none if there is no such row.
     pub fn find_parents(&self, id: KeyRef) -> Vec<OwnedKey> {
         let Some(key) = self.id.as_deref() else {
+            return vec![];
+        };
+        let Some(id) = self.id_type.and_then(|id_type| id_type.takes(id)) else {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {

@@ -4,22 +4,42 @@ use std::collections::BTreeSet;
 
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, ScanKey, own_table};
+use crate::catalog::{Catalog, Row, ScanKey, own_table};
 use crate::error;
 use crate::load::department::{ID, PARENT_ID};
+use crate::trigger_call::{Form, TriggerCall};
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_guard_department_tree() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
 
 /// Trigger: refuses a department that would be its own ancestor.
-#[pg_trigger(sql = false)]
-fn guard_department_tree<'a>(
-    trigger: &'a pgrx::PgTrigger<'a>,
-) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, Box<dyn std::error::Error>> {
-    let new = trigger.new();
-    let Some(id) = (match &new {
-        Some(row) => row.get_by_name::<i64>("id")?,
-        None => None,
-    }) else {
-        return Ok(new);
-    };
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn guard_department_tree(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: called by PostgreSQL; a department has its id, not NULL, where its table has it.
+    unsafe {
+        let call = TriggerCall::new(
+            fcinfo,
+            "guard_department_tree",
+            &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
+            "It is for deskguard.department, which has the trigger.",
+        );
+        call.check_table(c"department");
+        let row = Row::of(call.new_row(), call.relation().rd_att);
+        check_tree(row.required(ID));
+        pg_sys::Datum::null()
+    }
+}
+
+fn check_tree(id: i64) {
     // One at a time: two sessions that each close half of a cycle must not miss each other. The
     // lock is on the table as an object, which nothing else takes.
     // SAFETY: a lock that ends with the transaction.
@@ -50,5 +70,4 @@ fn guard_department_tree<'a>(
             "Choose a parent_id that is not below the department itself.",
         );
     }
-    Ok(new)
 }

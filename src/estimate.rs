@@ -154,6 +154,7 @@ unsafe fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, cla
             )
             .cast(),
             id: column(&tickets.id, None),
+            id_type: Some(tickets.id_type),
             category: of(Principal::Category),
             department: of(Principal::Department),
             assignee: of(Principal::Agent),

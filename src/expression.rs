@@ -1,14 +1,16 @@
 //! Conditions as expressions of the planner.
 
-use std::ffi::{CString, c_int};
+use std::ffi::CString;
 
 use deskguard_rules::{Access, Condition, IdSet, Level, Moment};
+use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 
 use crate::catalog::own_function;
 use crate::external_key::{ExternalKeys, Principal};
 use crate::fold::Arguments;
-use crate::key::{Key, KeyRef, KeyType};
+use crate::key::{Key, KeyRef};
+use crate::literal::{ColumnType, Literal, Literals};
 use crate::protected::TicketTable;
 use crate::settings;
 use crate::statement::CALL_OF_PLAN;
@@ -18,117 +20,28 @@ use crate::statement::CALL_OF_PLAN;
 #[derive(Clone, Copy)]
 pub struct Operand {
     node: *mut pg_sys::Node,
-    value: &'static ValueType,
+    column_type: ColumnType,
     /// Whose keys the column has.
     principal: Option<Principal>,
-}
-
-/// What the planner must know of the type of a column.
-struct ValueType {
-    oid: pg_sys::Oid,
-    array: pg_sys::Oid,
-    key: KeyType,
-    length: i16,
-    is_by_value: bool,
-    alignment: u8,
-    /// Of literals, as they are written without one.
-    collation: pg_sys::Oid,
-    equal: u32,
-    not_equal: u32,
-}
-
-static INT2: ValueType = ValueType {
-    oid: pg_sys::INT2OID,
-    array: pg_sys::INT2ARRAYOID,
-    key: KeyType::Number,
-    length: 2,
-    is_by_value: true,
-    alignment: pg_sys::TYPALIGN_SHORT,
-    collation: pg_sys::InvalidOid,
-    equal: 94,
-    not_equal: 519,
-};
-static INT4: ValueType = ValueType {
-    oid: pg_sys::INT4OID,
-    array: pg_sys::INT4ARRAYOID,
-    key: KeyType::Number,
-    length: 4,
-    is_by_value: true,
-    alignment: pg_sys::TYPALIGN_INT,
-    collation: pg_sys::InvalidOid,
-    equal: 96,
-    not_equal: 518,
-};
-static INT8: ValueType = ValueType {
-    oid: pg_sys::INT8OID,
-    array: pg_sys::INT8ARRAYOID,
-    key: KeyType::Number,
-    length: 8,
-    is_by_value: true,
-    alignment: pg_sys::TYPALIGN_DOUBLE,
-    collation: pg_sys::InvalidOid,
-    equal: 410,
-    not_equal: 411,
-};
-static UUID: ValueType = ValueType {
-    oid: pg_sys::UUIDOID,
-    array: pg_sys::UUIDARRAYOID,
-    key: KeyType::Uuid,
-    length: 16,
-    is_by_value: false,
-    alignment: pg_sys::TYPALIGN_CHAR,
-    collation: pg_sys::InvalidOid,
-    equal: 2972,
-    not_equal: 2973,
-};
-static TEXT: ValueType = ValueType {
-    oid: pg_sys::TEXTOID,
-    array: pg_sys::TEXTARRAYOID,
-    key: KeyType::Text,
-    length: -1,
-    is_by_value: false,
-    alignment: pg_sys::TYPALIGN_INT,
-    collation: pg_sys::DEFAULT_COLLATION_OID,
-    equal: 98,
-    not_equal: 531,
-};
-
-impl ValueType {
-    unsafe fn of(node: *mut pg_sys::Node) -> Option<&'static ValueType> {
-        let oid = unsafe { pg_sys::exprType(node) };
-        [&INT2, &INT4, &INT8, &UUID, &TEXT]
-            .into_iter()
-            .find(|value| value.oid == oid)
-    }
-
-    /// The value in this type; none if it does not fit, so that no column can equal it.
-    fn datum(&self, key: KeyRef) -> Option<pg_sys::Datum> {
-        match (key, self.length) {
-            (Key::Number(number), 2) => i16::try_from(number).ok().map(pg_sys::Datum::from),
-            (Key::Number(number), 4) => i32::try_from(number).ok().map(pg_sys::Datum::from),
-            _ => Some(key.argument().1),
-        }
-    }
 }
 
 impl Operand {
     pub unsafe fn of(node: *mut pg_sys::Node) -> Option<Operand> {
         unsafe {
             let (mut node, mut principal) = (node, None);
-            if (*node).type_ == pg_sys::NodeTag::T_FuncExpr {
-                let call = &*node.cast::<pg_sys::FuncExpr>();
+            if let Some(call) = as_node::<pg_sys::FuncExpr>(node) {
                 let casts = [pg_sys::F_INT8_INT2, pg_sys::F_INT8_INT4];
                 let is_cast = casts.contains(&call.funcid.to_u32());
                 if !is_cast {
                     principal = Principal::of_function(call.funcid);
                 }
                 if is_cast || principal.is_some() {
-                    node = pg_sys::list_nth(call.args, 0).cast();
+                    node = *items(call.args).first()?;
                 }
             }
             Some(Operand {
                 node,
-                value: ValueType::of(node)?,
+                column_type: comparable(node)?,
                 principal,
             })
         }
@@ -154,32 +67,17 @@ impl Operand {
     }
 
     pub fn type_oid(&self) -> pg_sys::Oid {
-        self.value.oid
+        self.column_type.oid()
     }
 
-    unsafe fn constant(&self, value: pg_sys::Datum) -> *mut pg_sys::Expr {
-        unsafe {
-            pg_sys::makeConst(
-                self.value.oid,
-                -1,
-                self.value.collation,
-                self.value.length.into(),
-                value,
-                false,
-                self.value.is_by_value,
-            )
-            .cast()
-        }
-    }
-
-    unsafe fn compare(&self, operator: u32, value: pg_sys::Datum) -> *mut pg_sys::Node {
+    unsafe fn compare(&self, operator: pg_sys::Oid, value: Literal) -> *mut pg_sys::Node {
         unsafe {
             let clause = pg_sys::make_opclause(
-                operator.into(),
+                operator,
                 pg_sys::BOOLOID,
                 false,
                 self.copy().cast(),
-                self.constant(value),
+                value.constant().cast(),
                 pg_sys::InvalidOid,
                 pg_sys::exprCollation(self.node),
             );
@@ -195,44 +93,15 @@ impl Operand {
         negated: bool,
     ) -> *mut pg_sys::Node {
         unsafe {
-            let operator = if negated {
-                self.value.not_equal
-            } else {
-                self.value.equal
-            };
-            let mut datums: Vec<pg_sys::Datum> = values
-                .into_iter()
-                .filter_map(|value| self.value.datum(value))
-                .collect();
-            match datums.as_slice() {
+            let operator = self.column_type.operator(negated);
+            let literals = Literals::new(self.column_type, values);
+            match literals.as_slice() {
                 [] => return boolean(negated),
                 [one] => return self.compare(operator, *one),
                 _ => {}
             }
-            let array = pg_sys::construct_array(
-                datums.as_mut_ptr(),
-                datums.len() as c_int,
-                self.value.oid,
-                self.value.length.into(),
-                self.value.is_by_value,
-                self.value.alignment as std::ffi::c_char,
-            );
-            let list = pg_sys::makeConst(
-                self.value.array,
-                -1,
-                self.value.collation,
-                -1,
-                pg_sys::Datum::from(array),
-                false,
-                false,
-            );
-            any_of_list(
-                self.copy(),
-                operator.into(),
-                list.cast(),
-                negated,
-                pg_sys::exprCollation(self.node),
-            )
+            let collation = pg_sys::exprCollation(self.node);
+            any_of_list(self.copy(), operator, literals.array(), negated, collation)
         }
     }
 
@@ -244,7 +113,7 @@ impl Operand {
         negated: bool,
     ) -> *mut pg_sys::Node {
         let key = |id: &i64| match self.principal {
-            Some(principal) => keys.key(principal, *id, self.value.key),
+            Some(principal) => keys.key(principal, *id, self.column_type.key_type()),
             None => Some(Key::Number(*id)),
         };
         unsafe { self.any_of(ids.iter().filter_map(key), negated) }
@@ -253,6 +122,16 @@ impl Operand {
     /// `operand IS [NOT] NULL`
     unsafe fn is_null(&self, negated: bool) -> *mut pg_sys::Node {
         unsafe { is_null(self.copy(), negated) }
+    }
+}
+
+/// The type of an expression, if it is one of keys, which are compared byte by byte.
+unsafe fn comparable(node: *mut pg_sys::Node) -> Option<ColumnType> {
+    unsafe {
+        let collation = pg_sys::exprCollation(node);
+        let is_bytewise =
+            collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation);
+        ColumnType::of(node).filter(|_| is_bytewise)
     }
 }
 
@@ -350,12 +229,12 @@ impl Builder<'_> {
                 Condition::Constant(value) => boolean(*value),
                 Condition::Category => {
                     let column = self.arguments.category?;
-                    self.one_of(column, self.access.categories(), c"has_category")?
+                    self.one_of(column, Principal::Category, self.access.categories())?
                 }
                 Condition::Department => {
                     let column = self.arguments.department?;
                     let departments = self.access.departments_at(Level::Full);
-                    self.one_of(column, departments, c"has_department")?
+                    self.one_of(column, Principal::Department, departments)?
                 }
                 Condition::Own => any(self.own()?),
                 Condition::NotOwn => all(self.not_own()?),
@@ -402,7 +281,7 @@ impl Builder<'_> {
                 parts.push(assignee.any_id_of(&[self.access.agent], self.keys, false));
             }
             if let Some(team) = self.team() {
-                parts.push(self.one_of(team, self.access.teams(), c"in_team")?);
+                parts.push(self.one_of(team, Principal::Team, self.access.teams())?);
             }
             Some(parts)
         }
@@ -422,7 +301,7 @@ impl Builder<'_> {
                     team.is_null(false),
                     match short(self.access.teams()) {
                         Some(teams) => team.any_id_of(teams, self.keys, true),
-                        None => not(self.one_of(team, self.access.teams(), c"in_team")?),
+                        None => not(self.one_of(team, Principal::Team, self.access.teams())?),
                     },
                 ]));
             }
@@ -479,17 +358,25 @@ impl Builder<'_> {
     unsafe fn one_of(
         &self,
         column: Operand,
+        principal: Principal,
         ids: &IdSet,
-        function: &std::ffi::CStr,
     ) -> Option<*mut pg_sys::Node> {
         unsafe {
-            match short(ids) {
-                Some(ids) => Some(column.any_id_of(ids, self.keys, false)),
-                None => {
-                    let function = own_function(function, &[column.type_oid()])?;
-                    Some(function_call(function, &[column.copy()]))
-                }
+            if let Some(ids) = short(ids) {
+                return Some(column.any_id_of(ids, self.keys, false));
             }
+            let function = match principal {
+                Principal::Category => c"has_category",
+                Principal::Department => c"has_department",
+                Principal::Team => c"in_team",
+                Principal::Agent => return None,
+            };
+            // The function takes the column for keys of its own principal.
+            if column.principal.is_some_and(|other| other != principal) {
+                return None;
+            }
+            let function = own_function(function, &[column.type_oid()])?;
+            Some(function_call(function, &[column.copy()]))
         }
     }
 }
@@ -514,17 +401,10 @@ impl ListOperator {
     /// # Safety
     /// While planning.
     pub unsafe fn of(family: pg_sys::Oid, column: *mut pg_sys::Node) -> Option<ListOperator> {
-        // Integers are compared with bigint.
-        let (btree, operator, array, suffix) = match unsafe { pg_sys::exprType(column) } {
-            pg_sys::INT2OID => (INTEGER_BTREE, 1862, pg_sys::INT8ARRAYOID, ""),
-            pg_sys::INT4OID => (INTEGER_BTREE, 15, pg_sys::INT8ARRAYOID, ""),
-            pg_sys::INT8OID => (INTEGER_BTREE, 410, pg_sys::INT8ARRAYOID, ""),
-            pg_sys::UUIDOID => (UUID_BTREE, UUID.equal, pg_sys::UUIDARRAYOID, "_uuid"),
-            pg_sys::TEXTOID => (TEXT_BTREE, TEXT.equal, pg_sys::TEXTARRAYOID, "_text"),
-            _ => return None,
-        };
+        let column_type = unsafe { comparable(column) }?;
+        let (btree, operator, array, suffix) = column_type.long_list();
         (family.to_u32() == btree).then_some(ListOperator {
-            operator: operator.into(),
+            operator,
             array,
             suffix,
         })
@@ -533,14 +413,11 @@ impl ListOperator {
     /// A list function of deskguard's for this type: `name` is that for bigint.
     pub fn function(&self, name: &str, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oid> {
         let name = CString::new(format!("{name}{}", self.suffix)).ok()?;
-        own_function(&name, arguments)
+        let function = own_function(&name, arguments)?;
+        // SAFETY: a look-up in the system cache.
+        (unsafe { pg_sys::get_func_rettype(function) } == self.array).then_some(function)
     }
 }
-
-/// The families of operators that the indexes on columns of keys have.
-pub const INTEGER_BTREE: u32 = 1976;
-pub const UUID_BTREE: u32 = 2968;
-pub const TEXT_BTREE: u32 = 1994;
 
 /// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
 ///
@@ -600,6 +477,49 @@ pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
     }
 }
 
+/// A node as what its tag says it is.
+pub trait Tagged {
+    const TAG: pg_sys::NodeTag;
+}
+
+macro_rules! tagged {
+    ($($node:ident => $tag:ident),+ $(,)?) => {
+        $(
+            impl Tagged for pg_sys::$node {
+                const TAG: pg_sys::NodeTag = pg_sys::NodeTag::$tag;
+            }
+        )+
+    };
+}
+
+tagged!(
+    BoolExpr => T_BoolExpr,
+    Const => T_Const,
+    FuncExpr => T_FuncExpr,
+    RelabelType => T_RelabelType,
+    ScalarArrayOpExpr => T_ScalarArrayOpExpr,
+    Var => T_Var,
+);
+
+/// None if it is something else, or nothing.
+///
+/// # Safety
+/// An expression of the planner, which lives as long as the answer.
+pub unsafe fn as_node<'a, T: Tagged>(node: *mut pg_sys::Node) -> Option<&'a T> {
+    unsafe { (node.as_ref()?.type_ == T::TAG).then(|| &*node.cast::<T>()) }
+}
+
+/// The table that a call names, if it is a constant: always the first of its arguments.
+///
+/// # Safety
+/// The arguments of a call of ours.
+pub unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
+    unsafe {
+        let constant = as_node::<pg_sys::Const>(*items(arguments).first()?)?;
+        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
+    }
+}
+
 /// The items of a list of pointers.
 ///
 /// # Safety
@@ -620,10 +540,10 @@ unsafe fn nodes(all: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
 }
 
 pub unsafe fn is_constant(node: *mut pg_sys::Node, value: bool) -> bool {
-    unsafe {
-        (*node).type_ == pg_sys::NodeTag::T_Const
-            && (*node.cast::<pg_sys::Const>()).constvalue.value() == usize::from(value)
-    }
+    let constant = unsafe { as_node::<pg_sys::Const>(node) };
+    constant.is_some_and(|constant| {
+        !constant.constisnull && constant.constvalue.value() == usize::from(value)
+    })
 }
 
 /// Joins parts by AND, without those that are always true.
@@ -653,17 +573,14 @@ pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
         }
         let mut flat = vec![];
         for part in parts {
-            let or = part.cast::<pg_sys::BoolExpr>();
             if is_constant(part, false) {
                 continue;
-            } else if (*part).type_ == pg_sys::NodeTag::T_BoolExpr
-                && (*or).boolop == pg_sys::BoolExprType::OR_EXPR
-            {
-                for n in 0..pg_sys::list_length((*or).args) {
-                    flat.push(pg_sys::list_nth((*or).args, n).cast());
+            }
+            match as_node::<pg_sys::BoolExpr>(part) {
+                Some(or) if or.boolop == pg_sys::BoolExprType::OR_EXPR => {
+                    flat.extend_from_slice(items(or.args));
                 }
-            } else {
-                flat.push(part);
+                _ => flat.push(part),
             }
         }
         match flat.as_slice() {
@@ -680,9 +597,9 @@ pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
 /// An expression of the planner.
 pub unsafe fn without_relabeling(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
     unsafe {
-        match (*node).type_ {
-            pg_sys::NodeTag::T_RelabelType => (*node.cast::<pg_sys::RelabelType>()).arg.cast(),
-            _ => node,
+        match as_node::<pg_sys::RelabelType>(node) {
+            Some(relabeled) => relabeled.arg.cast(),
+            None => node,
         }
     }
 }

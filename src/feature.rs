@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::atoms::rights;
-use crate::expression::{boolean, until};
+use crate::expression::{as_node, boolean, items, until};
 use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
 use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
@@ -40,17 +40,20 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
-        let argument: *mut pg_sys::Node = pg_sys::list_nth(call.args, 0).cast();
-        if (*argument).type_ != pg_sys::NodeTag::T_Const || is_for_later(call.args) {
+        if is_for_later(call.args) {
             return None;
         }
-        let constant = &*argument.cast::<pg_sys::Const>();
-        let permission = String::from_datum(constant.constvalue, constant.constisnull)?;
+        let named = || {
+            let argument = items::<pg_sys::Node>(call.args).first()?;
+            let constant = as_node::<pg_sys::Const>(*argument)?;
+            String::from_datum(constant.constvalue, constant.constisnull)
+        };
         let plan = &mut *(*request.root).glob;
-        if !settings::folding() || !statement::may_fold(None) {
+        let may_fold = settings::folding() && statement::may_fold(None);
+        let Some(permission) = named().filter(|_| may_fold) else {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
-        }
+        };
         let Some(agent) = rights_of_plan(plan) else {
             return Some(boolean(false));
         };

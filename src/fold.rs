@@ -13,7 +13,8 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::catalog::own_function_name;
-use crate::expression::{Builder, Operand, boolean, items, until};
+use crate::expression::{Builder, Operand, as_node, boolean, items, named_table, until};
+use crate::key::KeyType;
 use crate::plan_mark::{Asked, Mark, Rights, ask, mark, marked};
 use crate::planner_support::{Answer, Request, answer};
 use crate::single_row::is_asked_by_key;
@@ -51,16 +52,28 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         {
             return Some(boolean(true));
         }
-        let arguments = Arguments::of(rule, call)?;
-        let table = cache::ticket_table(arguments.table);
         let plan = &mut *(*request.root).glob;
+        let Some(arguments) = Arguments::of(rule, call) else {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        };
+        let table = cache::ticket_table(arguments.table);
         let is_by_key = || match (&table, arguments.a_column()) {
             (Some(table), Some(column)) => {
                 is_asked_by_key(&*request.root, column.node(), &table.id)
             }
             _ => false,
         };
-        if !settings::folding() || is_by_key() || !may_fold(Some(arguments.table)) {
+        // Somebody's own call: no row of the table has such a key.
+        let is_of_other_kind = || {
+            let table = table.as_ref().zip(arguments.id_type);
+            table.is_some_and(|(table, id_type)| table.id_type != id_type)
+        };
+        if !settings::folding()
+            || is_of_other_kind()
+            || is_by_key()
+            || !may_fold(Some(arguments.table))
+        {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
         }
@@ -107,8 +120,10 @@ pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
     unsafe {
         let call: *mut pg_sys::FuncExpr =
             pg_sys::copyObjectImpl(std::ptr::from_ref(call).cast()).cast();
-        let first: *mut pg_sys::Const = pg_sys::list_nth((*call).args, 0).cast();
-        (*first).location = LATER;
+        let first = items::<pg_sys::Node>((*call).args).first();
+        if let Some(first) = first.filter(|first| as_node::<pg_sys::Const>(**first).is_some()) {
+            (*first.cast::<pg_sys::Const>()).location = LATER;
+        }
         call.cast()
     }
 }
@@ -117,8 +132,9 @@ pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
 /// The arguments of a call of ours.
 pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
     unsafe {
-        let first: *mut pg_sys::Const = pg_sys::list_nth(arguments, 0).cast();
-        (*first).xpr.type_ == pg_sys::NodeTag::T_Const && (*first).location == LATER
+        let first = items::<pg_sys::Node>(arguments).first();
+        let constant = first.and_then(|first| as_node::<pg_sys::Const>(*first));
+        constant.is_some_and(|constant| constant.location == LATER)
     }
 }
 
@@ -201,6 +217,8 @@ pub struct Arguments {
     pub table: pg_sys::Oid,
     pub table_argument: *mut pg_sys::Node,
     pub id: Option<Operand>,
+    /// Of what kind the id is.
+    pub id_type: Option<KeyType>,
     pub category: Option<Operand>,
     pub department: Option<Operand>,
     pub assignee: Option<Operand>,
@@ -212,19 +230,12 @@ impl Arguments {
     unsafe fn of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<Arguments> {
         unsafe {
             let given = items::<pg_sys::Node>(call.args);
-            let table_argument = *given.first()?;
-            if (*table_argument).type_ != pg_sys::NodeTag::T_Const {
-                return None;
-            }
-            let constant = &*table_argument.cast::<pg_sys::Const>();
-            if constant.constisnull {
-                return None;
-            }
             let operand = |n| Operand::of(*given.get(n)?);
             let mut arguments = Arguments {
-                table: pg_sys::Oid::from_datum(constant.constvalue, false)?,
-                table_argument,
+                table: named_table(call.args)?,
+                table_argument: *given.first()?,
                 id: None,
+                id_type: None,
                 category: None,
                 department: None,
                 assignee: None,
@@ -235,6 +246,9 @@ impl Arguments {
                 Rule::Silo => arguments.category = operand(1),
                 Rule::Action(_) => {
                     arguments.id = operand(1);
+                    arguments.id_type = given
+                        .get(1)
+                        .and_then(|id| KeyType::of_type(pg_sys::exprType(*id)));
                     arguments.department = operand(2);
                     arguments.assignee = operand(3);
                     arguments.team = operand(4);

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use crate::catalog::{Catalog, ScanKey};
 use crate::{cache, error, settings};
 
-mod trusted_role {
+pub mod trusted_role {
     use crate::catalog::Attribute;
     pub const ROLE_NAME: Attribute = 1;
 }
@@ -33,7 +33,9 @@ impl Role {
                 .find(c"trusted_role", c"trusted_role_pkey", &[key], |_| ())
                 .is_some()
         });
-        let agent = ScanKey::role_name(crate::load::agent::DB_ROLE, role).and_then(|key| {
+        let is_agent = ScanKey::role_name(crate::load::agent::DB_ROLE, role);
+        // One that is trusted is the agent that it names, or nobody: guard_role refuses to write both.
+        let agent = is_agent.filter(|_| !trusted).and_then(|key| {
             catalog.find(c"agent", c"agent_db_role_key", &[key], |row| {
                 row.required(crate::load::agent::ID)
             })

@@ -62,6 +62,28 @@ pub enum Key<T> {
 pub type KeyRef<'a> = Key<&'a str>;
 pub type OwnedKey = Key<Box<str>>;
 
+/// A key of the kind that a column holds. SQL compares a column with such a key only.
+#[derive(Clone, Copy)]
+pub struct ColumnKey<'a>(KeyRef<'a>);
+
+impl KeyType {
+    /// None for a key of another kind, which no value of the column equals.
+    pub fn takes(self, key: KeyRef<'_>) -> Option<ColumnKey<'_>> {
+        (key.key_type() == self).then_some(ColumnKey(key))
+    }
+}
+
+impl ColumnKey<'_> {
+    /// As an argument of a query, with its type.
+    pub fn argument(self) -> (pg_sys::Oid, pg_sys::Datum) {
+        match self.0 {
+            Key::Number(number) => (pg_sys::INT8OID, number.into()),
+            Key::Uuid(uuid) => (pg_sys::UUIDOID, uuid_datum(uuid)),
+            Key::Text(text) => (pg_sys::TEXTOID, text_datum(text)),
+        }
+    }
+}
+
 impl<'a> KeyRef<'a> {
     /// A value of a type that keys have.
     ///
@@ -88,12 +110,11 @@ impl<'a> KeyRef<'a> {
         }
     }
 
-    /// As an argument of a query, with its type.
-    pub fn argument(self) -> (pg_sys::Oid, pg_sys::Datum) {
+    pub fn key_type(self) -> KeyType {
         match self {
-            Key::Number(number) => (pg_sys::INT8OID, number.into()),
-            Key::Uuid(uuid) => (pg_sys::UUIDOID, uuid_datum(uuid)),
-            Key::Text(text) => (pg_sys::TEXTOID, text_datum(text)),
+            Key::Number(_) => KeyType::Number,
+            Key::Uuid(_) => KeyType::Uuid,
+            Key::Text(_) => KeyType::Text,
         }
     }
 

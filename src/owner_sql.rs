@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
-use crate::key::{Key, KeyRef};
+use crate::key::{ColumnKey, Key, KeyRef};
 use crate::statement::{Acting, OwnQuery};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
@@ -125,7 +125,7 @@ impl SqlRow {
 pub fn for_each_row(
     table: pg_sys::Oid,
     query: &str,
-    args: &[KeyRef],
+    args: &[ColumnKey],
     mut each: impl FnMut(&SqlRow),
 ) {
     let _owner = RunAsOwner::to_read(table);
@@ -154,7 +154,7 @@ const BATCH: std::ffi::c_long = 1000;
 pub fn for_each_of_many(
     table: pg_sys::Oid,
     query: &str,
-    args: &[KeyRef],
+    args: &[ColumnKey],
     acting: &Acting,
     mut each: impl FnMut(&SqlRow),
 ) {

@@ -13,6 +13,7 @@ use crate::key::{KeyRef, OwnedKey};
 use crate::protected::TicketTable;
 use crate::statement::{Site, Statement, at_site};
 use crate::tickets::{Followed, TicketColumns};
+use crate::trigger_call::{Form, TriggerCall};
 use crate::{cache, error, external_key};
 
 /// What a policy needs to know, found out once for each statement.
@@ -44,6 +45,10 @@ impl Call {
         let Some((access, table, followed)) = &self.who else {
             return false;
         };
+        // Somebody's own call: no row of the table has such a key.
+        if id.is_some_and(|id| id.key_type() != table.id_type) {
+            return false;
+        }
         let allows =
             |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
         // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
@@ -173,34 +178,25 @@ pub extern "C" fn pg_finfo_note_ticket() -> &'static pg_sys::Pg_finfo_record {
 pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
-        // Everyone may call the function, since owners of tables make the trigger.
-        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                "deskguard.note_ticket() can only be called as a trigger",
-                "deskguard.protect_tickets() makes the trigger.",
-            );
-        }
-        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
-        // Without a new row it is no UPDATE.
-        let row = if trigger.tg_newtuple.is_null() {
-            trigger.tg_trigtuple
-        } else {
-            trigger.tg_newtuple
-        };
-        let relation = &*trigger.tg_relation;
-        let noting = at_site(fcinfo, Some(relation.rd_id), |statement| {
-            Noting::of(relation, statement)
+        let call = TriggerCall::new(
+            fcinfo,
+            "note_ticket",
+            &[Form::BEFORE_UPDATE],
+            "deskguard.protect_tickets() makes the trigger.",
+        );
+        let table = call.relation().rd_id;
+        let noting = at_site(fcinfo, Some(table), |statement| {
+            Noting::of(call.relation(), statement)
         });
         if let Some(noting) = &*noting {
-            let id = |row| Some(key(row, noting.descriptor, noting.id)?.to_owned());
-            let before = trigger.tg_trigtuple;
+            let descriptor = call.relation().rd_att;
+            let before = call.old();
             let noted = Noted {
-                id: id(before),
-                columns: noting.columns(before),
-                left_unmapped: noting.leaves_unmapped(before, row),
+                id: key(before, descriptor, noting.id).map(KeyRef::to_owned),
+                columns: noting.columns(before, descriptor),
+                left_unmapped: noting.leaves_unmapped(&call),
             };
-            let id = id(row);
+            let id = new_key(&call, noting.id);
             UPDATED.with_borrow_mut(|updated| {
                 if updated.len() >= MOST_UPDATED {
                     updated.clear();
@@ -208,7 +204,7 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
                 updated.insert((noting.table.oid, id), noted);
             });
         }
-        pg_sys::Datum::from(row)
+        pg_sys::Datum::from(call.new_row())
     }
 }
 
@@ -216,7 +212,6 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
 struct Noting {
     table: Rc<TicketTable>,
     keys: Rc<ExternalKeys>,
-    descriptor: pg_sys::TupleDesc,
     id: Place,
     department: Option<Place>,
     assignee: Option<Place>,
@@ -225,8 +220,14 @@ struct Noting {
     status: Option<Place>,
 }
 
-/// The number and the type of a column.
-type Place = (std::ffi::c_int, pg_sys::Oid);
+/// A column of a table.
+#[derive(Clone, Copy)]
+pub struct Place {
+    number: i16,
+    type_oid: pg_sys::Oid,
+    /// From others of its row, which is not done yet where a trigger runs before an UPDATE.
+    is_generated: bool,
+}
 
 /// # Safety
 /// The relation is open.
@@ -235,15 +236,20 @@ pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Pla
     (1..)
         .zip(columns.iter())
         .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)
-        .map(|(number, attribute)| (number, attribute.atttypid))
+        .map(|(number, attribute)| Place {
+            number,
+            type_oid: attribute.atttypid,
+            is_generated: attribute.attgenerated != 0,
+        })
 }
 
 unsafe fn value(
     row: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
-    (number, _): Place,
+    place: Place,
 ) -> Option<pg_sys::Datum> {
     let mut is_null = false;
+    let number = place.number.into();
     let datum = unsafe { pg_sys::heap_getattr(row, number, descriptor, &mut is_null) };
     (!is_null).then_some(datum)
 }
@@ -257,7 +263,36 @@ pub unsafe fn key<'a>(
     descriptor: pg_sys::TupleDesc,
     place: Place,
 ) -> Option<KeyRef<'a>> {
-    unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.1) }
+    unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.type_oid) }
+}
+
+/// A column of the row that an UPDATE is about to write. One that is generated is computed here as PostgreSQL
+/// will do: the row still has the former value.
+///
+/// # Safety
+/// The place is one of the table's.
+unsafe fn new_key(call: &TriggerCall, place: Place) -> Option<OwnedKey> {
+    unsafe {
+        let relation = std::ptr::from_ref(call.relation()).cast_mut();
+        if !place.is_generated {
+            let key = key(call.new_row(), (*relation).rd_att, place);
+            return key.map(KeyRef::to_owned);
+        }
+        let state = pg_sys::CreateExecutorState();
+        let expression = pg_sys::build_column_default(relation, place.number.into());
+        let expression = pg_sys::ExecPrepareExpr(expression.cast(), state);
+        let context = pg_sys::MakePerTupleExprContext(state);
+        (*context).ecxt_scantuple = call.new_slot();
+        let mut is_null = false;
+        let value = pg_sys::ExecEvalExprSwitchContext(expression, context, &mut is_null);
+        let key = if is_null {
+            None
+        } else {
+            KeyRef::from_datum(value, place.type_oid).map(KeyRef::to_owned)
+        };
+        pg_sys::FreeExecutorState(state);
+        key
+    }
 }
 
 impl Noting {
@@ -272,7 +307,6 @@ impl Noting {
         // Who may not reach a status by a move alone needs no more than the department.
         let with_status = |column| table.status.as_ref().and_then(|_| of(column));
         Some(Noting {
-            descriptor: relation.rd_att,
             id: place(&table.id)?,
             department: of(&table.department),
             assignee: with_status(&table.assignee),
@@ -284,25 +318,35 @@ impl Noting {
         })
     }
 
-    unsafe fn leaves_unmapped(&self, before: pg_sys::HeapTuple, after: pg_sys::HeapTuple) -> bool {
-        let department = |row| unsafe { key(row, self.descriptor, self.department?) };
-        let left = department(before);
-        left.is_some_and(|key| self.keys.id(Principal::Department, key) == UNMAPPED)
-            && left != department(after)
+    unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> bool {
+        let Some(department) = self.department else {
+            return false;
+        };
+        unsafe {
+            let left = key(call.old(), call.relation().rd_att, department);
+            left.is_some_and(|left| {
+                self.keys.id(Principal::Department, left) == UNMAPPED
+                    && new_key(call, department).as_ref().map(OwnedKey::borrowed) != Some(left)
+            })
+        }
     }
 
-    unsafe fn columns(&self, row: pg_sys::HeapTuple) -> TicketColumns {
+    unsafe fn columns(
+        &self,
+        row: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> TicketColumns {
         unsafe {
             let id = |place: Option<Place>, principal| {
-                let key = key(row, self.descriptor, place?)?;
+                let key = key(row, descriptor, place?)?;
                 Some(self.keys.id(principal, key))
             };
-            let get = |place| value(row, self.descriptor, place);
+            let get = |place| value(row, descriptor, place);
             let confidential = self.confidential.and_then(get);
-            let status = self.status.and_then(|(number, oid)| {
+            let status = self.status.and_then(|place| {
                 let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
-                let value = get((number, oid))?;
-                pg_sys::getTypeOutputInfo(oid, &mut output, &mut is_varlena);
+                let value = get(place)?;
+                pg_sys::getTypeOutputInfo(place.type_oid, &mut output, &mut is_varlena);
                 let text = pg_sys::OidOutputFunctionCall(output, value);
                 Some(
                     std::ffi::CStr::from_ptr(text)

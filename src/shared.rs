@@ -15,10 +15,13 @@ use pgrx::{Internal, pg_sys};
 use crate::atoms::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey, own_function, own_function_name, own_table};
-use crate::expression::{ListOperator, Operand, any, boolean, function_call, until};
+use crate::expression::{
+    ListOperator, Operand, any, as_node, boolean, function_call, items, named_table, until,
+};
 use crate::fold::{self, for_later, is_for_later, rights_of_plan};
 use crate::identity::current_agent;
 use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
+use crate::literal::ColumnType;
 use crate::load::Loader;
 use crate::owner_sql::RunAsOwner;
 use crate::plan_mark::{Asked, ask};
@@ -26,6 +29,7 @@ use crate::planner_support::{Answer, Request, answer};
 use crate::policy::{key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::statement::{Site, at_site, is_of_plan, is_planning, may_fold, rights_to_estimate_for};
+use crate::trigger_call::{Form, TriggerCall};
 use crate::{cache, error, settings};
 
 mod shared_visibility {
@@ -190,6 +194,9 @@ impl SharedTable {
             display_name(self.oid),
             quote_identifier(&self.id),
         );
+        let Some(object) = self.id_type.takes(object) else {
+            return Ok(false);
+        };
         let (type_oid, value) = object.argument();
         // SAFETY: the value is of the type.
         let object = unsafe { DatumWithOid::new(value, type_oid) };
@@ -261,9 +268,11 @@ macro_rules! shared_seen {
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
                 let call = Call::of(fcinfo, object_table);
+                let id = id.map(KeyRef::from);
                 call.who.as_ref().is_some_and(|(agent, table)| {
-                    let is_shared = call.is_shared(id.map(KeyRef::from));
-                    may_see_shared(agent, table.owner(owner), is_shared)
+                    // Somebody's own call: no object of the table has a key of another kind.
+                    id.is_none_or(|id| id.key_type() == table.id_type)
+                        && may_see_shared(agent, table.owner(owner), call.is_shared(id))
                 })
             }
         )+
@@ -374,23 +383,8 @@ impl Function {
     }
 }
 
-unsafe fn argument(arguments: *mut pg_sys::List, number: i32) -> Option<*mut pg_sys::Node> {
-    unsafe {
-        (number < pg_sys::list_length(arguments))
-            .then(|| pg_sys::list_nth(arguments, number).cast())
-    }
-}
-
-/// The table that a call names, if it is a constant.
-unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
-    unsafe {
-        let node = argument(arguments, 0)?;
-        if (*node).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*node.cast::<pg_sys::Const>();
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
-    }
+unsafe fn argument(arguments: *mut pg_sys::List, number: usize) -> Option<*mut pg_sys::Node> {
+    unsafe { items(arguments).get(number).copied() }
 }
 
 /// # Safety
@@ -402,15 +396,23 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
-        let named = named_table(call.args)?;
         let function = Function::of(call.funcid)?;
         if matches!(function, Function::With) || is_for_later(call.args) {
             return None;
         }
         let is_seen = matches!(function, Function::Seen);
-        let table = cache::shared_table(named);
         let plan = &mut *(*request.root).glob;
-        if !settings::folding() || !may_fold(Some(named)) {
+        let Some(named) = named_table(call.args) else {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        };
+        let table = cache::shared_table(named);
+        // Somebody's own call: no object of the table has such a key.
+        let is_of_other_kind = table.as_ref().filter(|_| is_seen).is_some_and(|table| {
+            let id_type = argument(call.args, 1).and_then(|id| ColumnType::of(id));
+            id_type.is_none_or(|id_type| id_type.key_type() != table.id_type)
+        });
+        if !settings::folding() || is_of_other_kind || !may_fold(Some(named)) {
             let table = table.filter(|_| is_seen).map(|table| table.oid);
             let asked = table.map_or(Asked::Rules, Asked::Shared);
             ask(&mut plan.invalItems, asked);
@@ -460,8 +462,7 @@ unsafe fn expression(
         let mut parts = vec![];
         if owned {
             // The last.
-            let owner = argument(arguments, pg_sys::list_length(arguments) - 1)?;
-            let owner = Operand::of(owner)?;
+            let owner = Operand::of(*items::<pg_sys::Node>(arguments).last()?)?;
             parts.push(owner.any_id_of(&[agent.agent], &agent.external_keys, false));
         }
         if shared {
@@ -526,7 +527,7 @@ unsafe fn index_condition(
             return None;
         }
         let column = column_of_index(request)?;
-        let arguments = (*request.node.cast::<pg_sys::FuncExpr>()).args;
+        let arguments = as_node::<pg_sys::FuncExpr>(request.node)?.args;
         // As for other long lists.
         if share_of_shared(request.root, arguments, 0)? > MOST_BY_INDEX {
             return None;
@@ -693,29 +694,24 @@ pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
 pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
-        // Everyone may call the function, since owners of tables make the trigger.
-        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                "deskguard.object_gone() can only be called as a trigger",
-                "deskguard.protect_shared() makes the trigger.",
-            );
-        }
-        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
-        if let Some(table) = cache::shared_table((*trigger.tg_relation).rd_id) {
-            let gone = if trigger.tg_trigtuple.is_null() {
-                all_with_visibility(&table)
-            } else {
-                let relation = &*trigger.tg_relation;
-                place(relation, &table.id)
-                    .and_then(|id| key(trigger.tg_trigtuple, relation.rd_att, id))
+        let call = TriggerCall::new(
+            fcinfo,
+            "object_gone",
+            &[Form::AFTER_DELETE, Form::AFTER_UPDATE, Form::AFTER_TRUNCATE],
+            "deskguard.protect_shared() makes the triggers.",
+        );
+        if let Some(table) = cache::shared_table(call.relation().rd_id) {
+            let gone = if call.is_of_row() {
+                place(call.relation(), &table.id)
+                    .and_then(|id| key(call.old(), call.relation().rd_att, id))
                     .map(KeyRef::to_owned)
                     .into_iter()
                     .collect()
+            } else {
+                all_with_visibility(&table)
             };
             // What is replicated is not refused.
-            let is_update = trigger.tg_event & pg_sys::TRIGGER_EVENT_OPMASK
-                == pg_sys::TRIGGER_EVENT_UPDATE
+            let is_update = call.is_update()
                 && pg_sys::SessionReplicationRole
                     != pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32;
             for object in gone {
@@ -728,7 +724,8 @@ pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) ->
                 }
             }
         }
-        pg_sys::Datum::from(trigger.tg_trigtuple)
+        // Nobody looks at the result of a trigger that runs after.
+        pg_sys::Datum::null()
     }
 }
 

@@ -6,7 +6,8 @@ use std::ffi::{CString, c_int};
 
 use pgrx::pg_sys;
 
-use crate::expression::{INTEGER_BTREE, TEXT_BTREE, UUID_BTREE, items, without_relabeling};
+use crate::expression::{as_node, items, without_relabeling};
+use crate::literal::{INTEGER_BTREE, TEXT_BTREE, UUID_BTREE};
 
 /// Does the statement ask for the row with one id, of the table that this column is of?
 ///
@@ -18,17 +19,16 @@ pub unsafe fn is_asked_by_key(
     id: &str,
 ) -> bool {
     unsafe {
-        let variable = &*without_relabeling(column).cast::<pg_sys::Var>();
-        if variable.xpr.type_ != pg_sys::NodeTag::T_Var || variable.varlevelsup != 0 {
+        let Some(variable) = as_node::<pg_sys::Var>(without_relabeling(column)) else {
+            return false;
+        };
+        if variable.varlevelsup != 0 {
             return false;
         }
         // What is asked of a table is asked of its partitions and children.
         let mut relation = variable.varno as usize;
-        while !root.append_rel_array.is_null() {
-            match (*root.append_rel_array.add(relation)).as_ref() {
-                Some(child) => relation = child.parent_relid as usize,
-                None => break,
-            }
+        while let Some(child) = partition(root, relation) {
+            relation = child.parent_relid as usize;
         }
         let query = &*root.parse;
         let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
@@ -44,6 +44,21 @@ pub unsafe fn is_asked_by_key(
         };
         key.is_asked_in(query.jointree.cast())
     }
+}
+
+/// What the planner knows of a table of a statement as the partition or child of another.
+///
+/// # Safety
+/// As called by the planner.
+pub unsafe fn partition(
+    root: &pg_sys::PlannerInfo,
+    relation: usize,
+) -> Option<&pg_sys::AppendRelInfo> {
+    // Not every variable is of a table: some have a number that is none.
+    if root.append_rel_array.is_null() || relation >= root.simple_rel_array_size as usize {
+        return None;
+    }
+    unsafe { (*root.append_rel_array.add(relation)).as_ref() }
 }
 
 struct Key {
@@ -92,11 +107,11 @@ impl Key {
                 return false;
             };
             let is_key = |side: *mut pg_sys::Node| {
-                let variable = &*without_relabeling(side).cast::<pg_sys::Var>();
-                variable.xpr.type_ == pg_sys::NodeTag::T_Var
-                    && variable.varlevelsup == 0
-                    && variable.varno as c_int == self.relation
-                    && variable.varattno == self.column
+                as_node::<pg_sys::Var>(without_relabeling(side)).is_some_and(|variable| {
+                    variable.varlevelsup == 0
+                        && variable.varno as c_int == self.relation
+                        && variable.varattno == self.column
+                })
             };
             let is_same_for_all = |side: *mut pg_sys::Node| {
                 matches!(

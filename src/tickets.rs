@@ -9,7 +9,7 @@ use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
-use crate::key::{KeyRef, KeySet, KeyType, OwnedKey};
+use crate::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::owner_sql::{for_each_of_many, for_each_row, return_rows};
 use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
 use crate::statement::Acting;
@@ -75,6 +75,9 @@ impl TicketTable {
 
     /// The columns of one ticket; none if there is no such ticket.
     pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
+        let Some(id) = self.id_type.takes(id) else {
+            return vec![];
+        };
         let query = self.find_query.get_or_init(|| {
             let column = |principal| match self.principal_column(principal) {
                 Some(column) => key_expression(self.oid, column),
@@ -121,6 +124,9 @@ impl TicketTable {
     /// What of a ticket, or of the agent in this table, has no external key that says what it is.
     pub fn unmapped(&self, id: KeyRef, agent: Option<i64>, keys: &ExternalKeys) -> Vec<Unmapped> {
         let mut found = vec![];
+        let Some(id) = self.id_type.takes(id) else {
+            return found;
+        };
         for principal in Principal::ALL {
             let Some(column) = self.principal_column(principal) else {
                 continue;
@@ -205,7 +211,7 @@ impl TicketTable {
     pub fn followed_by(&self, agent: i64, keys: &ExternalKeys) -> KeySet {
         let mut tickets = vec![];
         if let Some(f) = &self.followers
-            && let Some(agent) = keys.key(Principal::Agent, agent, f.agent_type)
+            && let Some(agent) = f.agent_key(agent, keys)
         {
             f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)], |key| {
                 tickets.push(key.to_owned());
@@ -218,8 +224,7 @@ impl TicketTable {
     pub fn followed_seen_by(&self, rights: &Rc<Agent>) -> KeySet {
         let mut tickets = vec![];
         if let Some(f) = &self.followers
-            && let Some(agent) =
-                (rights.external_keys).key(Principal::Agent, rights.agent, f.agent_type)
+            && let Some(agent) = f.agent_key(rights.agent, &rights.external_keys)
             && let Some(query) = f.query(&f.tickets_query, &f.ticket, &[&f.agent])
         {
             let acting = Acting::Caller(rights.clone());
@@ -233,7 +238,9 @@ impl TicketTable {
     /// The agents that follow a ticket.
     pub fn followers_of(&self, ticket: KeyRef, keys: &ExternalKeys) -> IdSet {
         let mut agents = vec![];
-        if let Some(f) = &self.followers {
+        if let Some(f) = &self.followers
+            && let Some(ticket) = self.id_type.takes(ticket)
+        {
             f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)], |key| {
                 agents.push(keys.id(Principal::Agent, key));
             });
@@ -245,7 +252,8 @@ impl TicketTable {
     pub fn follows(&self, agent: i64, ticket: KeyRef, keys: &ExternalKeys) -> bool {
         let mut follows = false;
         if let Some(f) = &self.followers
-            && let Some(agent) = keys.key(Principal::Agent, agent, f.agent_type)
+            && let Some(agent) = f.agent_key(agent, keys)
+            && let Some(ticket) = self.id_type.takes(ticket)
         {
             let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
             f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
@@ -290,6 +298,12 @@ impl Followed {
 }
 
 impl FollowerTable {
+    /// How the table names an agent.
+    fn agent_key<'a>(&self, agent: i64, keys: &'a ExternalKeys) -> Option<ColumnKey<'a>> {
+        let key = keys.key(Principal::Agent, agent, self.agent_type)?;
+        self.agent_type.takes(key)
+    }
+
     /// Selects one column where others have given values; none if the table was dropped.
     fn query<'a>(
         &self,
@@ -319,14 +333,14 @@ impl FollowerTable {
         &self,
         query: &OnceCell<String>,
         wanted: &str,
-        given: &[(&str, KeyRef)],
+        given: &[(&str, ColumnKey)],
         mut each: impl FnMut(KeyRef),
     ) {
         let columns: Vec<&str> = given.iter().map(|(column, _)| *column).collect();
         let Some(query) = self.query(query, wanted, &columns) else {
             return;
         };
-        let values: Vec<KeyRef> = given.iter().map(|(_, value)| *value).collect();
+        let values: Vec<ColumnKey> = given.iter().map(|(_, value)| *value).collect();
         for_each_row(self.oid, query, &values, |row| {
             if let Some(key) = row.key(1) {
                 each(key);

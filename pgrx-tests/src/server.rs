@@ -99,7 +99,10 @@ impl Database {
             .superuser()
             .batch_execute(&format!(
                 "CREATE EXTENSION deskguard; \
-                 INSERT INTO deskguard.trusted_role (role_name) VALUES ('{APP}')"
+                 INSERT INTO deskguard.trusted_role (role_name) VALUES ('{APP}'); \
+                 GRANT EXECUTE ON FUNCTION deskguard.protect_tickets, deskguard.protect_messages, \
+                     deskguard.protect_feature, deskguard.protect_shared, deskguard.unprotect, \
+                     deskguard.create_help_desk TO {OWNER}"
             ))
             .unwrap_or_else(|error| panic!("CREATE EXTENSION deskguard: {error:?}"));
         database

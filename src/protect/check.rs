@@ -198,6 +198,7 @@ fn check_status(table: pg_sys::Oid, status: &StatusColumn) -> Result<(), SpiErro
 
 struct ColumnType {
     name: String,
+    is_virtual: bool,
     /// Of an enum.
     labels: Vec<String>,
 }
@@ -227,7 +228,7 @@ fn column_type(table: pg_sys::Oid, column: &str) -> Result<ColumnType, SpiError>
     let found = Spi::connect(|client| {
         client
             .select(
-                "SELECT pg_catalog.format_type(atttypid, atttypmod),
+                "SELECT pg_catalog.format_type(atttypid, atttypmod), attgenerated OPERATOR(pg_catalog.=) 'v',
                         ARRAY(SELECT e.enumlabel::pg_catalog.text FROM pg_catalog.pg_enum AS e
                               WHERE e.enumtypid OPERATOR(pg_catalog.=) atttypid ORDER BY e.enumsortorder)
                  FROM pg_catalog.pg_attribute
@@ -237,17 +238,29 @@ fn column_type(table: pg_sys::Oid, column: &str) -> Result<ColumnType, SpiError>
                 &[table.into(), column.into()],
             )?
             .map(|row| {
-                Ok::<_, SpiError>(row.get::<String>(1)?.map(|name| (name, row.get(2))))
+                let (name, is_virtual) = (row.get::<String>(1)?, row.get(2)?);
+                let labels = row.get(3)?.unwrap_or_default();
+                Ok::<_, SpiError>(name.map(|name| ColumnType {
+                    name,
+                    is_virtual: is_virtual == Some(true),
+                    labels,
+                }))
             })
             .next()
             .transpose()
     })?
     .flatten();
     match found {
-        Some((name, labels)) => Ok(ColumnType {
-            name,
-            labels: labels?.unwrap_or_default(),
-        }),
+        // A trigger reads it as NULL, and so the rules would, where they compare a ticket with what it was.
+        Some(found) if found.is_virtual => error::raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!(
+                "column \"{column}\" of {} is a virtual generated column",
+                display_name(table)
+            ),
+            "Make it GENERATED ALWAYS AS (...) STORED.",
+        ),
+        Some(found) => Ok(found),
         None => error::raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             format!(

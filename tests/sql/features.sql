@@ -139,6 +139,7 @@ SELECT left(test.attempt_only($$SELECT deskguard.protect_feature('ours.label', '
 SELECT * FROM test.protection('ours.label');
 SELECT test.attempt($$SELECT deskguard.protect_feature('ours.label', '')$$) LIKE '22023: unknown permission ""%report.view%' AS refused;
 RESET ROLE;
+GRANT EXECUTE ON FUNCTION deskguard.protect_feature TO regress_other;
 SET ROLE regress_other;
 SELECT test.attempt_only($$SELECT deskguard.protect_feature('ours.label', 'report.view')$$);
 RESET ROLE;

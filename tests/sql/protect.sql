@@ -72,6 +72,11 @@ SELECT arguments, test.attempt_only('SELECT deskguard.protect_tickets(' || argum
 SELECT * FROM test.protection('ours.ticket');
 RESET ROLE;
 SELECT table_id FROM deskguard.protected_table ORDER BY table_id::text COLLATE "C";
+-- Who may call the functions still needs to be the owner.
+SET ROLE regress_other;
+SELECT test.attempt_only($$SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep')$$);
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION deskguard.protect_tickets, deskguard.unprotect, deskguard.create_help_desk TO regress_other;
 SET ROLE regress_other;
 SELECT test.attempt_only($$SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep')$$);
 SELECT test.attempt_only($$SELECT deskguard.unprotect('desk.ticket')$$);
@@ -84,6 +89,7 @@ RESET ROLE;
 SET ROLE regress_other;
 SELECT test.attempt_only('SELECT deskguard.create_help_desk()');
 RESET ROLE;
+REVOKE EXECUTE ON FUNCTION deskguard.protect_tickets, deskguard.unprotect, deskguard.create_help_desk FROM regress_other;
 
 -- The columns that want an index are told, those that have one are not.
 RESET client_min_messages;

@@ -156,6 +156,7 @@ SELECT count(*) AS of_the_owner FROM desk.ticket;
 RESET ROLE;
 -- And can be protected again.
 CREATE EXTENSION deskguard;
+GRANT EXECUTE ON FUNCTION deskguard.protect_tickets TO regress_owner;
 SET ROLE regress_owner;
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', follower_table => 'desk.ticket_follower');
 SELECT count(*) FROM test.protection('desk.ticket_follower');

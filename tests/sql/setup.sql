@@ -10,6 +10,8 @@ CREATE ROLE regress_app LOGIN;      -- trusted: the help desk's own program
 CREATE ROLE regress_ann LOGIN;      -- is agent 2
 CREATE ROLE regress_other LOGIN;    -- may use the tables and is nobody
 GRANT CREATE ON DATABASE regression TO regress_owner;
+GRANT EXECUTE ON FUNCTION deskguard.protect_tickets, deskguard.protect_messages, deskguard.protect_feature, deskguard.protect_shared,
+    deskguard.unprotect, deskguard.create_help_desk TO regress_owner;
 
 CREATE SCHEMA test;
 GRANT USAGE ON SCHEMA test TO PUBLIC;

@@ -118,7 +118,7 @@ WHERE r.relnamespace = 'deskguard'::regnamespace AND r.relkind IN ('r', 'S', 'v'
 SELECT has_schema_privilege('regress_other', 'deskguard', 'USAGE') AS usage,
     has_schema_privilege('regress_other', 'deskguard', 'CREATE') AS creation;
 SELECT p.oid::regprocedure FROM pg_proc AS p
-WHERE p.pronamespace = 'deskguard'::regnamespace AND NOT has_function_privilege('regress_other', p.oid, 'EXECUTE')
+WHERE p.pronamespace = 'deskguard'::regnamespace AND NOT has_function_privilege('regress_ann', p.oid, 'EXECUTE')
     AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SET ROLE regress_owner;
