@@ -168,6 +168,8 @@ CREATE FUNCTION lair.fail(told text) RETURNS boolean LANGUAGE plpgsql COST 0.000
     $$ BEGIN RAISE EXCEPTION 'failed %', told USING DETAIL = 'of ' || told, HINT = 'say ' || told; END $$;
 CREATE FUNCTION lair.fail(told bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS
     $$ BEGIN RAISE EXCEPTION 'failed %', told; END $$;
+-- An error that names no value; it comes after an equality, but were it leakproof it would be cheap enough to come before policies.
+CREATE FUNCTION lair.fussy(told text) RETURNS boolean LANGUAGE plpgsql COST 5 AS $$ BEGIN RAISE EXCEPTION 'fussy'; END $$;
 CREATE FUNCTION lair.same(a text, b text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS
     $$ BEGIN RAISE NOTICE 'compares % %', a, b; RETURN a = b; END $$;
 CREATE FUNCTION lair.less(a bigint, b bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS

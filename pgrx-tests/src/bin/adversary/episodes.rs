@@ -17,21 +17,22 @@ use crate::wire::Reply;
 pub struct Limit {
     pub statements: u64,
     pub until: Option<Instant>,
-    /// Also when there are so many alarms.
+    /// Also when there are so many alarms that begin like this.
     pub alarms: u64,
+    pub like: &'static str,
 }
 
 impl Limit {
     pub fn reached(&self, world: &World, ran: u64) -> bool {
         ran >= self.statements
             || self.until.is_some_and(|until| Instant::now() > until)
-            || world.watch.alarm_count() >= self.alarms
+            || world.watch.alarms_like(self.like) >= self.alarms
     }
 }
 
 const ROLES: [&str; 6] = [ANN, BOB, EVE, APP, DUAL, NOBODY];
 
-/// Runs episodes; says how many statements that were.
+/// Runs episodes, or one only.
 pub fn run(world: &World, part: &str, limit: Limit, only: Option<u64>) {
     let mut sessions: Vec<Session> = ROLES.map(|role| Session::new(world, role)).into();
     let mut ran = 0;

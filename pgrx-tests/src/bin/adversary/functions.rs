@@ -8,9 +8,6 @@ use crate::watch::count;
 
 const CALLERS: [&str; 6] = [ANN, APP, BARE, BOSS, EVE, NOBODY];
 
-/// How often each function is called by each role in each way.
-const ROUNDS: usize = 4;
-
 const INTEGERS: [&str; 9] = [
     "NULL",
     "0",
@@ -88,8 +85,8 @@ fn column(random: &mut Random, ty: &str) -> String {
     random.pick(of).to_string()
 }
 
-/// Calls of all functions.
-pub fn call_all(world: &World, part: &str) {
+/// Calls of all functions, so often by each role in each way.
+pub fn call_all(world: &World, part: &str, rounds: usize) {
     let mut sessions: Vec<Session> = CALLERS.map(|role| Session::new(world, role)).into();
     let mut random = Random::new(world.seed, part, 0);
     for function in &world.functions {
@@ -99,7 +96,7 @@ pub fn call_all(world: &World, part: &str) {
         }
         for session in &mut sessions {
             let crashes = world.watch.alarms_like("crash");
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 call(session, function, &mut random);
             }
             if world.watch.alarms_like("crash") > crashes {
@@ -168,7 +165,7 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
                 session.agent = Some(agent);
             }
         }
-        let mut terms = Terms::of("call");
+        let mut terms = Terms::of(format!("call of {}", function.name));
         // They may hand rows over, and become somebody else.
         terms.changes = true;
         if function.name.ends_with(".set_agent") && session.role == APP {
@@ -176,10 +173,7 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
         }
         count(&session.world.watch.counts.calls, 1);
         let lost = session.query(&sql, &terms).lost;
-        session.quick("ROLLBACK");
-        session.quick("DEALLOCATE ALL");
-        // set_agent(…, false), which may have committed nothing.
-        session.quick("RESET deskguard.agent_id");
+        session.quick("ROLLBACK; DEALLOCATE ALL");
         session.start(format!("calls of {}", function.name));
         if lost {
             break;
@@ -187,8 +181,8 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
     }
 }
 
-/// Trigger functions on a table of somebody who may create tables.
-pub fn attach_all(world: &World, part: &str) {
+/// Trigger functions on a table of somebody who may create tables; one of so many forms is tried.
+pub fn attach_all(world: &World, part: &str, one_of: usize) {
     let mut session = Session::new(world, EVE);
     let triggers = world.functions.iter();
     let triggers: Vec<&Function> = triggers.filter(|function| function.returns == "trigger").collect();
@@ -214,6 +208,9 @@ pub fn attach_all(world: &World, part: &str) {
                     ("TRUNCATE", "STATEMENT"),
                     ("INSERT OR UPDATE OR DELETE", "ROW"),
                 ] {
+                    if random.below(one_of) > 0 {
+                        continue;
+                    }
                     let arguments = *random.pick(&["", "", "'x'", "'lair.calls'", "'group_id', 'dept'"]);
                     let name = &function.name;
                     let create = format!("CREATE TRIGGER x {when} {event} ON lair.calls FOR EACH {level} EXECUTE FUNCTION {name}({arguments})");
@@ -242,15 +239,14 @@ pub fn attach_all(world: &World, part: &str) {
 fn attach(session: &mut Session, name: &str, table: &str, create: &str) -> bool {
     session.start(format!("trigger {name}"));
     session.quick("BEGIN");
-    let terms = Terms::of("trigger");
-    let created = session.query(&format!("{table}; INSERT INTO lair.calls (id, dept) SELECT 1, 1"), &terms);
+    let terms = Terms::of(format!("trigger {name}"));
+    session.query(&format!("{table}; INSERT INTO lair.calls (id, dept) SELECT 1, 1"), &terms);
     if session.failed_transaction() {
         // Not one's own rows any more, or a view.
         session.quick("ROLLBACK");
         session.quick("BEGIN");
         session.query(table, &terms);
     }
-    let _ = created;
     let created = session.query(create, &terms);
     if created.error().is_none() {
         for statement in [

@@ -29,7 +29,7 @@ use crate::episodes::Limit;
 use crate::watch::{Counts, Watch};
 use crate::world::Place;
 
-const USAGE: &str = "usage: adversary [--statements N] [--seconds N] [--seed N] [--part NAME [--only EPISODE]] [--own-policies on|off] [--label NAME]";
+const USAGE: &str = "usage: adversary [--statements N] [--seconds N] [--seed N] [--part NAME [--only EPISODE]] [--short on|off] [--own-policies on|off] [--label NAME]";
 /// A server that is broken so often has told enough.
 const MOST_ALARMS: u64 = 2_000;
 /// Random sessions at a time, each in a database of its own.
@@ -42,6 +42,8 @@ struct Options {
     /// All if there is none.
     part: Option<String>,
     only: Option<u64>,
+    /// Less of the directed attacks.
+    short: bool,
     /// The help desk has policies of its owner, too.
     own_policies: bool,
     /// What is special about this server.
@@ -56,6 +58,7 @@ fn options() -> Option<Options> {
         seed: clock.map_or(1, |time| u64::from(time.subsec_nanos())),
         part: None,
         only: None,
+        short: false,
         own_policies: true,
         label: "alone".into(),
     };
@@ -69,6 +72,7 @@ fn options() -> Option<Options> {
             "--part" => options.part = Some(value),
             "--only" => options.only = Some(value.parse().ok()?),
             "--label" => options.label = value,
+            "--short" => options.short = value == "on",
             "--own-policies" => options.own_policies = value == "on",
             _ => return None,
         }
@@ -94,19 +98,22 @@ fn main() -> ExitCode {
         failed |= !plants::all_found(options.seed, options.own_policies);
         say(&start, "planted faults", &watch.counts);
     }
-    let parts: [(&str, fn(&session::World, &str)); 4] = [
-        ("functions", functions::call_all),
-        ("triggers", functions::attach_all),
-        ("impersonation", |world, part| attacks::impersonate(world, part, 60)),
-        ("ids", |world, part| attacks::take_over_ids(world, part, 200)),
-    ];
-    if parts.iter().any(|(part, _)| wants(part)) {
+    let directed = ["functions", "triggers", "impersonation", "ids"];
+    if directed.into_iter().any(wants) {
         let place = Place::new(options.seed, options.own_policies, &watch);
-        for (part, run) in parts {
-            if wants(part) {
-                run(&place.world, part);
-                say(&start, part, &watch.counts);
+        let world = &place.world;
+        for part in directed.into_iter().filter(|part| wants(part)) {
+            match (part, options.short) {
+                ("functions", false) => functions::call_all(world, part, 4),
+                ("functions", true) => functions::call_all(world, part, 1),
+                ("triggers", false) => functions::attach_all(world, part, 1),
+                ("triggers", true) => functions::attach_all(world, part, 4),
+                ("impersonation", false) => attacks::impersonate(world, part, 200),
+                ("impersonation", true) => attacks::impersonate(world, part, 30),
+                (_, false) => attacks::take_over_ids(world, part, 500),
+                (_, true) => attacks::take_over_ids(world, part, 60),
             }
+            say(&start, part, &watch.counts);
         }
     }
     if wants("random") {
@@ -115,6 +122,7 @@ fn main() -> ExitCode {
             statements: options.statements / WORKERS,
             until,
             alarms: MOST_ALARMS,
+            like: "",
         };
         thread::scope(|scope| {
             for worker in 0..WORKERS {

@@ -1,6 +1,7 @@
 //! A check of the check: with a fault that was planted, each part of the watch must raise the alarm.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::desk::{ANN_ID, BOB_ID, EVE_ID};
@@ -49,7 +50,7 @@ const PLANTS: [Plant; 5] = [
     },
     Plant {
         name: "a function that fails, marked leakproof",
-        sql: "ALTER FUNCTION lair.fail(text) LEAKPROOF; ALTER FUNCTION lair.fail(bigint) LEAKPROOF",
+        sql: "ALTER FUNCTION lair.fussy(text) LEAKPROOF",
         lies: false,
         alarm: "twins differ",
     },
@@ -75,24 +76,21 @@ pub fn all_found(seed: u64, own_policies: bool) -> bool {
                 }
             }
         }
-        let mut ran = 0;
-        let mut round = 0;
-        while watch.alarms_like(plant.alarm) == 0 && ran < STATEMENTS && start.elapsed() < TIME {
-            let limit = Limit {
-                statements: 200,
-                until: Some(start + TIME),
-                alarms: u64::MAX,
-            };
-            episodes::run(&place.world, &format!("plant{round}"), limit, None);
-            round += 1;
-            ran = watch.counts.statements.load(std::sync::atomic::Ordering::Relaxed);
-        }
+        let limit = Limit {
+            statements: STATEMENTS,
+            until: Some(start + TIME),
+            alarms: 1,
+            like: plant.alarm,
+        };
+        episodes::run(&place.world, "plants", limit, None);
+        let ran = watch.counts.statements.load(Ordering::Relaxed);
         let found = watch.alarms_like(plant.alarm) > 0;
         all &= found;
         println!(
-            "planted: {}: {} after {ran} statements",
+            "planted: {}: {} after {ran} statements, {} s",
             plant.name,
-            if found { "found" } else { "NOT FOUND" }
+            if found { "found" } else { "NOT FOUND" },
+            start.elapsed().as_secs()
         );
     }
     all

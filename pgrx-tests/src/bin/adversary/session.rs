@@ -1,5 +1,6 @@
 //! A connection of somebody to the help desk. Whatever it is told is searched for what its agent must not see.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -70,13 +71,13 @@ pub struct Terms {
     /// It is cancelled after so many microseconds.
     pub cancel: Option<u64>,
     /// A label for statistics of alarms.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
 }
 
 impl Terms {
-    pub fn of(kind: &'static str) -> Terms {
+    pub fn of(kind: impl Into<Cow<'static, str>>) -> Terms {
         Terms {
-            kind,
+            kind: kind.into(),
             ..Terms::default()
         }
     }
