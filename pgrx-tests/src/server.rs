@@ -188,7 +188,11 @@ pub struct Cluster {
 impl Cluster {
     /// Of the same major as the server under test.
     pub fn start(settings: &[&str]) -> Cluster {
-        let output = Self::tool().arg("start").arg(major()).args(settings).output();
+        let output = Self::tool()
+            .arg("start")
+            .arg(major())
+            .args(settings)
+            .output();
         let output = output.expect("tools/cluster can be run");
         assert!(output.status.success(), "{output:?}");
         // Lines of `export NAME=VALUE …`; its values need no quotes.
@@ -196,7 +200,9 @@ impl Cluster {
         let value = |name: &str| {
             let mut words = printed.split_whitespace();
             let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
-            found.unwrap_or_else(|| panic!("no {name} in: {printed}")).to_string()
+            found
+                .unwrap_or_else(|| panic!("no {name} in: {printed}"))
+                .to_string()
         };
         Cluster {
             folder: value("DESKGUARD_CLUSTER"),
@@ -238,7 +244,10 @@ fn pg_config(option: &str) -> String {
 
 fn major() -> String {
     let version = pg_config("--version");
-    let number = version.split_whitespace().nth(1).expect("PostgreSQL and its version");
+    let number = version
+        .split_whitespace()
+        .nth(1)
+        .expect("PostgreSQL and its version");
     number.split('.').next().expect("a number").into()
 }
 

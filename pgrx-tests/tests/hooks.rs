@@ -41,7 +41,10 @@ fn arrangements() -> Vec<(&'static str, Vec<String>)> {
         println!("this server has no pg_stat_statements, auto_explain or pgaudit");
     } else {
         arrangements.push(("below", with(others.clone())));
-        arrangements.push(("below, all at the start", with(format!("{others},deskguard"))));
+        arrangements.push((
+            "below, all at the start",
+            with(format!("{others},deskguard")),
+        ));
         arrangements.push(("above", with(format!("deskguard,{others}"))));
     }
     arrangements
@@ -149,7 +152,8 @@ const HELPERS: [&str; 6] = [
 
 fn number(client: &mut Client, sql: &str) -> i64 {
     let row = client.query_one(sql, &[]);
-    row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+    row.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        .get(0)
 }
 
 /// Ann sees her rows, and no others, by every way.
@@ -159,14 +163,19 @@ fn sees_her_rows(client: &mut Client, after: &str) {
         ("SELECT count(*) FROM desk.message", 200),
         ("SELECT count(*) FROM deskguard.visible_tickets(7)", 100),
         ("SELECT count(*) FROM desk.ticket WHERE id = 5", 0),
-        ("SELECT count(*) FROM desk.message WHERE ticket_id IN (5, 1950)", 2),
+        (
+            "SELECT count(*) FROM desk.message WHERE ticket_id IN (5, 1950)",
+            2,
+        ),
         ("SELECT coalesce(deskguard.current_agent(), 0)", 7),
     ] {
         assert_eq!(number(client, sql), rows, "{sql}, after {after}");
     }
     let told = "DO $$ BEGIN IF deskguard.parent_seen('desk.message', 5::bigint) OR NOT deskguard.parent_seen('desk.message', 1950::bigint) \
                 THEN RAISE 'another''s rights'; END IF; END $$";
-    client.batch_execute(told).unwrap_or_else(|error| panic!("{error:?}, after {after}"));
+    client
+        .batch_execute(told)
+        .unwrap_or_else(|error| panic!("{error:?}, after {after}"));
 }
 
 #[test]
@@ -176,19 +185,38 @@ fn a_caught_error_leaves_no_rights_behind() {
         for role in [ANN, APP] {
             let mut client = cluster.connect(role);
             if role == APP {
-                client.batch_execute("SELECT deskguard.set_agent(7, false)").unwrap();
+                client
+                    .batch_execute("SELECT deskguard.set_agent(7, false)")
+                    .unwrap();
             }
             sees_her_rows(&mut client, "nothing");
             for fold in ["on", "off"] {
-                client.batch_execute(&format!("SET deskguard.fold = {fold}")).unwrap();
+                client
+                    .batch_execute(&format!("SET deskguard.fold = {fold}"))
+                    .unwrap();
                 for helper in HELPERS {
                     // Of the query that goes on, ...
                     for (sql, rows) in [
-                        ("SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f LEFT JOIN desk.message AS m ON NOT f.f", 200),
-                        ("SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f LEFT JOIN desk.ticket AS t ON NOT f.f", 100),
-                        ("SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f, LATERAL (SELECT 1 FROM desk.ticket AS t WHERE id = 5 AND NOT f.f) AS t", 0),
-                        ("SELECT count(id) FROM (SELECT id, {} FROM desk.message WHERE ticket_id IN (5, 1950)) AS m", 2),
-                        ("SELECT count(*) FROM desk.message WHERE NOT {} AND ticket_id IN (5, 1950, 6)", 2),
+                        (
+                            "SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f LEFT JOIN desk.message AS m ON NOT f.f",
+                            200,
+                        ),
+                        (
+                            "SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f LEFT JOIN desk.ticket AS t ON NOT f.f",
+                            100,
+                        ),
+                        (
+                            "SELECT count(*) FROM (SELECT {} AS f OFFSET 0) AS f, LATERAL (SELECT 1 FROM desk.ticket AS t WHERE id = 5 AND NOT f.f) AS t",
+                            0,
+                        ),
+                        (
+                            "SELECT count(id) FROM (SELECT id, {} FROM desk.message WHERE ticket_id IN (5, 1950)) AS m",
+                            2,
+                        ),
+                        (
+                            "SELECT count(*) FROM desk.message WHERE NOT {} AND ticket_id IN (5, 1950, 6)",
+                            2,
+                        ),
                     ] {
                         let sql = sql.replace("{}", helper);
                         assert_eq!(number(&mut client, &sql), rows, "{sql}, {role}");
@@ -217,14 +245,28 @@ fn an_error_of_a_statement_leaves_no_rights_behind() {
             ("SELECT * FROM desk.ticket, pg_authid", "42501"),
             ("INSERT INTO desk.tag VALUES (1, 'vip')", "23505"),
             ("INSERT INTO desk.message VALUES (1, 1, 'x')", "23505"),
-            ("SELECT desk.divides(), 1 / (id - id) FROM desk.tag", "22012"),
-            ("SELECT count(*) FROM desk.message WHERE body::int > 0", "22P02"),
-            ("DECLARE c CURSOR FOR SELECT 1 / (id - 1990) FROM desk.ticket; FETCH ALL FROM c", "22012"),
-            ("PREPARE p AS SELECT 1 / (id - $1) FROM desk.ticket; EXECUTE p(1950)", "22012"),
+            (
+                "SELECT desk.divides(), 1 / (id - id) FROM desk.tag",
+                "22012",
+            ),
+            (
+                "SELECT count(*) FROM desk.message WHERE body::int > 0",
+                "22P02",
+            ),
+            (
+                "DECLARE c CURSOR FOR SELECT 1 / (id - 1990) FROM desk.ticket; FETCH ALL FROM c",
+                "22012",
+            ),
+            (
+                "PREPARE p AS SELECT 1 / (id - $1) FROM desk.ticket; EXECUTE p(1950)",
+                "22012",
+            ),
         ] {
             // Each by the boss, who sees all, and then Ann in the same session.
             for savepoint in [true, false] {
-                client.batch_execute("BEGIN; SELECT deskguard.set_agent(1); SAVEPOINT s").unwrap();
+                client
+                    .batch_execute("BEGIN; SELECT deskguard.set_agent(1); SAVEPOINT s")
+                    .unwrap();
                 let error = client.batch_execute(sql).expect_err(sql);
                 assert_eq!(error.code(), Some(&SqlState::from_code(code)), "{sql}");
                 if savepoint {
@@ -250,7 +292,9 @@ fn a_cancel_or_a_timeout_leaves_no_rights_behind() {
         let mut client = cluster.connect(ANN);
         let query = "SELECT count(*) FROM (SELECT desk.sleeps() AS f OFFSET 0) AS f LEFT JOIN desk.message AS m ON NOT f.f";
         // The timeout hits the helper, which catches it, ...
-        client.batch_execute("SET statement_timeout = '300ms'").unwrap();
+        client
+            .batch_execute("SET statement_timeout = '300ms'")
+            .unwrap();
         assert_eq!(number(&mut client, query), 200);
         client.batch_execute("RESET statement_timeout").unwrap();
         sees_her_rows(&mut client, "a timeout that was caught");
@@ -269,7 +313,9 @@ fn a_cancel_or_a_timeout_leaves_no_rights_behind() {
         let _ = client.batch_execute("SELECT pg_sleep(0.1)");
         sees_her_rows(&mut client, "a cancel that was caught");
         // ... and here nobody catches it.
-        client.batch_execute("SET statement_timeout = '200ms'").unwrap();
+        client
+            .batch_execute("SET statement_timeout = '200ms'")
+            .unwrap();
         for sql in [
             "SELECT count(*), pg_sleep(60) FROM desk.ticket",
             "SELECT pg_sleep(60) FROM desk.message",
@@ -332,7 +378,9 @@ const ERRORS: [&str; 23] = [
 /// Every field of the error but the place in PostgreSQL's source, where an error may be raised anew.
 fn fields(client: &mut Client, sql: &str) -> Vec<(&'static str, String)> {
     let error = client.batch_execute(sql).expect_err(sql);
-    let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
+    let error = error
+        .as_db_error()
+        .unwrap_or_else(|| panic!("{sql}: {error:?}"));
     let text = |text: Option<&str>| text.unwrap_or_default().to_string();
     vec![
         ("severity", error.severity().into()),
@@ -385,8 +433,14 @@ fn errors_on_protected_tables_name_their_constraints() {
         cluster.superuser().batch_execute(HELP_DESK).unwrap();
         let mut boss = cluster.connect(BOSS);
         for (sql, constraint) in [
-            ("INSERT INTO desk.ticket VALUES (1, 'again', 1)", "ticket_pkey"),
-            ("INSERT INTO desk.message VALUES (1, 1, 'again')", "message_pkey"),
+            (
+                "INSERT INTO desk.ticket VALUES (1, 'again', 1)",
+                "ticket_pkey",
+            ),
+            (
+                "INSERT INTO desk.message VALUES (1, 1, 'again')",
+                "message_pkey",
+            ),
             ("INSERT INTO desk.tag VALUES (2, 'vip')", "tag_name_key"),
         ] {
             let error = boss.batch_execute(sql).expect_err(sql);

@@ -15,8 +15,12 @@ pub fn impersonate(world: &World, part: &str, rounds: u64) {
         let mut random = Random::new(world.seed, part, round);
         session.start(format!("part {part}, round {round}"));
         session.quick("BEGIN");
-        session.quick("CREATE TABLE lair.own (id bigint PRIMARY KEY, dept bigint, owner bigint, body text)");
-        session.quick("INSERT INTO lair.own SELECT n, 1 + n % 4, 4, 'x' FROM generate_series(1, 20) AS n");
+        session.quick(
+            "CREATE TABLE lair.own (id bigint PRIMARY KEY, dept bigint, owner bigint, body text)",
+        );
+        session.quick(
+            "INSERT INTO lair.own SELECT n, 1 + n % 4, 4, 'x' FROM generate_series(1, 20) AS n",
+        );
         let traps = [
             "ALTER TABLE lair.own ADD CHECK (lair.spy(1)); SET LOCAL constraint_exclusion = on",
             "CREATE INDEX ON lair.own (id) WHERE lair.spy(1)",
@@ -44,7 +48,9 @@ pub fn impersonate(world: &World, part: &str, rounds: u64) {
                 0 | 1 => format!("SELECT * FROM deskguard.visible_tickets({agent}, 'lair.own')"),
                 2 => format!("SELECT * FROM deskguard.visible_ticket_keys({agent}, 'lair.own')"),
                 3 => format!("SELECT deskguard.agent_can_view({agent}, 3::bigint, 'lair.own')"),
-                4 => format!("SELECT deskguard.explain_access({agent}, 3::bigint, 'view', 'lair.own')"),
+                4 => format!(
+                    "SELECT deskguard.explain_access({agent}, 3::bigint, 'view', 'lair.own')"
+                ),
                 5 => "SELECT * FROM deskguard.agents_who_can('view', 3::bigint, 'lair.own')".into(),
                 6 => format!("SELECT deskguard.share('lair.own', 3::bigint, agent_id => {agent})"),
                 _ => "SELECT * FROM lair.own WHERE lair.look()".into(),
@@ -87,7 +93,12 @@ pub fn take_over_ids(world: &World, part: &str, rounds: u64) {
             .desk
             .hidden(Some(agent))
             .into_iter()
-            .filter(|place| matches!(world.desk.tables[place.table].rule, Rule::Ticket(_) | Rule::Shared))
+            .filter(|place| {
+                matches!(
+                    world.desk.tables[place.table].rule,
+                    Rule::Ticket(_) | Rule::Shared
+                )
+            })
             .collect();
         if hidden.is_empty() {
             session.quick("ROLLBACK");
@@ -106,13 +117,21 @@ fn take_over(session: &mut Session, place: Place, agent: Id, random: &mut Random
     let table = &desk.tables[place.table];
     let (name, id) = (table.name, &desk.row(place).id);
     let insert = match name {
-        "desk.ticket" => format!("INSERT INTO desk.ticket (id, subject, dept, cat, assignee) VALUES ({id}, 'mine', 1, 1, {agent})"),
+        "desk.ticket" => format!(
+            "INSERT INTO desk.ticket (id, subject, dept, cat, assignee) VALUES ({id}, 'mine', 1, 1, {agent})"
+        ),
         "part.ticket" => {
             let created = *random.pick(&["2026-12-31", "2027-12-31", "2030-01-01"]);
-            format!("INSERT INTO part.ticket (id, created, subject, dept, assignee) VALUES ({id}, '{created}', 'mine', 1, {agent})")
+            format!(
+                "INSERT INTO part.ticket (id, created, subject, dept, assignee) VALUES ({id}, '{created}', 'mine', 1, {agent})"
+            )
         }
-        "keyed.ticket" => format!("INSERT INTO keyed.ticket (id, subject, dept, cat) VALUES ('{id}', 'mine', 1, '101')"),
-        "desk.response" => format!("INSERT INTO desk.response (id, owner, body) VALUES ({id}, {agent}, 'mine')"),
+        "keyed.ticket" => format!(
+            "INSERT INTO keyed.ticket (id, subject, dept, cat) VALUES ('{id}', 'mine', 1, '101')"
+        ),
+        "desk.response" => {
+            format!("INSERT INTO desk.response (id, owner, body) VALUES ({id}, {agent}, 'mine')")
+        }
         _ => format!("INSERT INTO {name} (id, body) VALUES ('{id}', 'mine')"),
     };
     let terms = Terms::of("id taken over");
@@ -123,14 +142,23 @@ fn take_over(session: &mut Session, place: Place, agent: Id, random: &mut Random
         "SELECT * FROM part.message".into(),
         "SELECT * FROM part.follower".into(),
         "UPDATE part.message SET body = body RETURNING *".into(),
-        format!("INSERT INTO part.follower (ticket_id, agent_id) SELECT {}, {agent}", if name == "part.ticket" { id.as_str() } else { "1" }),
+        format!(
+            "INSERT INTO part.follower (ticket_id, agent_id) SELECT {}, {agent}",
+            if name == "part.ticket" {
+                id.as_str()
+            } else {
+                "1"
+            }
+        ),
         "SELECT * FROM part.ticket".into(),
         "DELETE FROM part.message RETURNING *".into(),
         "SELECT * FROM desk.message, desk.attachment".into(),
         "SELECT * FROM keyed.message".into(),
     ]);
     if name.ends_with("response") || name.ends_with("filter") {
-        steps.push(format!("SELECT deskguard.share('{name}', '{id}'::text, agent_id => {agent})"));
+        steps.push(format!(
+            "SELECT deskguard.share('{name}', '{id}'::text, agent_id => {agent})"
+        ));
         steps.push(format!("SELECT * FROM {name}"));
     }
     for step in steps {
@@ -155,9 +183,23 @@ fn deferred(session: &mut Session) {
     ] {
         attempt(session, sql, Terms::of("deferrable key"));
     }
-    let seen = session.query("SELECT body FROM lair.messages", &Terms::of("deferrable key"));
-    if seen.rows.iter().flatten().flatten().any(|body| body.contains("secret")) {
-        session.world.watch.alarm("leak through a deferrable key", || session.story("the message of a hidden ticket"));
+    let seen = session.query(
+        "SELECT body FROM lair.messages",
+        &Terms::of("deferrable key"),
+    );
+    if seen
+        .rows
+        .iter()
+        .flatten()
+        .flatten()
+        .any(|body| body.contains("secret"))
+    {
+        session
+            .world
+            .watch
+            .alarm("leak through a deferrable key", || {
+                session.story("the message of a hidden ticket")
+            });
     }
     session.quick("ROLLBACK");
 }

@@ -82,7 +82,9 @@ fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -
                 || new.is_null() && desk.acts(of, agent, row.of, "delete")
         }
         (Rule::Shared, Some(row)) => desk.changes_shared(agent, row.agent),
-        (Rule::Shared, None) => desk.changes_shared(agent, desk.owner(table, id_in(new.get("owner")))),
+        (Rule::Shared, None) => {
+            desk.changes_shared(agent, desk.owner(table, id_in(new.get("owner"))))
+        }
         (Rule::Feature, _) => old.is_some() || desk.uses_invoices(agent),
     }
 }

@@ -201,7 +201,8 @@ pub const OTHER_NAMES: [(&str, Columns); 5] = [
 
 fn empty(name: &'static str, letter: char, rule: Rule, columns: Columns) -> Table {
     let of_type = |ty| columns.iter().filter(move |(_, of)| *of == ty);
-    let text = of_type(Ty::Text).find(|(name, _)| ["subject", "note", "body", "name"].contains(name));
+    let text =
+        of_type(Ty::Text).find(|(name, _)| ["subject", "note", "body", "name"].contains(name));
     let number = of_type(Ty::Int).find(|(name, _)| ["secret", "code", "size"].contains(name));
     let (id, ty) = columns[0];
     Table {
@@ -209,7 +210,11 @@ fn empty(name: &'static str, letter: char, rule: Rule, columns: Columns) -> Tabl
         letter,
         rule,
         id,
-        id_kind: if ty == Ty::Uuid { Kind::Uuid } else { Kind::Int8 },
+        id_kind: if ty == Ty::Uuid {
+            Kind::Uuid
+        } else {
+            Kind::Int8
+        },
         columns,
         text: text.expect("a text column").0,
         number: number.expect("a column of numbers").0,
@@ -268,7 +273,9 @@ impl Desk {
             }
         }
         let everyone = AGENTS.into_iter().map(Some).chain([None]);
-        desk.sights = everyone.map(|agent| (agent, desk.sight_of(agent))).collect();
+        desk.sights = everyone
+            .map(|agent| (agent, desk.sight_of(agent)))
+            .collect();
         desk
     }
 
@@ -313,7 +320,10 @@ impl Desk {
         let canary = |random: &mut Random, table: &Table| {
             let text = format!("zq{}{}qz", table.letter, 1 + table.rows.len());
             // Fourteen digits: neither a sum nor a mean of others is likely to be one.
-            (text, 10_i64.pow(13) + (random.next() % (9 * 10_u64.pow(13))) as i64)
+            (
+                text,
+                10_i64.pow(13) + (random.next() % (9 * 10_u64.pow(13))) as i64,
+            )
         };
         for place in 0..self.tables.len() {
             let mut rows: Vec<(String, Id, Option<Id>)> = Vec::new();
@@ -403,9 +413,8 @@ impl Desk {
     /// Rows that the agent does not see.
     pub fn hidden(&self, agent: Option<Id>) -> Vec<Place> {
         let tables = self.tables.iter().enumerate();
-        let places = tables.flat_map(|(table, of)| {
-            (0..of.rows.len()).map(move |row| Place { table, row })
-        });
+        let places =
+            tables.flat_map(|(table, of)| (0..of.rows.len()).map(move |row| Place { table, row }));
         places.filter(|place| !self.sees(agent, *place)).collect()
     }
 
@@ -470,8 +479,7 @@ impl Desk {
 
     /// `owner` as its column has it.
     pub fn changes_shared(&self, agent: Id, owner: Option<Id>) -> bool {
-        self.is_active(agent)
-            && (owner == Some(agent) || self.desks[0].has(agent, "shared.manage"))
+        self.is_active(agent) && (owner == Some(agent) || self.desks[0].has(agent, "shared.manage"))
     }
 
     /// The agent that an owner's column means.
@@ -580,7 +588,11 @@ impl Desk {
                 kind.literal(row.of)
             }
             ("agent_id", _) => {
-                let kind = if table.id_kind == Kind::Uuid { Kind::Uuid } else { Kind::Int8 };
+                let kind = if table.id_kind == Kind::Uuid {
+                    Kind::Uuid
+                } else {
+                    Kind::Int8
+                };
                 null_or(row.agent.map(|agent| kind.literal(agent)))
             }
             ("owner", _) if table.id_kind == Kind::Uuid => {
@@ -791,10 +803,16 @@ fn rights(random: &mut Random) -> HelpDesk {
         ]
         .into(),
         agent_departments: [((EVE_ID, 3), Level::Full)].into(),
-        group_categories: [("silo", 1), ("silo", 2), ("silo", 3), ("wide", 1), ("wide", 4)]
-            .into_iter()
-            .chain([("wide", 5), ("wide", 6), ("wide", 7)])
-            .collect(),
+        group_categories: [
+            ("silo", 1),
+            ("silo", 2),
+            ("silo", 3),
+            ("wide", 1),
+            ("wide", 4),
+        ]
+        .into_iter()
+        .chain([("wide", 5), ("wide", 6), ("wide", 7)])
+        .collect(),
         agent_categories: BTreeSet::new(),
         table: bigint_table(),
         tickets: Vec::new(),

@@ -244,7 +244,11 @@ impl Episode<'_, '_> {
             1 => {
                 let query = self.generator.query_with_parameters();
                 let parameters = self.parameters();
-                self.try_statement(&query, Way::Extended(&parameters), Terms::of("extended query"));
+                self.try_statement(
+                    &query,
+                    Way::Extended(&parameters),
+                    Terms::of("extended query"),
+                );
             }
             2 => {
                 let query = self.generator.query();
@@ -288,7 +292,10 @@ impl Episode<'_, '_> {
                 let table = random.below(desk.tables.len());
                 format!("COPY {} FROM STDIN", desk.tables[table].name)
             }
-            _ => format!("COPY ({}) TO STDOUT WITH (FORMAT csv)", self.generator.query()),
+            _ => format!(
+                "COPY ({}) TO STDOUT WITH (FORMAT csv)",
+                self.generator.query()
+            ),
         };
         self.simple(&sql, Terms::of("COPY"));
     }
@@ -345,7 +352,11 @@ impl Episode<'_, '_> {
             } else {
                 self.generator.query_with_parameters()
             };
-            let types = if changes_rows { "" } else { "(bigint, text, uuid)" };
+            let types = if changes_rows {
+                ""
+            } else {
+                "(bigint, text, uuid)"
+            };
             let sql = format!("PREPARE {name}{types} AS {statement}");
             let reply = self.simple(&sql, Terms::of("PREPARE"));
             if reply.error().is_some() || reply.lost {
@@ -460,7 +471,10 @@ impl Episode<'_, '_> {
             ("desk.response", (1 + random.below(42)).to_string())
         } else {
             let of = 1 + random.below(42);
-            ("keyed.filter", format!("'c0ffee00-0000-4000-0000-{of:012x}'::uuid"))
+            (
+                "keyed.filter",
+                format!("'c0ffee00-0000-4000-0000-{of:012x}'::uuid"),
+            )
         };
         let with = match random.below(3) {
             0 => format!("agent_id => {}", random.pick(&AGENTS)),
@@ -476,7 +490,10 @@ impl Episode<'_, '_> {
         let functions = &self.session.world.functions;
         let asked: Vec<_> = functions
             .iter()
-            .filter(|function| !["void", "trigger", "event_trigger", "internal"].contains(&function.returns.as_str()))
+            .filter(|function| {
+                !["void", "trigger", "event_trigger", "internal"]
+                    .contains(&function.returns.as_str())
+            })
             .collect();
         let function = (*self.generator.random.pick(&asked)).clone();
         let call = self.generator.call_of(&function, 0);
@@ -516,10 +533,15 @@ impl Episode<'_, '_> {
             steps.push(self.random().pick(&choices).to_string());
         }
         if self.random().percent(50) {
-            steps.push("SELECT deskguard.protect_tickets('lair.own', department_column => 'dept')".into());
+            steps.push(
+                "SELECT deskguard.protect_tickets('lair.own', department_column => 'dept')".into(),
+            );
         }
         steps.push("SET LOCAL constraint_exclusion = on".into());
-        steps.push("INSERT INTO lair.own (id, body, dept) SELECT id, subject, dept FROM desk.ticket".into());
+        steps.push(
+            "INSERT INTO lair.own (id, body, dept) SELECT id, subject, dept FROM desk.ticket"
+                .into(),
+        );
         steps.push("ANALYZE lair.own".into());
         steps.push(format!("SELECT * FROM lair.own AS x1 WHERE {condition}"));
         steps.push(format!("SELECT * FROM lair.own, ({query}) AS q"));
@@ -534,7 +556,11 @@ impl Episode<'_, '_> {
         }
         self.quick("SAVEPOINT own");
         for sql in steps {
-            let terms = if sql.starts_with("INSERT") { changes("own table") } else { Terms::of("own table") };
+            let terms = if sql.starts_with("INSERT") {
+                changes("own table")
+            } else {
+                Terms::of("own table")
+            };
             if self.simple(&sql, terms).lost {
                 return;
             }
@@ -560,7 +586,9 @@ impl Episode<'_, '_> {
         let table = &desk.tables[random.below(desk.tables.len())];
         let (name, text) = (table.name, table.text);
         let sql = match random.below(5) {
-            0 => format!("SELECT x.{text} FROM (SELECT {helper} AS f OFFSET 0) AS f LEFT JOIN {name} AS x ON NOT f.f"),
+            0 => format!(
+                "SELECT x.{text} FROM (SELECT {helper} AS f OFFSET 0) AS f LEFT JOIN {name} AS x ON NOT f.f"
+            ),
             1 => format!("SELECT {text}, {helper} FROM {name}"),
             2 => format!("SELECT {text} FROM {name} WHERE {helper} IS NOT NULL"),
             3 => format!(

@@ -129,19 +129,37 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
     let constant = with(random, argument);
     let returns = &function.returns;
     let is_bool = returns == "boolean";
-    let condition = if is_bool { by_row.clone() } else { format!("({by_row}) IS NOT NULL") };
+    let condition = if is_bool {
+        by_row.clone()
+    } else {
+        format!("({by_row}) IS NOT NULL")
+    };
     let mut statements = vec![
         format!("SELECT {plain}"),
         format!("SELECT * FROM {constant} AS q"),
-        format!("DO $d$ DECLARE r text; BEGIN r := ({plain})::text; RAISE NOTICE '%', r; r := ({plain})::text; END $d$"),
+        format!(
+            "DO $d$ DECLARE r text; BEGIN r := ({plain})::text; RAISE NOTICE '%', r; r := ({plain})::text; END $d$"
+        ),
         format!("PREPARE q AS SELECT {plain}; EXECUTE q; EXECUTE q; DEALLOCATE q"),
     ];
     if function.set {
-        statements.push(format!("SELECT t.subject, q.* FROM desk.ticket AS t, LATERAL {by_row} AS q"));
+        statements.push(format!(
+            "SELECT t.subject, q.* FROM desk.ticket AS t, LATERAL {by_row} AS q"
+        ));
     } else {
-        statements.push(format!("SELECT t.subject FROM desk.ticket AS t WHERE {condition}"));
-        statements.push(format!("EXPLAIN (VERBOSE) SELECT t.subject, {by_row} FROM desk.ticket AS t WHERE {condition}"));
-        statements.push(format!("SELECT m.body FROM desk.message AS m WHERE {} IS NOT NULL", by_row.replace("t.", "m.").replace("subject", "body").replace("secret", "code")));
+        statements.push(format!(
+            "SELECT t.subject FROM desk.ticket AS t WHERE {condition}"
+        ));
+        statements.push(format!(
+            "EXPLAIN (VERBOSE) SELECT t.subject, {by_row} FROM desk.ticket AS t WHERE {condition}"
+        ));
+        statements.push(format!(
+            "SELECT m.body FROM desk.message AS m WHERE {} IS NOT NULL",
+            by_row
+                .replace("t.", "m.")
+                .replace("subject", "body")
+                .replace("secret", "code")
+        ));
         if session.role == EVE {
             let with = format!("{constant} IS NOT NULL");
             statements.push(format!("CREATE TABLE lair.calls (id bigint, CHECK ({with})); INSERT INTO lair.calls VALUES (1); SELECT * FROM lair.calls"));
@@ -161,7 +179,11 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
         session.quick("BEGIN");
         if session.role == APP {
             let agent = 2 + random.below(7) as i64;
-            if session.quick(&format!("SET LOCAL deskguard.agent_id = {agent}")).error().is_none() {
+            if session
+                .quick(&format!("SET LOCAL deskguard.agent_id = {agent}"))
+                .error()
+                .is_none()
+            {
                 session.agent = Some(agent);
             }
         }
@@ -185,7 +207,9 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
 pub fn attach_all(world: &World, part: &str, one_of: usize) {
     let mut session = Session::new(world, EVE);
     let triggers = world.functions.iter();
-    let triggers: Vec<&Function> = triggers.filter(|function| function.returns == "trigger").collect();
+    let triggers: Vec<&Function> = triggers
+        .filter(|function| function.returns == "trigger")
+        .collect();
     let mut random = Random::new(world.seed, part, 0);
     let tables = [
         "CREATE TABLE lair.calls (id bigint PRIMARY KEY, dept bigint, status text, db_role name, group_id bigint, parent_id bigint)",
@@ -211,9 +235,12 @@ pub fn attach_all(world: &World, part: &str, one_of: usize) {
                     if random.below(one_of) > 0 {
                         continue;
                     }
-                    let arguments = *random.pick(&["", "", "'x'", "'lair.calls'", "'group_id', 'dept'"]);
+                    let arguments =
+                        *random.pick(&["", "", "'x'", "'lair.calls'", "'group_id', 'dept'"]);
                     let name = &function.name;
-                    let create = format!("CREATE TRIGGER x {when} {event} ON lair.calls FOR EACH {level} EXECUTE FUNCTION {name}({arguments})");
+                    let create = format!(
+                        "CREATE TRIGGER x {when} {event} ON lair.calls FOR EACH {level} EXECUTE FUNCTION {name}({arguments})"
+                    );
                     if attach(&mut session, name, table, &create) {
                         // It is known then.
                         break;
@@ -240,7 +267,10 @@ fn attach(session: &mut Session, name: &str, table: &str, create: &str) -> bool 
     session.start(format!("trigger {name}"));
     session.quick("BEGIN");
     let terms = Terms::of(format!("trigger {name}"));
-    session.query(&format!("{table}; INSERT INTO lair.calls (id, dept) SELECT 1, 1"), &terms);
+    session.query(
+        &format!("{table}; INSERT INTO lair.calls (id, dept) SELECT 1, 1"),
+        &terms,
+    );
     if session.failed_transaction() {
         // Not one's own rows any more, or a view.
         session.quick("ROLLBACK");

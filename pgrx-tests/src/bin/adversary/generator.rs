@@ -71,7 +71,16 @@ impl<'a> Generator<'a> {
     /// An id of a ticket, an agent and so on, as a number.
     pub fn id(&mut self) -> String {
         match self.random.below(12) {
-            0 => self.random.pick(&["0", "-1", "NULL::bigint", "9223372036854775807", "(-9223372036854775808)"]).to_string(),
+            0 => self
+                .random
+                .pick(&[
+                    "0",
+                    "-1",
+                    "NULL::bigint",
+                    "9223372036854775807",
+                    "(-9223372036854775808)",
+                ])
+                .to_string(),
             1 | 2 => self.random.pick(&AGENTS).to_string(),
             3..6 => (1 + self.random.below(8)).to_string(),
             _ => (1 + self.random.below(48)).to_string(),
@@ -92,8 +101,16 @@ impl<'a> Generator<'a> {
         match self.random.below(10) {
             0 => "NULL::text".into(),
             1 => "''".into(),
-            2 => self.random.pick(&["'open'", "'closed'", "'spam'", "'101'", "'view'", "'modify'"]).to_string(),
-            3 => self.random.pick(&["'zq'", "'%'", "'zqt%'", "'{}'", "'1'", "E'\\u2028'"]).to_string(),
+            2 => self
+                .random
+                .pick(&[
+                    "'open'", "'closed'", "'spam'", "'101'", "'view'", "'modify'",
+                ])
+                .to_string(),
+            3 => self
+                .random
+                .pick(&["'zq'", "'%'", "'zqt%'", "'{}'", "'1'", "E'\\u2028'"])
+                .to_string(),
             4 | 5 => format!("'{}'", rows[self.random.below(rows.len())].id),
             _ => format!("'{}'", rows[self.random.below(rows.len())].text),
         }
@@ -123,7 +140,10 @@ impl<'a> Generator<'a> {
             Ty::Int if self.random.percent(15) => self.number(),
             Ty::Int => self.id(),
             Ty::Text => self.word(),
-            Ty::Bool => self.random.pick(&["true", "false", "NULL::boolean"]).to_string(),
+            Ty::Bool => self
+                .random
+                .pick(&["true", "false", "NULL::boolean"])
+                .to_string(),
             Ty::Uuid => self.uuid(),
             Ty::Time => format!("'2026-01-01'::date + {}", self.random.below(430)),
         }
@@ -142,7 +162,11 @@ impl<'a> Generator<'a> {
     }
 
     fn leaf(&mut self, ty: Ty) -> String {
-        let column = if self.random.percent(80) { self.column(ty) } else { None };
+        let column = if self.random.percent(80) {
+            self.column(ty)
+        } else {
+            None
+        };
         column.unwrap_or_else(|| self.literal(ty))
     }
 
@@ -162,7 +186,11 @@ impl<'a> Generator<'a> {
             (_, 0) => format!("COALESCE({}, {})", of(self, ty), of(self, ty)),
             (_, 1) => {
                 let condition = self.condition(depth);
-                format!("CASE WHEN {condition} THEN {} ELSE {} END", of(self, ty), of(self, ty))
+                format!(
+                    "CASE WHEN {condition} THEN {} ELSE {} END",
+                    of(self, ty),
+                    of(self, ty)
+                )
             }
             (_, 2) => {
                 let select = self.scalar(ty, depth);
@@ -208,7 +236,8 @@ impl<'a> Generator<'a> {
     pub fn condition(&mut self, depth: usize) -> String {
         let next = depth.saturating_sub(1);
         let of = |this: &mut Self, ty| this.expression(ty, next);
-        if depth > 0 && self.random.percent(12)
+        if depth > 0
+            && self.random.percent(12)
             && let Some(call) = self.call(Ty::Bool, next)
         {
             return call;
@@ -216,7 +245,10 @@ impl<'a> Generator<'a> {
         match self.random.below(if depth == 0 { 14 } else { 26 }) {
             0..4 => {
                 let ty = self.ty();
-                let operator = self.random.pick(&["=", "=", "=", "<>", "<", ">="]).to_string();
+                let operator = self
+                    .random
+                    .pick(&["=", "=", "=", "<>", "<", ">="])
+                    .to_string();
                 format!("{} {operator} {}", of(self, ty), of(self, ty))
             }
             4 => {
@@ -227,11 +259,22 @@ impl<'a> Generator<'a> {
             6 => format!("lair.tell({})", of(self, Ty::Text)),
             7 => format!("lair.tell({})", of(self, Ty::Int)),
             8 => {
-                let teller = *self.random.pick(&["lair.sure", "lair.sure", "lair.sure", "lair.fail"]);
+                let teller =
+                    *self
+                        .random
+                        .pick(&["lair.sure", "lair.sure", "lair.sure", "lair.fail"]);
                 format!("{teller}({})", of(self, Ty::Text))
             }
-            9 => format!("{} OPERATOR(lair.===) {}", of(self, Ty::Text), of(self, Ty::Text)),
-            10 => format!("{} OPERATOR(lair.<<<) {}", of(self, Ty::Int), of(self, Ty::Int)),
+            9 => format!(
+                "{} OPERATOR(lair.===) {}",
+                of(self, Ty::Text),
+                of(self, Ty::Text)
+            ),
+            10 => format!(
+                "{} OPERATOR(lair.<<<) {}",
+                of(self, Ty::Int),
+                of(self, Ty::Int)
+            ),
             11 => {
                 let helpers = [
                     "desk.boss_tags()",
@@ -266,10 +309,19 @@ impl<'a> Generator<'a> {
                 let ty = self.ty();
                 let left = of(self, ty);
                 let values: Vec<String> = (0..3).map(|_| self.literal(ty)).collect();
-                format!("{left} = ANY (ARRAY[{}]::{}[])", values.join(", "), type_name(ty))
+                format!(
+                    "{left} = ANY (ARRAY[{}]::{}[])",
+                    values.join(", "),
+                    type_name(ty)
+                )
             }
             24 => format!("{} ~ {}", of(self, Ty::Text), of(self, Ty::Text)),
-            _ => format!("({} BETWEEN {} AND {})", of(self, Ty::Int), of(self, Ty::Int), of(self, Ty::Int)),
+            _ => format!(
+                "({} BETWEEN {} AND {})",
+                of(self, Ty::Int),
+                of(self, Ty::Int),
+                of(self, Ty::Int)
+            ),
         }
     }
 
@@ -327,14 +379,24 @@ impl<'a> Generator<'a> {
             "bigint" => self.expression(Ty::Int, depth),
             "integer" => format!("({})::int", self.expression(Ty::Int, depth)),
             "text" if self.random.percent(25) => {
-                let words = ["'view'", "'modify'", "'reply'", "'delete'", "'ticket.use'", "'invoice.view'"];
+                let words = [
+                    "'view'",
+                    "'modify'",
+                    "'reply'",
+                    "'delete'",
+                    "'ticket.use'",
+                    "'invoice.view'",
+                ];
                 self.random.pick(&words).to_string()
             }
             "text" => self.expression(Ty::Text, depth),
             "uuid" => self.expression(Ty::Uuid, depth),
             "boolean" => self.expression(Ty::Bool, depth),
             "regclass" => self.regclass(),
-            "name" => self.random.pick(&["'id'::name", "NULL::name", "'dept'::name", "'body'::name"]).to_string(),
+            "name" => self
+                .random
+                .pick(&["'id'::name", "NULL::name", "'dept'::name", "'body'::name"])
+                .to_string(),
             "bigint[]" => format!("ARRAY[{}, {}]::bigint[]", self.id(), self.id()),
             "text[]" => format!("ARRAY[{}, {}]::text[]", self.word(), self.word()),
             "uuid[]" => format!("ARRAY[{}]::uuid[]", self.uuid()),
@@ -361,20 +423,32 @@ impl<'a> Generator<'a> {
     }
 
     /// An item of FROM, which comes into the scope.
-    fn from_item(&mut self, depth: usize, may_lateral: bool) -> String {
+    fn table_item(&mut self, depth: usize, may_lateral: bool) -> String {
         let alias = self.alias();
         let (sql, columns, lockable) = match self.random.below(if depth == 0 { 10 } else { 16 }) {
             0..9 => {
                 let (name, columns, lockable) = self.relation();
                 let columns = Self::columns_of(columns);
-                let only = if name == "part.ticket_1" && self.random.percent(30) { "ONLY " } else { "" };
+                let only = if name == "part.ticket_1" && self.random.percent(30) {
+                    "ONLY "
+                } else {
+                    ""
+                };
                 let sample = if lockable && !name.contains("view") && self.random.percent(5) {
-                    let way = *self.random.pick(&["BERNOULLI (60)", "SYSTEM (100)", "BERNOULLI (100) REPEATABLE (7)"]);
+                    let way = *self.random.pick(&[
+                        "BERNOULLI (60)",
+                        "SYSTEM (100)",
+                        "BERNOULLI (100) REPEATABLE (7)",
+                    ]);
                     format!(" TABLESAMPLE {way}")
                 } else {
                     String::new()
                 };
-                (format!("{only}{name} AS {alias}{sample}"), columns, lockable)
+                (
+                    format!("{only}{name} AS {alias}{sample}"),
+                    columns,
+                    lockable,
+                )
             }
             9 => {
                 let call = match self.random.below(4) {
@@ -395,30 +469,57 @@ impl<'a> Generator<'a> {
                     let columns = Self::columns_of(self.desk.tables[0].columns);
                     (format!("{call} AS {alias}"), columns, false)
                 } else {
-                    (format!("{call} AS {alias}(v)"), vec![("v".into(), Ty::Int)], false)
+                    (
+                        format!("{call} AS {alias}(v)"),
+                        vec![("v".into(), Ty::Int)],
+                        false,
+                    )
                 }
             }
             10 => {
                 let value = self.literal(Ty::Text);
                 let id = self.id();
                 let columns = vec![("v".into(), Ty::Int), ("w".into(), Ty::Text)];
-                (format!("(VALUES ({id}::bigint, {value}), (3, 'x')) AS {alias}(v, w)"), columns, false)
+                (
+                    format!("(VALUES ({id}::bigint, {value}), (3, 'x')) AS {alias}(v, w)"),
+                    columns,
+                    false,
+                )
             }
             11 => {
                 let columns = vec![("g".into(), Ty::Int)];
-                (format!("generate_series(1, {}) AS {alias}(g)", 1 + self.random.below(20)), columns, false)
+                (
+                    format!(
+                        "generate_series(1, {}) AS {alias}(g)",
+                        1 + self.random.below(20)
+                    ),
+                    columns,
+                    false,
+                )
             }
             kind => {
                 let lateral = may_lateral && kind < 14;
                 // Without LATERAL the tables beside it are out of reach.
-                let kept = if lateral { Vec::new() } else { std::mem::take(&mut self.scope) };
+                let kept = if lateral {
+                    Vec::new()
+                } else {
+                    std::mem::take(&mut self.scope)
+                };
                 let (select, columns) = self.select(depth - 1, None);
                 if !lateral {
                     self.scope = kept;
                 }
-                let offset = if self.random.percent(25) { " OFFSET 0" } else { "" };
+                let offset = if self.random.percent(25) {
+                    " OFFSET 0"
+                } else {
+                    ""
+                };
                 let lateral = if lateral { "LATERAL " } else { "" };
-                (format!("{lateral}({select}{offset}) AS {alias}"), columns, false)
+                (
+                    format!("{lateral}({select}{offset}) AS {alias}"),
+                    columns,
+                    false,
+                )
             }
         };
         self.scope.push(Item {
@@ -449,12 +550,12 @@ impl<'a> Generator<'a> {
         }
     }
 
-    fn from(&mut self, depth: usize) -> String {
-        let mut sql = self.from_item(depth, false);
+    fn tables(&mut self, depth: usize) -> String {
+        let mut sql = self.table_item(depth, false);
         for _ in 0..self.random.weighted(&[55, 33, 12]) {
             // A table that is joined sees what is before it only if LATERAL.
             let kind = self.random.below(10);
-            let item = self.from_item(depth, kind < 7);
+            let item = self.table_item(depth, kind < 7);
             let join = match kind {
                 0..4 => "JOIN",
                 4..6 => "LEFT JOIN",
@@ -488,7 +589,11 @@ impl<'a> Generator<'a> {
             }
         }
         if others.is_empty() {
-            return if simple { "true".into() } else { self.condition(1) };
+            return if simple {
+                "true".into()
+            } else {
+                self.condition(1)
+            };
         }
         let equal = format!("{}.{name} = {}", last.alias, self.random.pick(&others));
         if simple || self.random.percent(70) {
@@ -510,7 +615,10 @@ impl<'a> Generator<'a> {
             .map(|(number, ty)| (format!("c{number}"), *ty))
             .collect();
         if depth > 0 && self.random.percent(8) {
-            let operator = *self.random.pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
+            let operator =
+                *self
+                    .random
+                    .pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
             let (left, _) = self.select(depth - 1, Some(&types));
             let (right, _) = self.select(depth - 1, Some(&types));
             return (format!("({left}) {operator} ({right})"), columns);
@@ -520,7 +628,9 @@ impl<'a> Generator<'a> {
         if depth > 0 && self.random.percent(10) {
             let name = self.alias();
             let (select, of) = self.select(depth - 1, None);
-            let kind = *self.random.pick(&["", "MATERIALIZED ", "NOT MATERIALIZED "]);
+            let kind = *self
+                .random
+                .pick(&["", "MATERIALIZED ", "NOT MATERIALIZED "]);
             with = format!("WITH {name} AS {kind}({select}) ");
             // Read by its name, once at least.
             let alias = self.alias();
@@ -534,7 +644,7 @@ impl<'a> Generator<'a> {
             self.scope.truncate(outer);
             return (with + &sql, columns);
         }
-        let from = self.from(depth);
+        let from = self.tables(depth);
         let sql = self.body(&from, depth, &types, outer);
         self.scope.truncate(outer);
         with += &sql;
@@ -581,7 +691,10 @@ impl<'a> Generator<'a> {
                         let value = self.expression(*ty, 1);
                         let by = self.leaf(Ty::Int);
                         let order = self.leaf(Ty::Text);
-                        let function = *self.random.pick(&["first_value", "lag", "lead", "last_value"]);
+                        let function =
+                            *self
+                                .random
+                                .pick(&["first_value", "lag", "lead", "last_value"]);
                         format!("{function}({value}) OVER (PARTITION BY {by} ORDER BY {order})")
                     })
                     .collect();
@@ -606,7 +719,10 @@ impl<'a> Generator<'a> {
                 let lock = match lockable {
                     Some(item) if kind == 4 => {
                         let alias = item.alias.clone();
-                        let strength = *self.random.pick(&["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
+                        let strength =
+                            *self
+                                .random
+                                .pick(&["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
                         let skip = *self.random.pick(&["", " SKIP LOCKED", " NOWAIT"]);
                         format!(" FOR {strength} OF {alias}{skip}")
                     }
@@ -646,7 +762,7 @@ impl<'a> Generator<'a> {
     /// A query of one value, for an expression.
     fn scalar(&mut self, ty: Ty, depth: usize) -> String {
         let outer = self.scope.len();
-        let from = self.from_item(depth.min(1), false);
+        let from = self.table_item(depth.min(1), false);
         // An aggregate of columns of the query around would be one of that query.
         let around: Vec<Item> = self.scope.drain(..outer).collect();
         let value = self.aggregate(ty);
@@ -659,7 +775,7 @@ impl<'a> Generator<'a> {
     /// A query of one column, for IN.
     fn plain_column(&mut self, ty: Ty, depth: usize) -> String {
         let outer = self.scope.len();
-        let from = self.from_item(depth.min(1), false);
+        let from = self.table_item(depth.min(1), false);
         let value = self.leaf(ty);
         let filter = if self.random.percent(60) {
             format!(" WHERE {}", self.condition(1))
@@ -708,7 +824,10 @@ impl<'a> Generator<'a> {
         let mut parts = Vec::new();
         for _ in 0..1 + self.random.below(2) {
             let (name, ty) = *self.random.pick(columns);
-            if parts.iter().any(|part: &String| part.starts_with(&format!("{name} ="))) {
+            if parts
+                .iter()
+                .any(|part: &String| part.starts_with(&format!("{name} =")))
+            {
                 continue;
             }
             let value = match self.random.below(6) {
@@ -730,14 +849,20 @@ impl<'a> Generator<'a> {
             "assignee" | "author" | "owner" | "agent_id" if ty == Ty::Int => {
                 self.random.pick(&AGENTS).to_string()
             }
-            "status" => self.random.pick(&["'open'", "'closed'", "'spam'"]).to_string(),
+            "status" => self
+                .random
+                .pick(&["'open'", "'closed'", "'spam'"])
+                .to_string(),
             "team" => self.random.pick(&["1", "2", "NULL"]).to_string(),
             "conf" | "deleted" => self.random.pick(&["true", "false"]).to_string(),
             "id" if ty == Ty::Int && self.random.percent(60) => {
                 (100_000 + self.random.below(1_000_000)).to_string()
             }
             "id" if ty == Ty::Uuid && self.random.percent(60) => "gen_random_uuid()".into(),
-            "created" => self.random.pick(&["'2026-05-05'", "'2027-05-05'"]).to_string(),
+            "created" => self
+                .random
+                .pick(&["'2026-05-05'", "'2027-05-05'"])
+                .to_string(),
             _ => self.literal(ty),
         }
     }
@@ -783,7 +908,11 @@ impl<'a> Generator<'a> {
                     self.select(1, Some(&types)).0
                 };
                 self.scope.push(item);
-                let key = if columns[1].0 == "agent_id" { "ticket_id, agent_id" } else { columns[0].0 };
+                let key = if columns[1].0 == "agent_id" {
+                    "ticket_id, agent_id"
+                } else {
+                    columns[0].0
+                };
                 let conflict = match self.random.below(10) {
                     0..5 => String::new(),
                     5 => " ON CONFLICT DO NOTHING".into(),
@@ -806,7 +935,7 @@ impl<'a> Generator<'a> {
                 let set = self.assignments(columns, false);
                 let from = if self.random.percent(25) {
                     let kept = std::mem::take(&mut self.scope);
-                    let from = self.from_item(1, false);
+                    let from = self.table_item(1, false);
                     let mut scope = kept;
                     scope.append(&mut self.scope);
                     self.scope = scope;
@@ -833,7 +962,9 @@ impl<'a> Generator<'a> {
         }
         if sql.contains("RETURNING") {
             let outer = self.select(1, None).0;
-            format!("WITH changed AS ({sql}) SELECT changed.*, (SELECT count(*) FROM ({outer}) AS o) FROM changed")
+            format!(
+                "WITH changed AS ({sql}) SELECT changed.*, (SELECT count(*) FROM ({outer}) AS o) FROM changed"
+            )
         } else {
             format!("WITH changed AS ({sql}) {}", self.select(1, None).0)
         }
@@ -841,13 +972,14 @@ impl<'a> Generator<'a> {
 
     fn merge(&mut self, name: &str, columns: Columns, item: Item) -> String {
         let alias = item.alias.clone();
-        let source = self.from_item(1, false);
+        let source = self.table_item(1, false);
         let of = self.scope.last().expect("the source").clone();
         self.scope.push(item);
         // It must be the last one that is joined.
         let on = {
             let (column, ty) = self.random.pick(columns);
-            let fitting: Vec<&(String, Ty)> = of.columns.iter().filter(|(_, of)| of == ty).collect();
+            let fitting: Vec<&(String, Ty)> =
+                of.columns.iter().filter(|(_, of)| of == ty).collect();
             match fitting.first() {
                 Some((other, _)) => format!("{alias}.{column} = {}.{other}", of.alias),
                 None => format!("{alias}.{} IS NOT NULL", columns[0].0),
@@ -868,7 +1000,11 @@ impl<'a> Generator<'a> {
         };
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let row = self.new_row(columns);
-        let returning = if self.version >= 170_000 { " RETURNING *" } else { "" };
+        let returning = if self.version >= 170_000 {
+            " RETURNING *"
+        } else {
+            ""
+        };
         format!(
             "MERGE INTO {name} AS {alias} USING {source} ON {on} WHEN MATCHED{condition} THEN {matched} \
              WHEN NOT MATCHED THEN INSERT ({}) VALUES ({row}){returning}",
@@ -879,7 +1015,13 @@ impl<'a> Generator<'a> {
     /// EXPLAIN of a statement, with what it can show.
     pub fn explain(&mut self, statement: &str) -> String {
         let mut options = vec!["ANALYZE", "VERBOSE"];
-        for option in ["BUFFERS", "SETTINGS", "COSTS OFF", "TIMING OFF", "FORMAT JSON"] {
+        for option in [
+            "BUFFERS",
+            "SETTINGS",
+            "COSTS OFF",
+            "TIMING OFF",
+            "FORMAT JSON",
+        ] {
             if self.random.percent(25) {
                 options.push(option);
             }
@@ -890,15 +1032,26 @@ impl<'a> Generator<'a> {
     /// A setting that any user may change, for the transaction.
     pub fn setting(&mut self) -> String {
         let on_off = *self.random.pick(&["on", "off"]);
-        let forced = if self.version >= 160_000 { "debug_parallel_query" } else { "force_parallel_mode" };
+        let forced = if self.version >= 160_000 {
+            "debug_parallel_query"
+        } else {
+            "force_parallel_mode"
+        };
         let parallel = format!(
             "SET LOCAL {forced} = {on_off}; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; \
              SET LOCAL min_parallel_table_scan_size = 0"
         );
         match self.random.below(17) {
             0 | 1 => format!("SET LOCAL deskguard.fold = {on_off}"),
-            2 | 3 => format!("SET LOCAL deskguard.fold_limit = {}", self.random.pick(&[0, 1, 2, 5])),
-            4 => format!("SET LOCAL plan_cache_mode = {}", self.random.pick(&["force_generic_plan", "force_custom_plan"])),
+            2 | 3 => format!(
+                "SET LOCAL deskguard.fold_limit = {}",
+                self.random.pick(&[0, 1, 2, 5])
+            ),
+            4 => format!(
+                "SET LOCAL plan_cache_mode = {}",
+                self.random
+                    .pick(&["force_generic_plan", "force_custom_plan"])
+            ),
             5 | 6 => parallel,
             7 => format!("SET LOCAL enable_seqscan = {on_off}; SET LOCAL enable_bitmapscan = off"),
             8 => "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off".into(),
@@ -906,10 +1059,23 @@ impl<'a> Generator<'a> {
             10 => "SET LOCAL enable_memoize = off; SET LOCAL enable_material = off".into(),
             11 => "SET LOCAL constraint_exclusion = on".into(),
             12 => {
-                let what = *self.random.pick(&["debug_print_plan", "debug_print_rewritten", "debug_print_parse"]);
-                format!("SET LOCAL {what} = on; SET LOCAL debug_pretty_print = {on_off}; SET LOCAL client_min_messages = log")
+                let what = *self.random.pick(&[
+                    "debug_print_plan",
+                    "debug_print_rewritten",
+                    "debug_print_parse",
+                ]);
+                format!(
+                    "SET LOCAL {what} = on; SET LOCAL debug_pretty_print = {on_off}; SET LOCAL client_min_messages = log"
+                )
             }
-            13 => format!("SET LOCAL search_path = {}", self.random.pick(&["lair, pg_catalog", "deskguard, desk, pg_catalog", "lair, deskguard, public"])),
+            13 => format!(
+                "SET LOCAL search_path = {}",
+                self.random.pick(&[
+                    "lair, pg_catalog",
+                    "deskguard, desk, pg_catalog",
+                    "lair, deskguard, public"
+                ])
+            ),
             14 => "SET LOCAL work_mem = '64kB'".into(),
             15 => "SET LOCAL row_security = on; SET LOCAL client_min_messages = debug1".into(),
             _ => format!("SET LOCAL jit = {on_off}; SET LOCAL jit_above_cost = 0"),

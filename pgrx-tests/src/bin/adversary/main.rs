@@ -117,7 +117,9 @@ fn main() -> ExitCode {
         }
     }
     if wants("random") {
-        let until = options.seconds.map(|seconds| start + Duration::from_secs(seconds));
+        let until = options
+            .seconds
+            .map(|seconds| start + Duration::from_secs(seconds));
         let limit = Limit {
             statements: options.statements / WORKERS,
             until,
@@ -128,7 +130,8 @@ fn main() -> ExitCode {
             for worker in 0..WORKERS {
                 let part = format!("random{worker}");
                 // Each part can be repeated alone.
-                if options.only.is_some() && !options.part.as_ref().is_some_and(|only| *only == part) {
+                if options.only.is_some() && options.part.as_ref().is_none_or(|only| *only != part)
+                {
                     continue;
                 }
                 let (watch, options) = (&watch, &options);
@@ -142,9 +145,15 @@ fn main() -> ExitCode {
     }
     watch.print();
     let alarms = watch.alarm_count();
-    let statements = watch.counts.statements.load(std::sync::atomic::Ordering::Relaxed);
+    let statements = watch
+        .counts
+        .statements
+        .load(std::sync::atomic::Ordering::Relaxed);
     let seconds = start.elapsed().as_secs();
-    println!("adversary, {}: {alarms} alarms in {statements} statements, {seconds} s, seed {}", options.label, options.seed);
+    println!(
+        "adversary, {}: {alarms} alarms in {statements} statements, {seconds} s, seed {}",
+        options.label, options.seed
+    );
     if alarms > 0 || failed {
         return ExitCode::FAILURE;
     }
@@ -153,5 +162,8 @@ fn main() -> ExitCode {
 
 fn say(start: &Instant, part: &str, counts: &Counts) {
     let statements = counts.statements.load(std::sync::atomic::Ordering::Relaxed);
-    println!("{part}: done after {} s, {statements} statements so far", start.elapsed().as_secs());
+    println!(
+        "{part}: done after {} s, {statements} statements so far",
+        start.elapsed().as_secs()
+    );
 }

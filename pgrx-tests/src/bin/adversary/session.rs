@@ -38,7 +38,8 @@ pub struct Function {
     pub public: bool,
 }
 
-const OPTIONS: &str = "-c statement_timeout=1500ms -c lock_timeout=10s -c idle_in_transaction_session_timeout=0";
+const OPTIONS: &str =
+    "-c statement_timeout=1500ms -c lock_timeout=10s -c idle_in_transaction_session_timeout=0";
 
 pub struct Session<'w> {
     pub world: &'w World,
@@ -213,7 +214,9 @@ impl<'w> Session<'w> {
             canaries(&world.desk, text, &mut found);
             let hidden = found.iter().find(|found| {
                 !self.known.contains(found)
-                    && !viewers.iter().any(|viewer| world.desk.sees(*viewer, **found))
+                    && !viewers
+                        .iter()
+                        .any(|viewer| world.desk.sees(*viewer, **found))
             });
             if let Some(hidden) = hidden {
                 let row = world.desk.row(*hidden);
@@ -237,10 +240,11 @@ impl<'w> Session<'w> {
             if let Some(change) = notice.message().strip_prefix("changed|") {
                 changed += 1;
                 // What was changed first is judged by the rules; what comes later rests on that.
-                if let Err(fault) = changes::judge(&world.desk, change, self.unchanged, &viewers)
-                {
+                if let Err(fault) = changes::judge(&world.desk, change, self.unchanged, &viewers) {
                     let kind = format!("write by {}: {fault}", terms.kind);
-                    world.watch.alarm(&kind, || self.story(&format!("{fault}: {change}")));
+                    world
+                        .watch
+                        .alarm(&kind, || self.story(&format!("{fault}: {change}")));
                 }
             } else if notice.message().contains("Please report") {
                 let kind = format!("impossible: {}", notice.message());
@@ -299,7 +303,11 @@ impl<'w> Session<'w> {
             .collect();
         let first = history.len().saturating_sub(25);
         for (number, sql) in history.iter().enumerate().skip(first) {
-            let length = if number + 1 == history.len() { 4000 } else { 300 };
+            let length = if number + 1 == history.len() {
+                4000
+            } else {
+                300
+            };
             let shown: String = sql.chars().take(length).collect();
             let _ = write!(story, "\n    {shown};");
         }
@@ -336,9 +344,11 @@ impl<'w> Session<'w> {
         }
         if let Some(error) = reply.error() {
             let code = error.code();
-            self.world.watch.alarm(&format!("census fails with {code}"), || {
-                self.story(&format!("{error:?}"))
-            });
+            self.world
+                .watch
+                .alarm(&format!("census fails with {code}"), || {
+                    self.story(&format!("{error:?}"))
+                });
             return;
         }
         count(&world.watch.counts.censuses, 1);
@@ -346,7 +356,13 @@ impl<'w> Session<'w> {
             let listed = reply.rows.get(place).and_then(|row| row[1].as_deref());
             let listed: BTreeSet<&str> = listed.unwrap_or_default().split(',').collect();
             let expected = (0..table.rows.len()).filter(|row| {
-                world.desk.sees(agent, Place { table: place, row: *row })
+                world.desk.sees(
+                    agent,
+                    Place {
+                        table: place,
+                        row: *row,
+                    },
+                )
             });
             let missing: Vec<&str> = expected
                 .map(|row| &table.rows[row])

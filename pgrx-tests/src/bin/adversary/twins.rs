@@ -24,7 +24,11 @@ pub fn run(session: &mut Session, generator: &mut Generator) {
     let mut outcomes = Vec::new();
     for value in [&pair.of_a_row, &pair.of_none] {
         let sql = pair.statement.replace(HOLE, value);
-        let reply = session.run(&format!("SAVEPOINT s; {sql}"), Way::Simple, &Terms::of("twin"));
+        let reply = session.run(
+            &format!("SAVEPOINT s; {sql}"),
+            Way::Simple,
+            &Terms::of("twin"),
+        );
         if reply.lost {
             return;
         }
@@ -40,7 +44,11 @@ pub fn run(session: &mut Session, generator: &mut Generator) {
     count(&session.world.watch.counts.twins, 1);
     if outcomes[0] != outcomes[1] {
         let first = pair.statement.split_whitespace().next().unwrap_or_default();
-        let code = if outcomes[0].0.is_empty() { &outcomes[1].0 } else { &outcomes[0].0 };
+        let code = if outcomes[0].0.is_empty() {
+            &outcomes[1].0
+        } else {
+            &outcomes[0].0
+        };
         let kind = format!("twins differ: {first} {code}");
         session.world.watch.alarm(&kind, || {
             session.story(&format!(
@@ -108,7 +116,11 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
     let functions = &session.world.functions;
     let bools: Vec<_> = functions
         .iter()
-        .filter(|function| ["boolean", "bigint"].contains(&function.returns.as_str()) && !function.set && function.public)
+        .filter(|function| {
+            ["boolean", "bigint"].contains(&function.returns.as_str())
+                && !function.set
+                && function.public
+        })
         .collect();
     let function = *generator.random.pick(&bools);
     // Mostly what the row has, in types that fit or do not.
@@ -131,7 +143,11 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         });
     }
     let call = format!("{}({})", function.name, arguments.join(", "));
-    let call = if function.returns == "boolean" { call } else { format!("{call} = 3") };
+    let call = if function.returns == "boolean" {
+        call
+    } else {
+        format!("{call} = 3")
+    };
     let call = match generator.random.below(8) {
         0 => format!("NOT ({call})"),
         1 => format!("({call}) IS NOT NULL"),
@@ -149,8 +165,13 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         0..3 => format!("SELECT count(*) FROM {name} AS {alias} WHERE {test} AND {call}"),
         3 => format!("SELECT count(*) FROM {name} AS {alias} WHERE {call} AND {test}"),
         4 => format!("SELECT {call} FROM {name} AS {alias} WHERE {test}"),
-        5 => format!("UPDATE {name} AS {alias} SET {column} = {column} WHERE {test} AND {call} RETURNING {alias}.{}", table.text),
-        _ => format!("SELECT count(*) FROM desk.tag, {name} AS {alias} WHERE {test} AND ({call} OR desk.tag.name = 'none')"),
+        5 => format!(
+            "UPDATE {name} AS {alias} SET {column} = {column} WHERE {test} AND {call} RETURNING {alias}.{}",
+            table.text
+        ),
+        _ => format!(
+            "SELECT count(*) FROM desk.tag, {name} AS {alias} WHERE {test} AND ({call} OR desk.tag.name = 'none')"
+        ),
     };
     Some(Pair {
         statement,

@@ -109,7 +109,7 @@ impl Watch {
         count(&self.counts.notices, reply.notices.len() as u64);
         if let Some(error) = reply.error() {
             let mut errors = self.errors.lock().unwrap();
-            let key = if std::env::var("ADV_MSG").is_ok() { format!("{} {}", error.code(), error.message().chars().take(60).collect::<String>()) } else { error.code().to_string() };
+            let key = error.code().to_string();
             *errors.entry(key).or_default() += 1;
             if error.code() == "57014" {
                 count(&self.counts.cancelled, 1);

@@ -23,7 +23,10 @@ pub struct Address {
 impl Address {
     /// The server that PGHOST and PGPORT name.
     pub fn of_environment() -> Address {
-        let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run: tools/adversary"));
+        let variable = |name| {
+            std::env::var(name)
+                .unwrap_or_else(|_| panic!("{name} is not set; run: tools/adversary"))
+        };
         Address {
             host: variable("PGHOST"),
             port: variable("PGPORT").parse().expect("PGPORT is a number"),

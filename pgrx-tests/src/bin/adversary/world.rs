@@ -37,9 +37,11 @@ impl Place {
         let mut superuser = database.superuser();
         let desk = Desk::new(seed, own_policies);
         let mut run = |sql: &str| {
-            superuser
-                .batch_execute(sql)
-                .map_err(|error| error.as_db_error().map_or(error.to_string(), |error| format!("{error:?}")))
+            superuser.batch_execute(sql).map_err(|error| {
+                error
+                    .as_db_error()
+                    .map_or(error.to_string(), |error| format!("{error:?}"))
+            })
         };
         let mut load = |partitioning| {
             run(&desk.load_sql(partitioning))?;
@@ -57,6 +59,12 @@ impl Place {
                 EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO deskguard_adversary_eve', f);
             END LOOP; END $$";
         superuser.batch_execute(grants).expect("the grants");
+        // The log is for what ends the server.
+        let quiet = format!(
+            "ALTER DATABASE {} SET log_min_messages = fatal",
+            database.name()
+        );
+        superuser.batch_execute(&quiet).expect("a setting");
         let functions = superuser
             .query(
                 "SELECT n.nspname || '.' || p.proname, ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) AS t),
