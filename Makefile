@@ -12,6 +12,7 @@ help:
 	@echo 'make demo           build, start a throw-away cluster, load a help desk, show who sees what'
 	@echo 'make test           unit, regression and client tests on PostgreSQL $(MAJOR)'
 	@echo 'make test-all       the same on PostgreSQL $(MAJORS)'
+	@echo 'make adversary      attack deskguard with random statements; STATEMENTS=100000 of them, SEED=... to repeat'
 	@echo 'make bench          measure queries against hand-written SQL; two to three minutes, results in target/bench'
 	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
 	@echo 'make lint           rustfmt, clippy, shellcheck'
@@ -35,6 +36,14 @@ test-%: installed-%
 	tools/regress $*
 	tools/quick-start $*
 	tools/client-tests $*
+	tools/adversary --short $* 12000
+
+# Its alarms name the seed that repeats them.
+STATEMENTS ?= 100000
+SEED ?=
+
+adversary: installed-$(MAJOR)
+	tools/adversary $(MAJOR) $(STATEMENTS) $(SEED)
 
 TICKETS ?= 100000
 AGENTS ?= 200
@@ -76,6 +85,6 @@ clean:
 
 # The steps share target/ and the processors.
 .NOTPARALLEL:
-.PHONY: help demo bench test test-all unit regress regress-accept client-tests install lint clean
+.PHONY: help demo adversary bench test test-all unit regress regress-accept client-tests install lint clean
 # Pattern targets cannot be phony, but no such files exist.
 .SECONDARY:

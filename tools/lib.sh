@@ -61,3 +61,13 @@ as_server() {
         "$@"
     fi
 }
+
+# The libraries with hooks of their own that this server has, as a list for preloading.
+other_libraries() {
+    local folder library list=
+    folder=$("$(pg_bin "$1")/pg_config" --pkglibdir)
+    for library in pg_stat_statements auto_explain pgaudit; do
+        [ ! -f "$folder/$library.so" ] || list+=${list:+,}$library
+    done
+    echo "$list"
+}

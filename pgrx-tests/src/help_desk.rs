@@ -1673,8 +1673,12 @@ impl TicketTable {
 impl HelpDesk {
     /// Creates the user's tables and all rows; a superuser runs it. Nothing is protected yet.
     pub fn load_sql(&self) -> String {
-        let mut sql = self.table.create_sql();
-        sql += &insert(
+        self.table.create_sql() + &self.rights_sql() + &self.rows_sql()
+    }
+
+    /// The rows of deskguard's own tables: who there is and who may do what.
+    pub fn rights_sql(&self) -> String {
+        let mut sql = insert(
             "deskguard.agent (id, name, active, db_role, category_access, external_key)",
             rows(&self.agents, |agent| {
                 format!(
@@ -1791,6 +1795,12 @@ impl HelpDesk {
                 format!("{agent}, {category}, {time}")
             }),
         );
+        sql
+    }
+
+    /// The rows of the user's tables.
+    fn rows_sql(&self) -> String {
+        let mut sql = String::new();
         for ticket in &self.tickets {
             sql += &(self.table.insert_sql(ticket) + ";\n");
         }

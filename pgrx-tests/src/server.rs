@@ -30,9 +30,13 @@ fn variable(name: &str) -> String {
 }
 
 fn config(role: &str, database: &str) -> Config {
+    config_at(&variable("PGHOST"), role, database)
+}
+
+fn config_at(host: &str, role: &str, database: &str) -> Config {
     let mut config = Config::new();
     config
-        .host(&variable("PGHOST"))
+        .host(host)
         .port(variable("PGPORT").parse().expect("PGPORT is a number"))
         .user(role)
         .dbname(database)
@@ -176,6 +180,84 @@ impl Drop for Database {
             panic!("{drop}: {error}");
         }
     }
+}
+
+/// A cluster with settings of its own, for as long as this value lasts.
+pub struct Cluster {
+    folder: String,
+    host: String,
+}
+
+impl Cluster {
+    /// Of the same major as the server under test.
+    pub fn start(settings: &[&str]) -> Cluster {
+        let output = Self::tool()
+            .arg("start")
+            .arg(major())
+            .args(settings)
+            .output();
+        let output = output.expect("tools/cluster can be run");
+        assert!(output.status.success(), "{output:?}");
+        // Lines of `export NAME=VALUE …`; its values need no quotes.
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let value = |name: &str| {
+            let mut words = printed.split_whitespace();
+            let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
+            found
+                .unwrap_or_else(|| panic!("no {name} in: {printed}"))
+                .to_string()
+        };
+        Cluster {
+            folder: value("DESKGUARD_CLUSTER"),
+            host: value("PGHOST"),
+        }
+    }
+
+    fn tool() -> Command {
+        Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tools/cluster"))
+    }
+
+    /// To its database `postgres`.
+    pub fn connect(&self, role: &str) -> Client {
+        config_at(&self.host, role, "postgres")
+            .connect(NoTls)
+            .unwrap_or_else(|error| panic!("connecting as {role}: {error:?}"))
+    }
+
+    pub fn superuser(&self) -> Client {
+        self.connect("postgres")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let stopped = Self::tool().args(["stop", &self.folder]).status();
+        if !stopped.is_ok_and(|status| status.success()) && !std::thread::panicking() {
+            panic!("{} was not stopped", self.folder);
+        }
+    }
+}
+
+/// What pg_config of the server under test says.
+fn pg_config(option: &str) -> String {
+    let path = PathBuf::from(variable("DESKGUARD_PG_BIN")).join("pg_config");
+    let output = Command::new(path).arg(option).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+fn major() -> String {
+    let version = pg_config("--version");
+    let number = version
+        .split_whitespace()
+        .nth(1)
+        .expect("PostgreSQL and its version");
+    number.split('.').next().expect("a number").into()
+}
+
+/// Has the server this library?
+pub fn has_library(name: &str) -> bool {
+    let folder = PathBuf::from(pg_config("--pkglibdir"));
+    folder.join(format!("{name}.so")).exists()
 }
 
 /// What a connection was told besides answers.

@@ -1,0 +1,140 @@
+//! Is a change that the database tells of one that the agent may make?
+
+use deskguard_tests::help_desk::{Id, Kind, Ticket};
+use serde_json::Value;
+
+use crate::desk::{Desk, Place, Rule, Table};
+
+/// `table|command|rows`, as the trigger of the help desk tells it: the old row, the new one, or both.
+/// `first`: nothing was changed before, so that the rules can be asked about the rows as they were.
+pub fn judge(
+    desk: &Desk,
+    change: &str,
+    first: bool,
+    viewers: &[Option<Id>],
+) -> Result<(), &'static str> {
+    let mut parts = change.splitn(3, '|');
+    let (Some(name), Some(command), Some(rows)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("a change that cannot be read");
+    };
+    let place = desk.table(name);
+    let table = &desk.tables[place];
+    let (old, new) = match (command, values(rows).as_slice()) {
+        ("INSERT", [new]) => (Value::Null, new.clone()),
+        ("DELETE", [old]) => (old.clone(), Value::Null),
+        (_, [old, new]) => (old.clone(), new.clone()),
+        _ => return Err("a change that cannot be read"),
+    };
+    // A row of the help desk that was there: only one that somebody who acts here sees.
+    let known = row_of(desk, place, &old);
+    if let Some(row) = known
+        && !viewers.iter().any(|viewer| desk.sees(*viewer, row))
+    {
+        return Err("a hidden row was changed");
+    }
+    let [viewer] = viewers else {
+        return Ok(());
+    };
+    let Some(agent) = *viewer else {
+        return Err("nobody changed a row");
+    };
+    if !first || may(desk, table, agent, known, &new) {
+        Ok(())
+    } else {
+        Err("the agent may not do this")
+    }
+}
+
+/// `old` is None for an INSERT, `new` null for a DELETE.
+fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -> bool {
+    let row = old.map(|place| desk.row(place));
+    match (table.rule, row) {
+        (Rule::Ticket(of), None) => desk.desks[of].create(agent, &ticket(desk, of, new)),
+        (Rule::Ticket(of), Some(row)) if new.is_null() => desk.acts(of, agent, row.of, "delete"),
+        (Rule::Ticket(of), Some(row)) => {
+            let model = &desk.desks[of];
+            let before = model.ticket(row.of).expect("a ticket of the model");
+            desk.sees_ticket(of, agent, row.of)
+                && model.may_update(agent, before, &ticket(desk, of, new))
+        }
+        // Attachments are new in the name of their message's ticket, which is not in the row.
+        (Rule::Message(_), None) if table.name == "desk.attachment" => true,
+        (Rule::Message(of), None) => {
+            let ticket = id_in(new.get("ticket_id"));
+            ticket.is_some_and(|ticket| desk.acts(of, agent, ticket, "reply"))
+        }
+        // They also go with their ticket, by its foreign key.
+        (Rule::Message(of), Some(row)) => {
+            desk.acts(of, agent, row.of, "edit_messages")
+                || new.is_null() && desk.acts(of, agent, row.of, "delete")
+        }
+        (Rule::Follower(of), None) => {
+            let (ticket, follower) = (id_in(new.get("ticket_id")), id_in(new.get("agent_id")));
+            let own = desk.desks[of].follower((ticket, follower)) == Some(agent);
+            ticket.is_some_and(|ticket| {
+                own && desk.sees_ticket(of, agent, ticket) || desk.acts(of, agent, ticket, "modify")
+            })
+        }
+        (Rule::Follower(of), Some(row)) => {
+            let own = desk.desks[of].follower((Some(row.of), row.agent)) == Some(agent);
+            own && desk.sees_ticket(of, agent, row.of)
+                || desk.acts(of, agent, row.of, "modify")
+                || new.is_null() && desk.acts(of, agent, row.of, "delete")
+        }
+        (Rule::Shared, Some(row)) => desk.changes_shared(agent, row.agent),
+        (Rule::Shared, None) => {
+            desk.changes_shared(agent, desk.owner(table, id_in(new.get("owner"))))
+        }
+        (Rule::Feature, _) => old.is_some() || desk.uses_invoices(agent),
+    }
+}
+
+/// JSON values with bars between them.
+fn values(text: &str) -> Vec<Value> {
+    let mut values = Vec::new();
+    let mut rest = text;
+    loop {
+        let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+        match stream.next() {
+            Some(Ok(value)) => values.push(value),
+            _ => return values,
+        }
+        rest = rest[stream.byte_offset()..].trim_start_matches('|');
+    }
+}
+
+/// The row of the generated data that this is, by its canary.
+fn row_of(desk: &Desk, table: usize, row: &Value) -> Option<Place> {
+    let text = row.get(desk.tables[table].text)?.as_str()?;
+    let place = desk.place_of_text(text)?;
+    (place.table == table).then_some(place)
+}
+
+/// An id, or what a key of the test stands for; other keys are nobody's.
+fn id_in(value: Option<&Value>) -> Option<Id> {
+    match value? {
+        Value::Null => None,
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) if text.starts_with("c0ffee00-0000-4000-") => {
+            Some(Kind::Uuid.id_of(text))
+        }
+        Value::String(text) => Some(text.parse().unwrap_or(-1)),
+        _ => Some(-1),
+    }
+}
+
+fn ticket(desk: &Desk, of: usize, row: &Value) -> Ticket {
+    let status = row.get("status").and_then(Value::as_str);
+    let table = &desk.desks[of].table;
+    Ticket {
+        id: id_in(row.get("id")).unwrap_or(-1),
+        department: id_in(row.get("dept")),
+        category: table.category.as_ref().and_then(|_| id_in(row.get("cat"))),
+        assignee: id_in(row.get("assignee")),
+        team: table.team.as_ref().and_then(|_| id_in(row.get("team"))),
+        confidential: row.get("conf").and_then(Value::as_bool),
+        status: ["open", "closed", "spam"]
+            .into_iter()
+            .find(|known| Some(*known) == status),
+    }
+}
