@@ -41,7 +41,7 @@ pub unsafe extern "C-unwind" fn rights_changed(fcinfo: pg_sys::FunctionCallInfo)
             misused()
         };
         if !is_of_row {
-            of.signal_truncated();
+            of.signal_anything();
             return pg_sys::Datum::null();
         }
         let row = |tuple: pg_sys::HeapTuple| {
@@ -54,8 +54,31 @@ pub unsafe extern "C-unwind" fn rights_changed(fcinfo: pg_sys::FunctionCallInfo)
             _ => (row(trigger.tg_trigtuple), row(trigger.tg_newtuple)),
         };
         let result = new.as_ref().or(old.as_ref()).map(|row| row.tuple);
-        of.signal(&Change { old, new });
+        if new.is_some() && is_changed_later(trigger, relation) {
+            of.signal_anything();
+        } else {
+            of.signal(&Change { old, new });
+        }
         result.map_or(pg_sys::Datum::null(), pg_sys::Datum::from)
+    }
+}
+
+/// Do triggers of somebody's own come after this one, which may change the row?
+unsafe fn is_changed_later(trigger: &pg_sys::TriggerData, relation: &pg_sys::RelationData) -> bool {
+    const BEFORE_ROW: u32 = pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_ROW;
+    const NEW_ROW: u32 = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;
+    // SAFETY: the triggers of the relation, by name, which is the order in which they fire.
+    unsafe {
+        let all = &*relation.trigdesc;
+        let own = (*trigger.tg_trigger).tgoid;
+        std::slice::from_raw_parts(all.triggers, all.numtriggers as usize)
+            .iter()
+            .skip_while(|one| one.tgoid != own)
+            .skip(1)
+            .any(|one| {
+                let kind = one.tgtype as u32;
+                kind & BEFORE_ROW == BEFORE_ROW && kind & NEW_ROW != 0
+            })
     }
 }
 
@@ -165,7 +188,8 @@ impl Table {
         )
     }
 
-    fn signal_truncated(self) {
+    /// Any row may change in any way.
+    fn signal_anything(self) {
         if self.has_external_keys() {
             signal_keys();
         }

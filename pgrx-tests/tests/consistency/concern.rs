@@ -396,3 +396,23 @@ fn a_trigger_that_catches_errors_changes_more_rights() {
              ON CONFLICT DO NOTHING",
     );
 }
+
+/// A trigger of one's own may change the row after deskguard has looked at it.
+#[test]
+fn a_row_that_another_trigger_changes_is_told() {
+    let _roles = roles_stay();
+    let database = desk(Fold::On);
+    let mut superuser = database.superuser();
+    run(
+        &mut superuser,
+        "CREATE FUNCTION desk.leave() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN NEW.active := NEW.name <> 'Gone'; RETURN NEW; END $$;
+         CREATE TRIGGER z_leave BEFORE UPDATE ON deskguard.agent FOR EACH ROW EXECUTE FUNCTION desk.leave()",
+    );
+    let mut ann = app(&database, ANN);
+    let asker = Asker::new(&mut ann, Kind::Generic);
+    assert_eq!(asker.ask(&mut ann).unwrap(), BY_ANN);
+    let leave = "UPDATE deskguard.agent SET name = 'Gone' WHERE id = 1";
+    run(&mut superuser, leave);
+    assert_eq!(asker.ask(&mut ann).unwrap(), NOTHING);
+}
