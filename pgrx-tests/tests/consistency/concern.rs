@@ -269,9 +269,9 @@ fn roles_are_told_to_nobody_unless_an_agent_changes() {
         format!("ALTER ROLE {name} RENAME TO {name}_2"),
         format!("UPDATE deskguard.agent SET db_role = '{name}_2' WHERE id = 2"),
         format!("INSERT INTO deskguard.agent (id, name, db_role) VALUES (50, 'New', {})", quoted(MAPPED[1])),
+        "DELETE FROM deskguard.agent WHERE id = 50; UPDATE deskguard.agent SET db_role = NULL WHERE id = 2".into(),
         format!("INSERT INTO deskguard.trusted_role (role_name) VALUES ('{name}_2')"),
         "DELETE FROM deskguard.trusted_role WHERE role_name LIKE '%told_2'".into(),
-        "DELETE FROM deskguard.agent WHERE id = 50; UPDATE deskguard.agent SET db_role = NULL WHERE id = 2".into(),
         format!("GRANT {other} TO {name}_2"),
         format!("DROP ROLE {name}_2"),
     ];
