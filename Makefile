@@ -36,7 +36,7 @@ test-%: installed-%
 	tools/regress $*
 	tools/quick-start $*
 	tools/client-tests $*
-	tools/adversary --short $* 12000
+	tools/adversary --short $* 30000
 
 # Its alarms name the seed that repeats them.
 STATEMENTS ?= 100000

@@ -1,11 +1,13 @@
 //! Attacks that chance alone would find late: acting for others by code that runs while deskguard asks
-//! for them, and ids that stand for several rows.
+//! for them, ids that stand for several rows, and values that are guessed.
 
 use deskguard_tests::help_desk::Id;
 
-use crate::desk::{AGENTS, ANN, APP, BOB, EVE, Place, Rule};
+use crate::desk::{AGENTS, ANN, APP, BOB, EVE, NOBODY, Place, Rule};
+use crate::generator::Generator;
 use crate::random::Random;
 use crate::session::{Session, Terms, World};
+use crate::twins;
 
 /// Somebody who owns a protected table asks what others may do with its rows. Code of the attacker that
 /// runs meanwhile must still act for the attacker.
@@ -57,6 +59,34 @@ pub fn impersonate(world: &World, part: &str, rounds: u64) {
             };
             let terms = Terms::of("impersonation");
             if attempt(&mut session, &question, terms) {
+                break;
+            }
+        }
+        session.quick("ROLLBACK");
+    }
+}
+
+/// Pairs of statements that differ in a guessed value, many in a row.
+pub fn guess(world: &World, part: &str, rounds: u64) {
+    let mut sessions = [ANN, BOB, EVE, APP, NOBODY].map(|role| Session::new(world, role));
+    for round in 0..rounds {
+        let mut random = Random::new(world.seed, part, round);
+        let session = &mut sessions[random.below(5)];
+        session.start(format!("part {part}, round {round}"));
+        session.quick("BEGIN");
+        if session.role == APP {
+            let agent = *random.pick(&AGENTS);
+            session.quick(&format!("SET LOCAL deskguard.agent_id = {agent}"));
+            session.agent = Some(agent);
+        }
+        let mut generator = Generator::new(random, &world.desk, &world.functions, world.version);
+        for _ in 0..generator.random.below(3) {
+            let setting = generator.setting();
+            session.quick(&setting);
+        }
+        for _ in 0..10 {
+            twins::run(session, &mut generator);
+            if !session.in_transaction() {
                 break;
             }
         }

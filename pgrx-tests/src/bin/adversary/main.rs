@@ -98,7 +98,7 @@ fn main() -> ExitCode {
         failed |= !plants::all_found(options.seed, options.own_policies);
         say(&start, "planted faults", &watch.counts);
     }
-    let directed = ["functions", "triggers", "impersonation", "ids"];
+    let directed = ["functions", "triggers", "impersonation", "guesses", "ids"];
     if directed.into_iter().any(wants) {
         let place = Place::new(options.seed, options.own_policies, &watch);
         let world = &place.world;
@@ -110,6 +110,8 @@ fn main() -> ExitCode {
                 ("triggers", true) => functions::attach_all(world, part, 4),
                 ("impersonation", false) => attacks::impersonate(world, part, 200),
                 ("impersonation", true) => attacks::impersonate(world, part, 30),
+                ("guesses", false) => attacks::guess(world, part, 1_000),
+                ("guesses", true) => attacks::guess(world, part, 200),
                 (_, false) => attacks::take_over_ids(world, part, 500),
                 (_, true) => attacks::take_over_ids(world, part, 60),
             }
