@@ -940,6 +940,44 @@ fn two_sessions_cannot_make_a_cycle_of_departments() {
     }
 }
 
+#[test]
+fn two_sessions_cannot_make_a_role_an_agent_and_trusted() {
+    let database = help_desk(PLAIN);
+    let trust = format!("INSERT INTO deskguard.trusted_role VALUES ('{STRANGER}')");
+    let map =
+        format!("INSERT INTO deskguard.agent (id, name, db_role) VALUES (99, 'x', '{STRANGER}')");
+    for isolation in ["READ COMMITTED", "REPEATABLE READ"] {
+        for (one, other) in [(&trust, &map), (&map, &trust)] {
+            let begin = format!("BEGIN ISOLATION LEVEL {isolation}; SELECT 1");
+            let (mut first, mut second) = (database.superuser(), database.superuser());
+            // With snapshots that do not see each other.
+            second.batch_execute(&begin).unwrap();
+            first.batch_execute(&begin).unwrap();
+            first.batch_execute(one).unwrap();
+            let other = other.clone();
+            let attempt = std::thread::spawn(move || {
+                let outcome = second.batch_execute(&other);
+                outcome.map_err(|error| error.code().cloned())
+            });
+            // Until the second waits, or has failed to.
+            let waits = "SELECT FROM pg_locks WHERE locktype = 'object' AND NOT granted";
+            let mut watch = database.superuser();
+            while !attempt.is_finished() && watch.query(waits, &[]).unwrap().is_empty() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            first.batch_execute("COMMIT").unwrap();
+            let refused = Some(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+            assert_eq!(attempt.join().unwrap(), Err(refused), "{isolation}: {one}");
+            first
+                .batch_execute(&format!(
+                    "DELETE FROM deskguard.agent WHERE id = 99;
+                     DELETE FROM deskguard.trusted_role WHERE role_name = '{STRANGER}'"
+                ))
+                .unwrap();
+        }
+    }
+}
+
 // ---- ways around ----
 
 #[test]
