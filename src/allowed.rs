@@ -1,4 +1,8 @@
 //! With which rows of a parent table an agent may do something, for one statement.
+//!
+//! What belongs to an id belongs to all rows that have it. So an id that stands for several rows is
+//! allowed if all of them are: else whoever writes a row of their own with the id of another would get
+//! at what belongs to that.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -95,17 +99,22 @@ impl Allowed {
 
     fn decide(&self, id: KeyRef) -> bool {
         match (&self.parent, &self.above) {
-            (Parent::Messages(messages), Some(above)) => messages
-                .find_parents(id)
-                .iter()
-                .any(|parent| above.contains(parent.borrowed())),
+            (Parent::Messages(messages), Some(above)) => {
+                let parents = messages.find_parents(id);
+                let is_allowed = |parent: &Option<OwnedKey>| {
+                    let parent = parent.as_ref().map(OwnedKey::borrowed);
+                    parent.is_some_and(|parent| above.contains(parent))
+                };
+                !parents.is_empty() && parents.iter().all(is_allowed)
+            }
             (Parent::Messages(_), None) => false,
-            (Parent::Tickets(tickets), _) => tickets
-                .find_ticket(id, self.access.agent, &self.access.external_keys)
-                .iter()
-                .any(|ticket| {
+            (Parent::Tickets(tickets), _) => {
+                let rows = tickets.find_ticket(id, self.access.agent, &self.access.external_keys);
+                let is_allowed = |ticket| {
                     deskguard_rules::decide(&self.access, ticket, self.action, &mut Unobserved)
-                }),
+                };
+                !rows.is_empty() && rows.iter().all(is_allowed)
+            }
         }
     }
 

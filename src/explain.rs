@@ -1,8 +1,8 @@
 //! Says in JSON why an agent may or may not do something with a ticket.
 
 use deskguard_rules::{
-    Access, Action, Change, Check, Column, Given, Grants, Moment, Relation, Relations, Source,
-    Ticket, Validity,
+    Access, Action, Change, Check, Column, Given, Grants, Moment, Permission, Relation, Relations,
+    Source, Ticket, Validity,
 };
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,9 @@ pub struct Question<'a> {
     pub action: Action,
     /// The external keys that are missing.
     pub unmapped: Vec<Unmapped>,
+    /// Else who asks may not see the ticket, and asks about itself. It learns the first rule that failed,
+    /// with the category or department that this rule asked about, and nothing else of the ticket.
+    pub is_told_all: bool,
 }
 
 /// The answer, with an entry for each rule that was looked at; the first that failed is the reason
@@ -63,17 +66,31 @@ pub fn explain(
             rules.push(json!({"rule": "agent", "passed": true}));
             let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
             allowed = deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
+            if !question.is_told_all {
+                looked_at.retain(|(_, passed)| !passed);
+                rules.clear();
+            }
             let rights: Vec<_> = looked_at
                 .iter()
                 .map(|(check, _)| Rights::of(*check, &grants, &ticket))
                 .collect();
+            let tells_more = |check: &Check| !question.is_told_all && tells_of_ticket(*check);
             rules.extend(
                 looked_at
                     .iter()
                     .zip(&rights)
-                    .map(|((check, passed), rights)| entry(*check, *passed, rights, grants.now)),
+                    .map(|((check, passed), rights)| {
+                        if tells_more(check) {
+                            json!({"rule": "permission", "passed": passed})
+                        } else {
+                            entry(*check, *passed, rights, grants.now)
+                        }
+                    }),
             );
             match looked_at.iter().find(|(_, passed)| !passed) {
+                Some((failed, _)) if tells_more(failed) => {
+                    "it lacks a permission to view tickets like this one".into()
+                }
                 Some((failed, _)) => {
                     let at_other_times = rights.iter().map(Rights::at_other_times);
                     refusal(*failed) + &at_other_times.collect::<String>()
@@ -84,9 +101,19 @@ pub fn explain(
     };
     let verb = if allowed { "may" } else { "may not" };
     let mut unmapped = question.unmapped;
+    if !question.is_told_all {
+        let asked = looked_at.first().and_then(|(check, _)| match check {
+            Check::Silo { .. } => Some(Principal::Category),
+            Check::Department { .. } => Some(Principal::Department),
+            Check::Permission(_) | Check::Relation(_) | Check::Change(..) => None,
+        });
+        unmapped.retain(|unmapped| match unmapped.is_of {
+            UnmappedOf::Ticket(_) => asked == Some(unmapped.principal),
+            UnmappedOf::Agent(_) => true,
+        });
+    }
     let mut missing = String::new();
     if !allowed {
-        unmapped.iter_mut().for_each(Unmapped::hide);
         missing = unmapped.iter().map(Unmapped::sentence).collect();
     }
     let mut answer = json!({
@@ -114,7 +141,7 @@ impl Unmapped {
 
     fn json(&self) -> Value {
         let (value, agent) = match &self.is_of {
-            UnmappedOf::Ticket(value) => (value.as_ref(), None),
+            UnmappedOf::Ticket(value) => (Some(value), None),
             UnmappedOf::Agent(agent) => (None, Some(agent)),
         };
         let mut json = json!({"column": self.column, "value": value, "table": self.table()});
@@ -124,31 +151,28 @@ impl Unmapped {
         json
     }
 
-    /// Of a ticket that an agent may not see it is told no more than its category and department.
-    fn hide(&mut self) {
-        if let (Principal::Agent | Principal::Team, UnmappedOf::Ticket(value)) =
-            (self.principal, &mut self.is_of)
-        {
-            *value = None;
-        }
-    }
-
     fn sentence(&self) -> String {
         match &self.is_of {
-            UnmappedOf::Ticket(value) => {
-                let value = value.as_ref().map(|value| format!(" \"{value}\""));
-                format!(
-                    "; its {}{} is the external_key of no row of {}",
-                    self.column,
-                    value.unwrap_or_default(),
-                    self.table()
-                )
-            }
+            UnmappedOf::Ticket(value) => format!(
+                "; its {} \"{value}\" is the external_key of no row of {}",
+                self.column,
+                self.table()
+            ),
             UnmappedOf::Agent(agent) => format!(
                 "; agent {agent} has no external_key that could stand in {}",
                 self.column
             ),
         }
+    }
+}
+
+/// Which permission to view is asked for says how an agent stands to a ticket, and whether that is
+/// confidential.
+fn tells_of_ticket(check: Check) -> bool {
+    match check {
+        Check::Permission(permission) => permission != Permission::Use,
+        Check::Change(..) | Check::Relation(_) => true,
+        Check::Silo { .. } | Check::Department { .. } => false,
     }
 }
 

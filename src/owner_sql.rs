@@ -241,6 +241,40 @@ pub fn return_rows(
     }
 }
 
+/// Keys as the result of the set-returning function that is being called, which returns ids or, as text,
+/// keys.
+pub fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text: bool) {
+    // SAFETY: the function has made its tuplestore, of one column.
+    unsafe {
+        let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+        for key in keys {
+            let (_, mut value) = if as_text {
+                Key::Text(&*key.to_string()).argument()
+            } else {
+                key.argument()
+            };
+            let mut is_null = false;
+            pg_sys::tuplestore_putvalues(
+                result.setResult,
+                result.setDesc,
+                &mut value,
+                &mut is_null,
+            );
+        }
+    }
+}
+
+/// Runs look-ups with the latest snapshot in place of the statement's: with all that is committed now.
+pub fn as_of_now<T>(look_up: impl FnOnce() -> T) -> T {
+    // SAFETY: after an error PostgreSQL itself takes off what was put on.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let found = look_up();
+        pg_sys::PopActiveSnapshot();
+        found
+    }
+}
+
 /// Calls `each` with the rows that SPI has just read, and frees them.
 unsafe fn read(each: &mut impl FnMut(&SqlRow)) {
     unsafe {

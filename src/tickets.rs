@@ -8,9 +8,10 @@ use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
+use crate::child_table::Parent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
-use crate::owner_sql::{for_each_of_many, for_each_row, return_rows};
+use crate::owner_sql::{for_each_of_many, for_each_row, return_keys, return_rows};
 use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
 use crate::statement::Acting;
 
@@ -34,8 +35,8 @@ pub struct Unmapped {
 }
 
 pub enum UnmappedOf {
-    /// What the ticket's column has, which is nobody's key; none if that is not to be told.
-    Ticket(Option<String>),
+    /// What the ticket's column has, which is nobody's key.
+    Ticket(String),
     /// The agent that is asked about has none.
     Agent(i64),
 }
@@ -63,8 +64,8 @@ impl TicketTable {
         }
     }
 
-    /// A ticket, as the rules see it for an agent; none if there is no such ticket. An id may stand
-    /// for several rows where no index forbids it.
+    /// The rows of a ticket, as the rules see them for an agent; none if there is no such ticket. An id
+    /// may stand for several rows where no index forbids it.
     pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
         let rows = self.find_columns(id, keys);
         let followed = !rows.is_empty() && self.follows(agent, id, keys);
@@ -73,7 +74,7 @@ impl TicketTable {
             .collect()
     }
 
-    /// The columns of one ticket; none if there is no such ticket.
+    /// The columns of the rows of one ticket; none if there is no such ticket.
     pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
         let Some(id) = self.id_type.takes(id) else {
             return vec![];
@@ -159,7 +160,7 @@ impl TicketTable {
                     .key(1)
                     .filter(|key| keys.id(principal, *key) == UNMAPPED)
                 {
-                    add(UnmappedOf::Ticket(Some(key.to_string())));
+                    add(UnmappedOf::Ticket(key.to_string()));
                 }
             });
         }
@@ -167,29 +168,34 @@ impl TicketTable {
     }
 
     /// The tickets that an agent may view, by the conditions of the policies, as the result of the
-    /// function that is being called.
-    pub fn return_visible(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
-        return_rows(fcinfo, self.oid, &self.allowed_query(Action::View), acting);
-    }
-
-    /// The same, as text.
-    pub fn return_visible_keys(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
-        let id = format!("{}::pg_catalog.text", quote_identifier(&self.id));
-        return_rows(
-            fcinfo,
-            self.oid,
-            &self.select_allowed(&id, Action::View),
-            acting,
+    /// function that is being called, which returns ids or, as text, keys.
+    pub fn return_visible_to(
+        self: &Rc<TicketTable>,
+        access: &Rc<Agent>,
+        as_text: bool,
+        fcinfo: pg_sys::FunctionCallInfo,
+    ) {
+        let parent = Parent::Tickets(self.clone());
+        if !parent.has_unique_ids() {
+            let ids = parent.allowed_to(access, Action::View);
+            return return_keys(fcinfo, ids.sorted(), as_text);
+        }
+        let id = if as_text {
+            format!("{}::pg_catalog.text", quote_identifier(&self.id))
+        } else {
+            key_expression(self.oid, &self.id)
+        };
+        let query = format!(
+            "SELECT {id} FROM {} WHERE {}",
+            self.name(),
+            self.condition(Action::View)
         );
+        let acting = Acting::Owner(Some(access.clone()));
+        return_rows(fcinfo, self.oid, &query, &acting);
     }
 
-    /// The tickets with which the agent that is asked for may do this, by the conditions of the
-    /// policies.
-    pub fn allowed_query(&self, action: Action) -> String {
-        self.select_allowed(&key_expression(self.oid, &self.id), action)
-    }
-
-    fn select_allowed(&self, id: &str, action: Action) -> String {
+    /// What the policies ask of the tickets with which the agent that is asked for may do this.
+    pub fn condition(&self, action: Action) -> String {
         let rule = match action {
             Action::View => "view_ok",
             Action::Change(Change::Reply) => "reply_ok",
@@ -200,8 +206,7 @@ impl TicketTable {
         let mut conditions = vec![self.action_call(rule, self.oid)];
         conditions.extend(self.silo_call(self.oid));
         format!(
-            "SELECT {id} FROM {} WHERE {} AND {} IS NOT NULL",
-            self.name(),
+            "{} AND {} IS NOT NULL",
             conditions.join(" AND "),
             quote_identifier(&self.id)
         )
