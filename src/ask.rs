@@ -6,14 +6,16 @@ use deskguard_rules::{Access, Action, Grants, Permission, Source, Ticket, Unobse
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
-use crate::allowed::Allowed;
+use crate::allowed::{Allowed, By};
+use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::external_key::ExternalKeys;
 use crate::identity::current_agent;
 use crate::key::{KeyRef, KeyType, OwnedKey};
 use crate::load::Loader;
 use crate::protected::TicketTable;
-use crate::statement::{Statement, agent_of_call};
+use crate::statement::agent_of_call;
+use crate::table_policies::TablePolicies;
 use crate::{cache, compat, error, explain, identity, settings};
 
 #[pg_extern(sql = false, name = "current_agent")]
@@ -98,9 +100,14 @@ fn may(
     let Some(access) = cache::access(agent) else {
         return false;
     };
-    let question = Statement::new(Some(agent), Some(access.clone()));
-    Allowed::of_statement(&question, &access, &Parent::Tickets(table), action)
-        .contains(id.borrowed())
+    allowed(&access, &table, action).contains(id.borrowed())
+}
+
+/// With which tickets the agent that is asked about may do this.
+fn allowed(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allowed {
+    let tickets = Parent::Tickets(table.clone());
+    let is_about_oneself = current_agent() == Some(access.agent);
+    Allowed::of_question(access, &tickets, action, is_about_oneself)
 }
 
 #[pg_extern(sql = false)]
@@ -132,7 +139,7 @@ fn visible_tickets(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible_to(&access, false, fcinfo);
+        table.return_visible(&allowed(&access, &table, Action::View), false, fcinfo);
     }
 }
 
@@ -147,7 +154,7 @@ fn visible_ticket_keys(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible_to(&access, true, fcinfo);
+        table.return_visible(&allowed(&access, &table, Action::View), true, fcinfo);
     }
 }
 
@@ -165,12 +172,12 @@ fn who_can(
     let mut agents = Vec::new();
     if let (Some(id), false) = (id, rows.is_empty()) {
         let followers = table.followers_of(id, &keys);
+        let policies = TablePolicies::of(table.oid);
         cache::each_access(Loader::now().active_agents(), |agent, access| {
             let followed = followers.contains(agent);
-            let may = rows
-                .iter()
-                .map(|columns| table.ticket(*columns, followed))
-                .all(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
+            let mut tickets = rows.iter().map(|columns| table.ticket(*columns, followed));
+            let may = policies.allow(access, action)
+                && tickets.all(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
             if may {
                 agents.push(agent);
             }
@@ -251,15 +258,43 @@ fn why(
     if let (Some(id), Some(_)) = (&id, ticket) {
         unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
     }
-    let is_hidden = first_refused(Action::View).is_some();
-    let question = explain::Question {
+    let mut question = explain::Question {
         agent: agent_id,
         ticket: id,
         table: &table.name(),
         action,
         unmapped,
-        is_told_all: !is_hidden || may_ask_about_others(std::slice::from_ref(&table)),
+        is_told_all: first_refused(Action::View).is_none(),
+        features: vec![],
+        own_policies: None,
+        other_policies: vec![],
     };
+    let mut policies = TablePolicies::of(table.oid);
+    if let Some(Ok((_, access))) = &agent {
+        let features = policies.features_of(action);
+        question.features = features
+            .map(|feature| {
+                (
+                    feature.permission.clone(),
+                    access.has_named(&feature.permission),
+                )
+            })
+            .collect();
+        question.is_told_all &= policies.allow(access, Action::View);
+    }
+    policies.own.retain(|policy| policy.is_of(action));
+    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), &question.ticket) {
+        let seen = allowed(&access, &table, Action::View);
+        if seen.by() == By::Policies {
+            // Of a ticket that the rules hide nothing more is asked.
+            let is_seen = question.is_told_all && seen.contains(id.borrowed());
+            question.own_policies = Some(is_seen);
+            question.is_told_all = is_seen;
+            policies.own.retain(|policy| !policy.is_read());
+        }
+    }
+    question.other_policies = policies.own;
+    question.is_told_all |= may_ask_about_others(std::slice::from_ref(&table));
     JsonB(explain::explain(question, agent, ticket))
 }
 

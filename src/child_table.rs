@@ -236,33 +236,62 @@ impl Parent {
     }
 
     /// The ids with whose ticket an agent may do this: all rows with the id, if there are several.
-    pub fn allowed_to(&self, access: &Rc<Agent>, action: Action) -> KeySet {
-        let condition = match self {
-            Parent::Tickets(tickets) => Some(tickets.condition(action)),
-            Parent::Messages(messages) => messages.condition(action),
-        };
-        let (Some(condition), Some(id)) = (condition, self.id()) else {
+    pub fn allowed_to(&self, action: Action, acting: &Acting) -> KeySet {
+        let (Some(rows), Some(id)) = (self.rows(action, acting), self.id()) else {
             return KeySet::EMPTY;
         };
-        let from = format!("{} WHERE {condition}", display_name(self.oid()));
         let key = key_expression(self.oid(), id);
         let mut ids = vec![];
-        let acting = Acting::Owner(Some(access.clone()));
         if self.has_unique_ids() {
-            let query = format!("SELECT {key} FROM {from}");
-            for_each_of_many(self.oid(), &query, &[], &acting, |row| {
+            let query = format!("SELECT {key} {rows}");
+            for_each_of_many(self.oid(), &query, &[], acting, |row| {
                 ids.extend(row.key(1).map(KeyRef::to_owned));
             });
         } else {
             let several = self.several_rows(&key);
-            let query = format!("SELECT {key}, pg_catalog.count(*) FROM {from} GROUP BY 1");
-            for_each_of_many(self.oid(), &query, &[], &acting, |row| {
+            let query = format!("SELECT {key}, pg_catalog.count(*) {rows} GROUP BY 1");
+            for_each_of_many(self.oid(), &query, &[], acting, |row| {
                 let id = row.key(1).map(KeyRef::to_owned);
                 let is_all = |id: &OwnedKey| row.number(2) == Some(*several.get(id).unwrap_or(&1));
                 ids.extend(id.filter(is_all));
             });
         }
         ids.into_iter().collect()
+    }
+
+    /// The rows with whose ticket an agent may do this, as FROM and WHERE of a query. None if nothing
+    /// refers to them, or nobody asks that of them.
+    pub fn rows(&self, action: Action, acting: &Acting) -> Option<String> {
+        let id = quote_identifier(self.id()?);
+        let mut conditions = vec![format!("{id} IS NOT NULL")];
+        // Under the policies sight is asked by them.
+        if !matches!((acting, action), (Acting::Caller(_), Action::View)) {
+            conditions.push(match self {
+                Parent::Tickets(tickets) => tickets.condition(action),
+                Parent::Messages(messages) => messages.condition(action)?,
+            });
+        }
+        let name = display_name(self.oid());
+        Some(format!("FROM {name} WHERE {}", conditions.join(" AND ")))
+    }
+
+    /// May the agent do this with the ticket of all rows with this id, under all policies of the table?
+    pub fn allows(&self, access: &Rc<Agent>, action: Action, key: KeyRef) -> bool {
+        let acting = Acting::Caller(access.clone());
+        let (Some(rows), Some(id)) = (self.rows(action, &acting), self.id()) else {
+            return false;
+        };
+        let is_it = format!("{} OPERATOR(pg_catalog.=) $1", quote_identifier(id));
+        let (mut allowed, mut all) = (0, 0);
+        let query = format!("SELECT 1 {rows} AND {is_it}");
+        for_each_of_many(self.oid(), &query, &[key], &acting, |_| allowed += 1);
+        if allowed > 0 && !self.has_unique_ids() {
+            let query = format!("SELECT 1 FROM {} WHERE {is_it}", display_name(self.oid()));
+            for_each_row(self.oid(), &query, &[key], |_| all += 1);
+        } else {
+            all = allowed;
+        }
+        allowed > 0 && allowed == all
     }
 
     /// The ids that stand for several rows, and for how many.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::external_key::{Principal, UNMAPPED};
 use crate::key::{Key, OwnedKey};
 use crate::load::NoAgent;
+use crate::table_policies::OwnPolicy;
 use crate::tickets::{Unmapped, UnmappedOf};
 
 /// What was asked.
@@ -23,6 +24,12 @@ pub struct Question<'a> {
     /// Else who asks may not see the ticket, and asks about itself. It learns the first rule that failed,
     /// with the category or department that this rule asked about, and nothing else of the ticket.
     pub is_told_all: bool,
+    /// The permissions that the table needs, asked after the rules, and whether the agent has them.
+    pub features: Vec<(String, bool)>,
+    /// What the policies of the owner's own say, if they are asked, after all else.
+    pub own_policies: Option<bool>,
+    /// Those that are not asked: they may refuse what is allowed here.
+    pub other_policies: Vec<OwnPolicy>,
 }
 
 /// The answer, with an entry for each rule that was looked at; the first that failed is the reason
@@ -65,7 +72,8 @@ pub fn explain(
         (Some(Ok((grants, access))), Some(ticket)) => {
             rules.push(json!({"rule": "agent", "passed": true}));
             let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
-            allowed = deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
+            let by_rules =
+                deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
             if !question.is_told_all {
                 looked_at.retain(|(_, passed)| !passed);
                 rules.clear();
@@ -95,7 +103,11 @@ pub fn explain(
                     let at_other_times = rights.iter().map(Rights::at_other_times);
                     refusal(*failed) + &at_other_times.collect::<String>()
                 }
-                None => grant(&looked_at, &ticket),
+                None => {
+                    let beyond = beyond_rules(&question, &grants, &mut rules);
+                    allowed = by_rules && beyond.is_none();
+                    beyond.unwrap_or_else(|| grant(&looked_at, &ticket))
+                }
             }
         }
     };
@@ -131,7 +143,43 @@ pub fn explain(
     if !unmapped.is_empty() {
         answer["unmapped"] = list(unmapped.iter().map(Unmapped::json));
     }
+    if !question.other_policies.is_empty() {
+        let policies = question.other_policies.iter();
+        answer["other_policies"] = list(
+            policies.map(|policy| json!({"policy": policy.name, "command": policy.command()})),
+        );
+    }
     answer
+}
+
+/// What the table asks besides the rules. Why that refuses, if it does.
+fn beyond_rules(question: &Question, grants: &Grants, rules: &mut Vec<Value>) -> Option<String> {
+    for (permission, passed) in &question.features {
+        if question.is_told_all || !passed {
+            let mut rights = Rights::default();
+            rights.add_all(grants, grants.permission_given(permission).map(Right::of));
+            let granted_by = list(rights.valid.iter().map(|right| right.json(grants.now)));
+            rules.push(json!({
+                "rule": "feature", "permission": permission, "passed": passed, "granted_by": granted_by
+            }));
+        }
+        if !passed {
+            return Some(format!(
+                "it lacks the permission {permission}, which {} needs",
+                question.table
+            ));
+        }
+    }
+    let passed = question.own_policies?;
+    if question.is_told_all || !passed {
+        rules.push(json!({"rule": "other_policies", "passed": passed}));
+    }
+    (!passed).then(|| {
+        format!(
+            "a policy of {} that is not deskguard's hides it",
+            question.table
+        )
+    })
 }
 
 impl Unmapped {

@@ -46,6 +46,7 @@ mod settings;
 mod shared;
 mod single_row;
 mod statement;
+mod table_policies;
 mod tickets;
 mod trigger_call;
 mod unique;

@@ -479,7 +479,7 @@ fn refuse(table: &TicketTable, access: &Agent, id: Option<OwnedKey>, refusal: Re
 
 /// Do the policies of a table apply to the current user? Not to those who bypass row-level
 /// security, nor to foreign-key actions.
-fn policies_apply(table: pg_sys::Oid) -> bool {
+pub fn policies_apply(table: pg_sys::Oid) -> bool {
     // SAFETY: look-ups in the system cache.
     unsafe {
         pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)

@@ -7,6 +7,7 @@ use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use crate::allowed::Allowed;
 use crate::cache::Agent;
 use crate::child_table::Parent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
@@ -167,31 +168,29 @@ impl TicketTable {
         found
     }
 
-    /// The tickets that an agent may view, by the conditions of the policies, as the result of the
-    /// function that is being called, which returns ids or, as text, keys.
-    pub fn return_visible_to(
+    /// The tickets that are allowed as the result of the function that is being called, which returns ids
+    /// or, as text, keys.
+    pub fn return_visible(
         self: &Rc<TicketTable>,
-        access: &Rc<Agent>,
+        allowed: &Allowed,
         as_text: bool,
         fcinfo: pg_sys::FunctionCallInfo,
     ) {
         let parent = Parent::Tickets(self.clone());
         if !parent.has_unique_ids() {
-            let ids = parent.allowed_to(access, Action::View);
-            return return_keys(fcinfo, ids.sorted(), as_text);
+            return return_keys(fcinfo, allowed.all().sorted(), as_text);
         }
+        let Some(acting) = allowed.acting() else {
+            return;
+        };
         let id = if as_text {
             format!("{}::pg_catalog.text", quote_identifier(&self.id))
         } else {
             key_expression(self.oid, &self.id)
         };
-        let query = format!(
-            "SELECT {id} FROM {} WHERE {}",
-            self.name(),
-            self.condition(Action::View)
-        );
-        let acting = Acting::Owner(Some(access.clone()));
-        return_rows(fcinfo, self.oid, &query, &acting);
+        if let Some(rows) = parent.rows(Action::View, &acting) {
+            return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting);
+        }
     }
 
     /// What the policies ask of the tickets with which the agent that is asked for may do this.
@@ -205,11 +204,7 @@ impl TicketTable {
         };
         let mut conditions = vec![self.action_call(rule, self.oid)];
         conditions.extend(self.silo_call(self.oid));
-        format!(
-            "{} AND {} IS NOT NULL",
-            conditions.join(" AND "),
-            quote_identifier(&self.id)
-        )
+        conditions.join(" AND ")
     }
 
     /// The tickets that an agent follows.
