@@ -158,18 +158,22 @@ impl ChildTable {
 
     /// Is there a row that belongs to this row of the parent?
     pub fn has_row_of(&self, parent: KeyRef) -> bool {
-        let query = format!(
-            "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
-            self.name(),
-            quote_identifier(&self.column)
-        );
-        exists(self.oid, &query, parent)
+        exists(self.oid, &self.column, parent)
     }
 }
 
-fn exists(table: pg_sys::Oid, query: &str, key: KeyRef) -> bool {
+/// Has the table a row with this key in a column?
+fn exists(table: pg_sys::Oid, column: &str, key: KeyRef) -> bool {
+    let Some(key) = KeyType::of_column(table, column).and_then(|of| of.takes(key)) else {
+        return false;
+    };
+    let query = format!(
+        "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
+        display_name(table),
+        quote_identifier(column)
+    );
     let mut found = false;
-    for_each_row(table, query, &[key], |_| found = true);
+    for_each_row(table, &query, &[key], |_| found = true);
     found
 }
 
@@ -281,6 +285,9 @@ impl Parent {
         let (Some(rows), Some(id)) = (self.rows(action, &acting), self.id()) else {
             return false;
         };
+        let Some(key) = KeyType::of_column(self.oid(), id).and_then(|of| of.takes(key)) else {
+            return false;
+        };
         let is_it = format!("{} OPERATOR(pg_catalog.=) $1", quote_identifier(id));
         let (mut allowed, mut all) = (0, 0);
         let query = format!("SELECT 1 {rows} AND {is_it}");
@@ -310,15 +317,7 @@ impl Parent {
 
     /// Is there a row with this id?
     pub fn has_row(&self, key: KeyRef) -> bool {
-        let Some(id) = self.id() else {
-            return false;
-        };
-        let query = format!(
-            "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
-            display_name(self.oid()),
-            quote_identifier(id)
-        );
-        exists(self.oid(), &query, key)
+        self.id().is_some_and(|id| exists(self.oid(), id, key))
     }
 
     /// The tables whose rows belong to rows of this one.

@@ -15,7 +15,7 @@ use crate::cache::Agent;
 use crate::catalog::Catalog;
 use crate::child_table::{ChildTable, Parent};
 use crate::foreign_keys;
-use crate::key::KeyRef;
+use crate::key::{KeyRef, KeyType};
 use crate::owner_sql::as_of_now;
 use crate::protected::display_name;
 use crate::shared::SharedTable;
@@ -114,6 +114,18 @@ impl NewId {
     }
 }
 
+/// What the ids of a protected table are; none if nothing refers to its rows.
+fn key_type(table: pg_sys::Oid) -> Option<KeyType> {
+    if let Some(shared) = cache::shared_table(table) {
+        return Some(shared.id_type);
+    }
+    if let Some(tickets) = cache::ticket_table(table) {
+        return Some(tickets.id_type);
+    }
+    let messages = cache::child_table(table)?;
+    KeyType::of_column(messages.oid, messages.id.as_deref()?)
+}
+
 fn refuse(table: pg_sys::Oid, id: KeyRef, why: String, hint: String) -> ! {
     error::raise(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -143,6 +155,7 @@ struct Call {
     statement: Rc<Statement>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, NewId)>,
+    key_type: Option<KeyType>,
 }
 
 impl Call {
@@ -150,6 +163,7 @@ impl Call {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
             who: statement.rights.clone().zip(table.and_then(NewId::of)),
+            key_type: table.and_then(key_type),
         })
     }
 }
@@ -168,6 +182,9 @@ fn is_new_id_ok(
     let Some(id) = id else {
         return true;
     };
+    if call.key_type != Some(id.key_type()) {
+        return false;
+    }
     if matches!(table, NewId::Free) || is_kept(&call, id) {
         return true;
     }

@@ -197,7 +197,7 @@ impl SharedTable {
             quote_identifier(&self.id),
         );
         let Some(object) = self.id_type.takes(object) else {
-            return Ok(false);
+            return Ok(0);
         };
         let (type_oid, value) = object.argument();
         // SAFETY: the value is of the type.
@@ -216,6 +216,9 @@ impl SharedTable {
             display_name(self.oid),
             quote_identifier(&self.id),
         );
+        let Some(object) = self.id_type.takes(object) else {
+            return false;
+        };
         let mut all = 0;
         as_of_now(|| for_each_row(self.oid, &query, &[object], |_| all += 1));
         all == rows
