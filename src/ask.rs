@@ -2,16 +2,20 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Grants, Permission, Source, Unobserved};
+use deskguard_rules::{Access, Action, Grants, Permission, Source, Ticket, Unobserved};
 use pgrx::JsonB;
 use pgrx::prelude::*;
 
+use crate::allowed::{Allowed, By};
+use crate::cache::Agent;
+use crate::child_table::Parent;
 use crate::external_key::ExternalKeys;
 use crate::identity::current_agent;
 use crate::key::{KeyRef, KeyType, OwnedKey};
 use crate::load::Loader;
 use crate::protected::TicketTable;
-use crate::statement::{Acting, agent_of_call};
+use crate::statement::agent_of_call;
+use crate::table_policies::TablePolicies;
 use crate::{cache, compat, error, explain, identity, settings};
 
 #[pg_extern(sql = false, name = "current_agent")]
@@ -96,10 +100,14 @@ fn may(
     let Some(access) = cache::access(agent) else {
         return false;
     };
-    table
-        .find_ticket(id.borrowed(), agent, &access.external_keys)
-        .iter()
-        .any(|ticket| deskguard_rules::decide(&access, ticket, action, &mut Unobserved))
+    allowed(&access, &table, action).contains(id.borrowed())
+}
+
+/// With which tickets the agent that is asked about may do this.
+fn allowed(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allowed {
+    let tickets = Parent::Tickets(table.clone());
+    let is_about_oneself = current_agent() == Some(access.agent);
+    Allowed::of_question(access, &tickets, action, is_about_oneself)
 }
 
 #[pg_extern(sql = false)]
@@ -131,7 +139,7 @@ fn visible_tickets(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible(&Acting::Owner(Some(access)), fcinfo);
+        table.return_visible(&allowed(&access, &table, Action::View), false, fcinfo);
     }
 }
 
@@ -146,7 +154,7 @@ fn visible_ticket_keys(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible_keys(&Acting::Owner(Some(access)), fcinfo);
+        table.return_visible(&allowed(&access, &table, Action::View), true, fcinfo);
     }
 }
 
@@ -164,12 +172,12 @@ fn who_can(
     let mut agents = Vec::new();
     if let (Some(id), false) = (id, rows.is_empty()) {
         let followers = table.followers_of(id, &keys);
+        let policies = TablePolicies::of(table.oid);
         cache::each_access(Loader::now().active_agents(), |agent, access| {
             let followed = followers.contains(agent);
-            let may = rows
-                .iter()
-                .map(|columns| table.ticket(*columns, followed))
-                .any(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
+            let mut tickets = rows.iter().map(|columns| table.ticket(*columns, followed));
+            let may = policies.allow(access, action)
+                && tickets.all(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
             if may {
                 agents.push(agent);
             }
@@ -237,23 +245,56 @@ fn why(
             .collect(),
         (None, _) => vec![],
     };
-    // Of several rows with the id the one that is allowed, as for agent_can.
-    let allowed = rows.iter().find(|ticket| match &agent {
+    // Of several rows with the id one that is refused, since all must be allowed.
+    let may = |ticket: &Ticket, action| match &agent {
         Some(Ok((_, access))) => deskguard_rules::decide(access, ticket, action, &mut Unobserved),
         _ => false,
-    });
-    let ticket = allowed.or(rows.first()).copied();
+    };
+    let first_refused = |action| rows.iter().find(|ticket| !may(ticket, action)).copied();
+    let ticket = first_refused(Action::View)
+        .or_else(|| first_refused(action))
+        .or(rows.first().copied());
     let mut unmapped = vec![];
     if let (Some(id), Some(_)) = (&id, ticket) {
         unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
     }
-    let question = explain::Question {
+    let mut question = explain::Question {
         agent: agent_id,
         ticket: id,
         table: &table.name(),
         action,
         unmapped,
+        is_told_all: first_refused(Action::View).is_none(),
+        features: vec![],
+        own_policies: None,
+        other_policies: vec![],
     };
+    let mut policies = TablePolicies::of(table.oid);
+    if let Some(Ok((_, access))) = &agent {
+        let features = policies.features_of(action);
+        question.features = features
+            .map(|feature| {
+                (
+                    feature.permission.clone(),
+                    access.has_named(&feature.permission),
+                )
+            })
+            .collect();
+        question.is_told_all &= policies.allow(access, Action::View);
+    }
+    policies.own.retain(|policy| policy.is_of(action));
+    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), &question.ticket) {
+        let seen = allowed(&access, &table, Action::View);
+        if seen.by() == By::Policies {
+            // Of a ticket that the rules hide nothing more is asked.
+            let is_seen = question.is_told_all && seen.contains(id.borrowed());
+            question.own_policies = Some(is_seen);
+            question.is_told_all = is_seen;
+            policies.own.retain(|policy| !policy.is_read());
+        }
+    }
+    question.other_policies = policies.own;
+    question.is_told_all |= may_ask_about_others(std::slice::from_ref(&table));
     JsonB(explain::explain(question, agent, ticket))
 }
 
@@ -272,23 +313,9 @@ fn check_may_ask_about_permissions(about: Option<i64>) {
     check_may_ask(about, &cache::ticket_tables());
 }
 
-/// About oneself one may ask. About others, or about all with None: superusers, the owner of the
-/// ticket tables that the question is about (all, lest anyone make himself one), and agents with
-/// permission.audit.
+/// About oneself one may ask.
 fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
-    // SAFETY: look-ups in the system cache.
-    let is_superuser = unsafe { pg_sys::superuser() };
-    let user = unsafe { pg_sys::GetUserId() };
-    let owns_all = tables.iter().all(|t| compat::owns_table(t.oid, user));
-    if is_superuser || owns_all && !tables.is_empty() {
-        return;
-    }
-    let asker = current_agent();
-    let may_audit = || {
-        let access = asker.and_then(cache::access);
-        access.is_some_and(|access| access.has(Permission::Audit))
-    };
-    if asker.is_some() && (about == asker || may_audit()) {
+    if may_ask_about_others(tables) || about.is_some() && about == current_agent() {
         return;
     }
     error::raise(
@@ -296,4 +323,18 @@ fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
         "permission denied to ask about other agents",
         "Ask about deskguard.current_agent(), or have the permission permission.audit, or be the owner of the ticket table.",
     );
+}
+
+/// About others, or about all, may ask: superusers, the owner of the ticket tables that the question is
+/// about (all, lest anyone make himself one), and agents with permission.audit.
+fn may_ask_about_others(tables: &[Rc<TicketTable>]) -> bool {
+    // SAFETY: look-ups in the system cache.
+    let is_superuser = unsafe { pg_sys::superuser() };
+    let user = unsafe { pg_sys::GetUserId() };
+    let owns_all = tables.iter().all(|t| compat::owns_table(t.oid, user));
+    let may_audit = || {
+        let access = current_agent().and_then(cache::access);
+        access.is_some_and(|access| access.has(Permission::Audit))
+    };
+    is_superuser || owns_all && !tables.is_empty() || may_audit()
 }

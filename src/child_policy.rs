@@ -19,13 +19,15 @@ use crate::fold::rights_of_plan;
 use crate::foreign_keys;
 use crate::key::{KeyList, KeyRef};
 use crate::literal::ColumnType;
+use crate::owner_sql::as_of_now;
 use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
 use crate::single_row::{is_asked_by_key, partition};
 use crate::statement::{
-    CALL_OF_PLAN, Site, Statement, at_site, is_of_plan, is_planning, may_fold,
+    CALL_OF_PLAN, Site, Statement, at_site, is_of_plan, is_planning, is_recheck, may_fold,
     rights_to_estimate_for,
 };
+use crate::table_policies::TablePolicies;
 use crate::{cache, error, settings};
 
 const VIEW: Action = Action::View;
@@ -39,6 +41,7 @@ struct Call {
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, Rc<ChildTable>)>,
     allowed: OnceCell<Rc<Allowed>>,
+    is_recheck: bool,
 }
 
 impl Call {
@@ -49,15 +52,21 @@ impl Call {
                 statement: statement.clone(),
                 who: statement.rights.clone().zip(child()),
                 allowed: OnceCell::new(),
+                is_recheck: is_recheck(fcinfo),
             }
         })
     }
 
-    /// With which rows of the parent the agent may do this; a call always asks for the same action.
-    fn allowed(&self, action: Action) -> Option<&Allowed> {
+    /// Asks with which rows of the parent the agent may do this; a call always asks for the same action.
+    fn ask<T>(&self, action: Action, ask: impl FnOnce(&Allowed) -> T) -> Option<T> {
         let (access, child) = self.who.as_ref()?;
-        let find_out = || Allowed::of_statement(&self.statement, access, &child.parent, action);
-        Some(self.allowed.get_or_init(find_out))
+        let of = |statement| Allowed::of_statement(statement, access, &child.parent, action);
+        if self.is_recheck {
+            // A row as it is now belongs to its ticket as that is now.
+            let now = Statement::new(self.statement.agent, self.statement.rights.clone());
+            return Some(as_of_now(|| ask(&of(&now))));
+        }
+        Some(ask(self.allowed.get_or_init(|| of(&self.statement))))
     }
 }
 
@@ -69,7 +78,7 @@ fn allows(
     action: Action,
 ) -> bool {
     let call = Call::of(fcinfo, table);
-    id.is_some_and(|id| call.allowed(action).is_some_and(|rows| rows.contains(id)))
+    id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
 }
 
 /// An SQL function for each type of column, so that the column stands there without a cast and the
@@ -218,10 +227,11 @@ fn allowed_parents(
         return KeyList::sample(SAMPLE);
     }
     let call = Call::of(fcinfo, child_table);
-    call.allowed(action).map_or_else(KeyList::default, |rows| {
+    let list = call.ask(action, |rows| {
         let all = rows.all();
         KeyList::of(all.sorted().into_iter(), all.len(), false)
-    })
+    });
+    list.unwrap_or_default()
 }
 
 /// So many ids stand for a list in the planner's estimates, which look at each.
@@ -349,11 +359,32 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             Some(boolean(false))
         } else if conditions.iter().all(|c| *c == Condition::Constant(true))
             && foreign_keys::lead_to_tickets(table, &child)
+            && rules_decide(&child.parent, &access, action)
         {
+            depends_on(&mut plan.relationOids, &child.parent);
             Some(is_null(column, true))
         } else {
             None
         }
+    }
+}
+
+/// Is it only the rules that hide rows of the parent, and of what is above it, from the agent?
+fn rules_decide(parent: &Parent, access: &Agent, action: Action) -> bool {
+    let policies = TablePolicies::of(parent.oid());
+    !policies.hide_more()
+        && policies.allow(access, action)
+        && match parent {
+            Parent::Tickets(_) => true,
+            Parent::Messages(messages) => rules_decide(&messages.parent, access, action),
+        }
+}
+
+/// A plan that asks nothing of the parents is made anew when their policies change.
+unsafe fn depends_on(tables: &mut *mut pg_sys::List, parent: &Parent) {
+    *tables = unsafe { pg_sys::lappend_oid(*tables, parent.oid()) };
+    if let Parent::Messages(messages) = parent {
+        unsafe { depends_on(tables, &messages.parent) };
     }
 }
 

@@ -1,8 +1,8 @@
 //! Says in JSON why an agent may or may not do something with a ticket.
 
 use deskguard_rules::{
-    Access, Action, Change, Check, Column, Given, Grants, Moment, Relation, Relations, Source,
-    Ticket, Validity,
+    Access, Action, Change, Check, Column, Given, Grants, Moment, Permission, Relation, Relations,
+    Source, Ticket, Validity,
 };
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::external_key::{Principal, UNMAPPED};
 use crate::key::{Key, OwnedKey};
 use crate::load::NoAgent;
+use crate::table_policies::OwnPolicy;
 use crate::tickets::{Unmapped, UnmappedOf};
 
 /// What was asked.
@@ -20,6 +21,15 @@ pub struct Question<'a> {
     pub action: Action,
     /// The external keys that are missing.
     pub unmapped: Vec<Unmapped>,
+    /// Else who asks may not see the ticket, and asks about itself. It learns the first rule that failed,
+    /// with the category or department that this rule asked about, and nothing else of the ticket.
+    pub is_told_all: bool,
+    /// The permissions that the table needs, asked after the rules, and whether the agent has them.
+    pub features: Vec<(String, bool)>,
+    /// What the policies of the owner's own say, if they are asked, after all else.
+    pub own_policies: Option<bool>,
+    /// Those that are not asked: they may refuse what is allowed here.
+    pub other_policies: Vec<OwnPolicy>,
 }
 
 /// The answer, with an entry for each rule that was looked at; the first that failed is the reason
@@ -62,31 +72,60 @@ pub fn explain(
         (Some(Ok((grants, access))), Some(ticket)) => {
             rules.push(json!({"rule": "agent", "passed": true}));
             let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
-            allowed = deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
+            let by_rules =
+                deskguard_rules::decide(&access, &ticket, question.action, &mut observer);
+            if !question.is_told_all {
+                looked_at.retain(|(_, passed)| !passed);
+                rules.clear();
+            }
             let rights: Vec<_> = looked_at
                 .iter()
                 .map(|(check, _)| Rights::of(*check, &grants, &ticket))
                 .collect();
+            let tells_more = |check: &Check| !question.is_told_all && tells_of_ticket(*check);
             rules.extend(
                 looked_at
                     .iter()
                     .zip(&rights)
-                    .map(|((check, passed), rights)| entry(*check, *passed, rights, grants.now)),
+                    .map(|((check, passed), rights)| {
+                        if tells_more(check) {
+                            json!({"rule": "permission", "passed": passed})
+                        } else {
+                            entry(*check, *passed, rights, grants.now)
+                        }
+                    }),
             );
             match looked_at.iter().find(|(_, passed)| !passed) {
+                Some((failed, _)) if tells_more(failed) => {
+                    "it lacks a permission to view tickets like this one".into()
+                }
                 Some((failed, _)) => {
                     let at_other_times = rights.iter().map(Rights::at_other_times);
                     refusal(*failed) + &at_other_times.collect::<String>()
                 }
-                None => grant(&looked_at, &ticket),
+                None => {
+                    let beyond = beyond_rules(&question, &grants, &mut rules);
+                    allowed = by_rules && beyond.is_none();
+                    beyond.unwrap_or_else(|| grant(&looked_at, &ticket))
+                }
             }
         }
     };
     let verb = if allowed { "may" } else { "may not" };
     let mut unmapped = question.unmapped;
+    if !question.is_told_all {
+        let asked = looked_at.first().and_then(|(check, _)| match check {
+            Check::Silo { .. } => Some(Principal::Category),
+            Check::Department { .. } => Some(Principal::Department),
+            Check::Permission(_) | Check::Relation(_) | Check::Change(..) => None,
+        });
+        unmapped.retain(|unmapped| match unmapped.is_of {
+            UnmappedOf::Ticket(_) => asked == Some(unmapped.principal),
+            UnmappedOf::Agent(_) => true,
+        });
+    }
     let mut missing = String::new();
     if !allowed {
-        unmapped.iter_mut().for_each(Unmapped::hide);
         missing = unmapped.iter().map(Unmapped::sentence).collect();
     }
     let mut answer = json!({
@@ -104,7 +143,43 @@ pub fn explain(
     if !unmapped.is_empty() {
         answer["unmapped"] = list(unmapped.iter().map(Unmapped::json));
     }
+    if !question.other_policies.is_empty() {
+        let policies = question.other_policies.iter();
+        answer["other_policies"] = list(
+            policies.map(|policy| json!({"policy": policy.name, "command": policy.command()})),
+        );
+    }
     answer
+}
+
+/// What the table asks besides the rules. Why that refuses, if it does.
+fn beyond_rules(question: &Question, grants: &Grants, rules: &mut Vec<Value>) -> Option<String> {
+    for (permission, passed) in &question.features {
+        if question.is_told_all || !passed {
+            let mut rights = Rights::default();
+            rights.add_all(grants, grants.permission_given(permission).map(Right::of));
+            let granted_by = list(rights.valid.iter().map(|right| right.json(grants.now)));
+            rules.push(json!({
+                "rule": "feature", "permission": permission, "passed": passed, "granted_by": granted_by
+            }));
+        }
+        if !passed {
+            return Some(format!(
+                "it lacks the permission {permission}, which {} needs",
+                question.table
+            ));
+        }
+    }
+    let passed = question.own_policies?;
+    if question.is_told_all || !passed {
+        rules.push(json!({"rule": "other_policies", "passed": passed}));
+    }
+    (!passed).then(|| {
+        format!(
+            "a policy of {} that is not deskguard's hides it",
+            question.table
+        )
+    })
 }
 
 impl Unmapped {
@@ -114,7 +189,7 @@ impl Unmapped {
 
     fn json(&self) -> Value {
         let (value, agent) = match &self.is_of {
-            UnmappedOf::Ticket(value) => (value.as_ref(), None),
+            UnmappedOf::Ticket(value) => (Some(value), None),
             UnmappedOf::Agent(agent) => (None, Some(agent)),
         };
         let mut json = json!({"column": self.column, "value": value, "table": self.table()});
@@ -124,31 +199,28 @@ impl Unmapped {
         json
     }
 
-    /// Of a ticket that an agent may not see it is told no more than its category and department.
-    fn hide(&mut self) {
-        if let (Principal::Agent | Principal::Team, UnmappedOf::Ticket(value)) =
-            (self.principal, &mut self.is_of)
-        {
-            *value = None;
-        }
-    }
-
     fn sentence(&self) -> String {
         match &self.is_of {
-            UnmappedOf::Ticket(value) => {
-                let value = value.as_ref().map(|value| format!(" \"{value}\""));
-                format!(
-                    "; its {}{} is the external_key of no row of {}",
-                    self.column,
-                    value.unwrap_or_default(),
-                    self.table()
-                )
-            }
+            UnmappedOf::Ticket(value) => format!(
+                "; its {} \"{value}\" is the external_key of no row of {}",
+                self.column,
+                self.table()
+            ),
             UnmappedOf::Agent(agent) => format!(
                 "; agent {agent} has no external_key that could stand in {}",
                 self.column
             ),
         }
+    }
+}
+
+/// Which permission to view is asked for says how an agent stands to a ticket, and whether that is
+/// confidential.
+fn tells_of_ticket(check: Check) -> bool {
+    match check {
+        Check::Permission(permission) => permission != Permission::Use,
+        Check::Change(..) | Check::Relation(_) => true,
+        Check::Silo { .. } | Check::Department { .. } => false,
     }
 }
 

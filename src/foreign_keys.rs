@@ -23,6 +23,14 @@ pub fn lead_to_tickets(table: pg_sys::Oid, child: &ChildTable) -> bool {
         }
 }
 
+/// Do all rows of a child table have the row of the parent that they name?
+pub fn keeps(child: &ChildTable) -> bool {
+    let parent = &child.parent;
+    parent
+        .id()
+        .is_some_and(|id| refers_to(child.oid, &child.column, parent.oid(), id))
+}
+
 /// Is there a foreign key that holds for all rows?
 fn refers_to(table: pg_sys::Oid, column: &str, parent: pg_sys::Oid, id: &str) -> bool {
     let (Some(column), Some(id)) = (attribute(table, column), attribute(parent, id)) else {

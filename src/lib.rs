@@ -35,6 +35,7 @@ mod key;
 mod leader;
 mod literal;
 mod load;
+mod new_id;
 mod owner_sql;
 mod plan_mark;
 mod planner_support;
@@ -45,8 +46,10 @@ mod settings;
 mod shared;
 mod single_row;
 mod statement;
+mod table_policies;
 mod tickets;
 mod trigger_call;
+mod unique;
 mod write;
 
 use pgrx::prelude::*;

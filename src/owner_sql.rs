@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
-use crate::key::{ColumnKey, Key, KeyRef};
+use crate::key::{ColumnKey, Key, KeyRef, text_datum};
 use crate::statement::{Acting, OwnQuery};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
@@ -238,6 +238,41 @@ pub fn return_rows(
             failed(query);
         }
         pg_sys::SPI_finish();
+    }
+}
+
+/// Keys as the result of the set-returning function that is being called, which returns ids or, as text,
+/// keys.
+pub fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text: bool) {
+    // SAFETY: the function has made its tuplestore, of one column.
+    unsafe {
+        let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+        for key in keys {
+            let (mut value, is_key) = if as_text {
+                (text_datum(&key.to_string()), true)
+            } else {
+                let key = key.key_type().takes(key);
+                key.map_or((0.into(), false), |key| (key.argument().1, true))
+            };
+            let mut is_null = !is_key;
+            pg_sys::tuplestore_putvalues(
+                result.setResult,
+                result.setDesc,
+                &mut value,
+                &mut is_null,
+            );
+        }
+    }
+}
+
+/// Runs look-ups with the latest snapshot in place of the statement's: with all that is committed now.
+pub fn as_of_now<T>(look_up: impl FnOnce() -> T) -> T {
+    // SAFETY: after an error PostgreSQL itself takes off what was put on.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let found = look_up();
+        pg_sys::PopActiveSnapshot();
+        found
     }
 }
 

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use crate::cache::Agent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::key::{KeyRef, OwnedKey};
+use crate::new_id::NewId;
 use crate::protected::TicketTable;
 use crate::statement::{Site, Statement, at_site};
 use crate::tickets::{Followed, TicketColumns};
@@ -18,6 +19,7 @@ use crate::{cache, error, external_key};
 
 /// What a policy needs to know, found out once for each statement.
 struct Call {
+    statement: Rc<Statement>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
     who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
 }
@@ -36,7 +38,10 @@ impl Call {
                 let followed = Followed::by(access.agent, keys, table.clone());
                 Some((access, table, followed))
             };
-            Call { who: who() }
+            Call {
+                statement: statement.clone(),
+                who: who(),
+            }
         })
     }
 
@@ -407,6 +412,12 @@ fn may_update(
     else {
         return false;
     };
+    if let Some(id) = id
+        && Some(id) != id_before.as_ref().map(OwnedKey::borrowed)
+        && let Some(new) = NewId::of(table.oid)
+    {
+        new.check(&call.statement, access, id);
+    }
     if left_unmapped && department == Some(UNMAPPED) {
         before.department = None;
     }
@@ -468,7 +479,7 @@ fn refuse(table: &TicketTable, access: &Agent, id: Option<OwnedKey>, refusal: Re
 
 /// Do the policies of a table apply to the current user? Not to those who bypass row-level
 /// security, nor to foreign-key actions.
-fn policies_apply(table: pg_sys::Oid) -> bool {
+pub fn policies_apply(table: pg_sys::Oid) -> bool {
     // SAFETY: look-ups in the system cache.
     unsafe {
         pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)

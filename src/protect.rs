@@ -16,6 +16,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use crate::catalog::Catalog;
+use crate::child_table::{ChildTable, Parent};
 use crate::error;
 use crate::key::KeyType;
 use crate::protected::{
@@ -26,7 +27,7 @@ use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use children::{is_child_of_protected, protect_children};
-use messages::{check_children_fit, check_no_children};
+use messages::{check_children_fit, check_no_children, rebuild_parent};
 use policies::{Protection, add_triggers, create_policies, drop_policies};
 use registry::{features_of, forget, forget_features, register, registered_with};
 
@@ -187,7 +188,13 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     }
     forget_features(oid)?;
     forget_visibility(oid, None)?;
-    remove(oid)
+    let parent = ChildTable::find(&catalog, oid).map(|table| table.parent);
+    remove(oid)?;
+    if let Some(parent @ Parent::Messages(_)) = parent {
+        rebuild_parent(&parent)?;
+        protect_children()?;
+    }
+    Ok(())
 }
 
 /// What is not protected cannot be unprotected.

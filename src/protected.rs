@@ -273,22 +273,15 @@ impl TicketTable {
         )
     }
 
-    /// Does it matter what becomes of a ticket?
-    pub fn notes_updates(&self) -> bool {
-        self.department.is_some() || self.status.is_some()
-    }
-
-    /// What the policy deskguard_modify asks of an updated ticket; none if nothing in it matters.
-    pub fn update_call(&self, table: pg_sys::Oid) -> Option<String> {
-        self.notes_updates().then(|| {
-            format!(
-                "deskguard.update_ok({}, {}, {}, {})",
-                regclass(table),
-                key_expression(self.oid, &self.id),
-                self.principal(Principal::Department),
-                self.status_expression(),
-            )
-        })
+    /// What the policy deskguard_modify asks of an updated ticket.
+    pub fn update_call(&self, table: pg_sys::Oid) -> String {
+        format!(
+            "deskguard.update_ok({}, {}, {}, {})",
+            regclass(table),
+            key_expression(self.oid, &self.id),
+            self.principal(Principal::Department),
+            self.status_expression(),
+        )
     }
 
     /// What the rules ask of a status.
@@ -381,6 +374,16 @@ fn names(tables: &[Rc<TicketTable>]) -> String {
 
 fn owned(name: &std::ffi::CStr) -> String {
     name.to_string_lossy().into_owned()
+}
+
+/// What a policy asks of the id that a row of a table gets; `function` is new_id_ok or updated_id_ok.
+/// The table is `root` or a part of it.
+pub fn id_call(function: &str, table: pg_sys::Oid, root: pg_sys::Oid, id: &str) -> String {
+    format!(
+        "deskguard.{function}({}, {})",
+        regclass(table),
+        key_expression(root, id)
+    )
 }
 
 /// A table as a literal of SQL.

@@ -23,13 +23,14 @@ use crate::identity::current_agent;
 use crate::key::{Key, KeyList, KeyRef, KeySet, KeyType, OwnedKey, canonical_uuid};
 use crate::literal::ColumnType;
 use crate::load::Loader;
-use crate::owner_sql::RunAsOwner;
+use crate::owner_sql::{RunAsOwner, as_of_now, for_each_row};
 use crate::plan_mark::{Asked, ask};
 use crate::planner_support::{Answer, Request, answer};
 use crate::policy::{key, place};
 use crate::protected::{SHARED, display_name, protected_table, root_of, table_name};
 use crate::statement::{Site, at_site, is_of_plan, is_planning, may_fold, rights_to_estimate_for};
 use crate::trigger_call::{Form, TriggerCall};
+use crate::unique::is_unique;
 use crate::{cache, error, settings};
 
 mod shared_visibility {
@@ -151,7 +152,7 @@ impl SharedTable {
         }
     }
 
-    fn has_visibility(&self, object: KeyRef) -> bool {
+    pub fn has_visibility(&self, object: KeyRef) -> bool {
         let keys = [
             ScanKey::oid(shared_visibility::OBJECT_TABLE, self.oid),
             match object {
@@ -185,22 +186,42 @@ impl SharedTable {
     /// Is there an object with the id, also one of this command's making?
     fn has_object(&self, object: KeyRef) -> Result<bool, SpiError> {
         let _owner = RunAsOwner::of(self.oid);
-        self.find_object(object, "")
+        Ok(self.find_object(object, "")? > 0)
     }
 
-    fn find_object(&self, object: KeyRef, lock: &str) -> Result<bool, SpiError> {
+    /// How many rows the current user finds with the id.
+    fn find_object(&self, object: KeyRef, lock: &str) -> Result<usize, SpiError> {
         let query = format!(
             "SELECT FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 {lock}",
             display_name(self.oid),
             quote_identifier(&self.id),
         );
         let Some(object) = self.id_type.takes(object) else {
-            return Ok(false);
+            return Ok(0);
         };
         let (type_oid, value) = object.argument();
         // SAFETY: the value is of the type.
         let object = unsafe { DatumWithOid::new(value, type_oid) };
-        Spi::connect_mut(|client| Ok(!client.update(&query, None, &[object])?.is_empty()))
+        Spi::connect_mut(|client| Ok(client.update(&query, None, &[object])?.len()))
+    }
+
+    /// Are these all the rows with the id, whoever may see them? With whom an object is shared is said by
+    /// its id.
+    fn has_no_more(&self, object: KeyRef, rows: usize) -> bool {
+        if is_unique(self.oid, &self.id) {
+            return true;
+        }
+        let query = format!(
+            "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+            display_name(self.oid),
+            quote_identifier(&self.id),
+        );
+        let Some(object) = self.id_type.takes(object) else {
+            return false;
+        };
+        let mut all = 0;
+        as_of_now(|| for_each_row(self.oid, &query, &[object], |_| all += 1));
+        all == rows
     }
 }
 
@@ -601,13 +622,15 @@ fn write_visibility(
     )
 }
 
-/// The object, if the current user may change it, locked; its privileges and policies decide.
+/// The object, if the current user may change it, locked; its privileges and policies decide. If its id
+/// stands for several rows, all of them.
 fn changeable(table: &SharedTable, object: Option<KeyRef>) -> Result<OwnedKey, SpiError> {
     let id = object.map(|id| id.for_column(table.id_type, table.oid, &table.id));
-    if let Some(id) = &id
-        && table.find_object(id.borrowed(), "FOR UPDATE")?
-    {
-        return Ok(id.clone());
+    if let Some(id) = &id {
+        let found = table.find_object(id.borrowed(), "FOR UPDATE")?;
+        if found > 0 && table.has_no_more(id.borrowed(), found) {
+            return Ok(id.clone());
+        }
     }
     error::raise(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,

@@ -26,7 +26,8 @@ use crate::generation::Tick;
 use crate::identity::current_agent;
 use crate::key::{KeySet, OwnedKey};
 use crate::plan_mark::{self, Asked, Rights};
-use crate::{compat, generation, leader};
+use crate::protected::display_name;
+use crate::{compat, error, generation, leader};
 
 /// A statement that asks the rules, and what it knows until it ends, whichever of its parts asks: each
 /// partition of a table has its own calls of a policy's functions.
@@ -187,6 +188,25 @@ fn query_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<(Query, Option<Rc<S
     })?;
     let known = || STATEMENTS.with_borrow(|all| all.get(&query).cloned());
     Some((query, starting.or_else(known)))
+}
+
+/// Is a row asked about that the query found before, waited for, and finds changed? PostgreSQL then asks its
+/// conditions again, of the row as it is now, in an EState within that of the query.
+pub fn is_recheck(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    let Some((query, _)) = query_of_call(fcinfo) else {
+        return false;
+    };
+    // SAFETY: the memory of the call is part of the query's, and has a name.
+    unsafe {
+        let mut memory = (*(*fcinfo).flinfo).fn_mcxt;
+        while memory != (*(*query).estate).es_query_cxt {
+            if CStr::from_ptr((*memory).name) == c"ExecutorState" {
+                return true;
+            }
+            memory = (*memory).parent;
+        }
+    }
+    false
 }
 
 fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Rc<Statement>> {
@@ -541,6 +561,9 @@ pub struct OwnQuery {
 
 impl OwnQuery {
     pub fn begin(table: pg_sys::Oid, text: &str, acting: Acting) -> OwnQuery {
+        if let Acting::Caller(_) = acting {
+            refuse_recursion(table);
+        }
         // SAFETY: reads the state of the transaction.
         let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
         let own = Own {
@@ -556,6 +579,24 @@ impl OwnQuery {
                 depth: all.len() - 1,
             }
         })
+    }
+}
+
+/// A policy of the owner's own that asks for rows that belong to those of its table, which ask for these.
+fn refuse_recursion(table: pg_sys::Oid) {
+    let is_asked = OWN.with_borrow(|all| {
+        all.iter()
+            .any(|(_, own)| own.table == table && matches!(own.acting, Acting::Caller(_)))
+    });
+    if is_asked {
+        let name = display_name(table);
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            format!("infinite recursion detected in policies for {name}"),
+            format!(
+                "A policy on {name} reads rows that belong to its rows, which are seen by the policies on {name}. Let it read them by a function with SECURITY DEFINER of a role that bypasses row-level security."
+            ),
+        );
     }
 }
 

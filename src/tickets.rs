@@ -7,10 +7,12 @@ use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
+use crate::allowed::Allowed;
 use crate::cache::Agent;
+use crate::child_table::Parent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
-use crate::owner_sql::{for_each_of_many, for_each_row, return_rows};
+use crate::owner_sql::{for_each_of_many, for_each_row, return_keys, return_rows};
 use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
 use crate::statement::Acting;
 
@@ -34,8 +36,8 @@ pub struct Unmapped {
 }
 
 pub enum UnmappedOf {
-    /// What the ticket's column has, which is nobody's key; none if that is not to be told.
-    Ticket(Option<String>),
+    /// What the ticket's column has, which is nobody's key.
+    Ticket(String),
     /// The agent that is asked about has none.
     Agent(i64),
 }
@@ -63,8 +65,8 @@ impl TicketTable {
         }
     }
 
-    /// A ticket, as the rules see it for an agent; none if there is no such ticket. An id may stand
-    /// for several rows where no index forbids it.
+    /// The rows of a ticket, as the rules see them for an agent; none if there is no such ticket. An id
+    /// may stand for several rows where no index forbids it.
     pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
         let rows = self.find_columns(id, keys);
         let followed = !rows.is_empty() && self.follows(agent, id, keys);
@@ -73,7 +75,7 @@ impl TicketTable {
             .collect()
     }
 
-    /// The columns of one ticket; none if there is no such ticket.
+    /// The columns of the rows of one ticket; none if there is no such ticket.
     pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
         let Some(id) = self.id_type.takes(id) else {
             return vec![];
@@ -159,37 +161,40 @@ impl TicketTable {
                     .key(1)
                     .filter(|key| keys.id(principal, *key) == UNMAPPED)
                 {
-                    add(UnmappedOf::Ticket(Some(key.to_string())));
+                    add(UnmappedOf::Ticket(key.to_string()));
                 }
             });
         }
         found
     }
 
-    /// The tickets that an agent may view, by the conditions of the policies, as the result of the
-    /// function that is being called.
-    pub fn return_visible(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
-        return_rows(fcinfo, self.oid, &self.allowed_query(Action::View), acting);
+    /// The tickets that are allowed as the result of the function that is being called, which returns ids
+    /// or, as text, keys.
+    pub fn return_visible(
+        self: &Rc<TicketTable>,
+        allowed: &Allowed,
+        as_text: bool,
+        fcinfo: pg_sys::FunctionCallInfo,
+    ) {
+        let parent = Parent::Tickets(self.clone());
+        if !parent.has_unique_ids() {
+            return return_keys(fcinfo, allowed.all().sorted(), as_text);
+        }
+        let Some(acting) = allowed.acting() else {
+            return;
+        };
+        let id = if as_text {
+            format!("{}::pg_catalog.text", quote_identifier(&self.id))
+        } else {
+            key_expression(self.oid, &self.id)
+        };
+        if let Some(rows) = parent.rows(Action::View, &acting) {
+            return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting);
+        }
     }
 
-    /// The same, as text.
-    pub fn return_visible_keys(&self, acting: &Acting, fcinfo: pg_sys::FunctionCallInfo) {
-        let id = format!("{}::pg_catalog.text", quote_identifier(&self.id));
-        return_rows(
-            fcinfo,
-            self.oid,
-            &self.select_allowed(&id, Action::View),
-            acting,
-        );
-    }
-
-    /// The tickets with which the agent that is asked for may do this, by the conditions of the
-    /// policies.
-    pub fn allowed_query(&self, action: Action) -> String {
-        self.select_allowed(&key_expression(self.oid, &self.id), action)
-    }
-
-    fn select_allowed(&self, id: &str, action: Action) -> String {
+    /// What the policies ask of the tickets with which the agent that is asked for may do this.
+    pub fn condition(&self, action: Action) -> String {
         let rule = match action {
             Action::View => "view_ok",
             Action::Change(Change::Reply) => "reply_ok",
@@ -199,12 +204,7 @@ impl TicketTable {
         };
         let mut conditions = vec![self.action_call(rule, self.oid)];
         conditions.extend(self.silo_call(self.oid));
-        format!(
-            "SELECT {id} FROM {} WHERE {} AND {} IS NOT NULL",
-            self.name(),
-            conditions.join(" AND "),
-            quote_identifier(&self.id)
-        )
+        conditions.join(" AND ")
     }
 
     /// The tickets that an agent follows.

@@ -48,9 +48,7 @@ pub fn protect_children() -> Result<(), SpiError> {
          JOIN deskguard.protected_table AS r ON r.table_id OPERATOR(pg_catalog.=) p.root
          JOIN pg_catalog.pg_policy AS pol ON pol.polrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid
            AND pol.polname OPERATOR(pg_catalog.=) 'deskguard_modify'
-         WHERE (p.kind OPERATOR(pg_catalog.=) 'tickets'
-                AND (r.department_column IS NOT NULL OR r.status_column IS NOT NULL)
-                OR p.kind OPERATOR(pg_catalog.=) 'shared')
+         WHERE p.kind OPERATOR(pg_catalog.=) ANY (ARRAY['tickets', 'shared'])
            AND p.table_id OPERATOR(pg_catalog.<>) p.root
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
                            WHERE i.inhrelid OPERATOR(pg_catalog.=) p.table_id::pg_catalog.oid)

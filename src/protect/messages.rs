@@ -10,7 +10,7 @@ use super::check::{check_column, check_kind, check_not_otherwise, check_owner, c
 use super::children::protect_children;
 use super::policies::Protection;
 use super::registry::children_of;
-use super::{add, given, needed, remove};
+use super::{add, given, needed, rebuild, remove};
 use crate::catalog::Catalog;
 use crate::child_table::{ChildTable, Parent};
 use crate::error;
@@ -49,12 +49,24 @@ fn protect_messages(
     }
     let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
     check_children_fit(oid, table.id.as_deref())?;
+    let former = ChildTable::find(&Catalog::now(), oid).map(|table| table.parent);
     remove(oid)?;
     add(Protection::Messages(&table), oid)?;
+    for parent in former.iter().chain([&table.parent]) {
+        rebuild_parent(parent)?;
+    }
     protect_children()?;
     advise(&[(oid, &table.column)])?;
     advise_preload();
     Ok(())
+}
+
+/// The policies of messages ask for more if something hangs on messages.
+pub fn rebuild_parent(parent: &Parent) -> Result<(), SpiError> {
+    match parent {
+        Parent::Tickets(_) => Ok(()),
+        Parent::Messages(messages) => rebuild(Protection::Messages(messages), messages.oid),
+    }
 }
 
 fn check_message_table(table: pg_sys::Oid) -> Result<(), SpiError> {

@@ -5,10 +5,12 @@ use pgrx::spi::{SpiError, quote_identifier};
 
 use super::feature;
 use super::registry::features_of;
+use crate::catalog::{Catalog, ScanKey};
 use crate::child_table::{ChildTable, Parent};
 use crate::external_key::Principal;
 use crate::protected::{
-    FollowerTable, TicketTable, display_name, key_expression, principal_expression, regclass,
+    FollowerTable, TicketTable, display_name, id_call, key_expression, principal_expression,
+    protected_table, regclass,
 };
 use crate::shared::SharedTable;
 
@@ -59,7 +61,7 @@ fn object_gone(name: &'static str, event: &'static str, condition: &str) -> Trig
 /// The triggers of a table that a partition has from its partitioned table.
 pub fn row_triggers(protection: &Protection) -> Vec<Trigger> {
     match protection {
-        Protection::Tickets(tickets) if tickets.notes_updates() => vec![Trigger {
+        Protection::Tickets(_) => vec![Trigger {
             name: UPDATE,
             event: "BEFORE UPDATE",
             condition: "FOR EACH ROW".into(),
@@ -113,6 +115,15 @@ impl Protection<'_> {
         }
     }
 
+    /// Do rows of other tables belong to its rows?
+    fn has_children(&self) -> bool {
+        let key = ScanKey::oid(protected_table::PARENT_TABLE, self.root());
+        let index = c"protected_table_parent_table_idx";
+        Catalog::now()
+            .find(c"protected_table", index, &[key], |_| ())
+            .is_some()
+    }
+
     /// The policies that close a table: name, command and expressions.
     fn policies(&self, table: pg_sys::Oid) -> Vec<(&'static str, &'static str, String)> {
         let this = regclass(table);
@@ -122,14 +133,15 @@ impl Protection<'_> {
                 let modify = tickets.action_call("modify_ok", table);
                 let delete = tickets.action_call("delete_ok", table);
                 // The new row may be one that the agent cannot modify any more.
-                let updated = tickets.update_call(table).unwrap_or("true".into());
+                let updated = tickets.update_call(table);
                 let create = tickets.create_call(table);
+                let new_id = id_call("new_id_ok", table, tickets.oid, &tickets.id);
                 let mut policies = vec![
                     ("deskguard_view", "SELECT", format!("USING ({view})")),
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK ({create})"),
+                        format!("WITH CHECK ({create} AND {new_id})"),
                     ),
                     (
                         "deskguard_modify",
@@ -169,7 +181,7 @@ impl Protection<'_> {
                 let reply = messages.call("parent_reply_ok", table);
                 let edit = messages.call("parent_edit_ok", table);
                 let is_reply = matches!(messages.parent, Parent::Tickets(_));
-                let create = if is_reply || messages.author.is_some() {
+                let mut create = if is_reply || messages.author.is_some() {
                     format!(
                         "{reply} AND deskguard.new_message_ok({this}, {}, {})",
                         key_expression(messages.oid, &messages.column),
@@ -182,6 +194,13 @@ impl Protection<'_> {
                 } else {
                     reply
                 };
+                let mut updated = edit.clone();
+                // Only then, since a column in a policy cannot be altered.
+                if let Some(id) = messages.id.as_ref().filter(|_| self.has_children()) {
+                    let asks = |function| id_call(function, table, messages.oid, id);
+                    create = format!("{create} AND {}", asks("new_id_ok"));
+                    updated = format!("{edit} AND {}", asks("updated_id_ok"));
+                }
                 vec![
                     ("deskguard_view", "SELECT", format!("USING ({seen})")),
                     (
@@ -190,7 +209,11 @@ impl Protection<'_> {
                         format!("WITH CHECK ({create})"),
                     ),
                     // Of the row before and of the row after.
-                    ("deskguard_modify", "UPDATE", format!("USING ({edit})")),
+                    (
+                        "deskguard_modify",
+                        "UPDATE",
+                        format!("USING ({edit}) WITH CHECK ({updated})"),
+                    ),
                     ("deskguard_delete", "DELETE", format!("USING ({edit})")),
                 ]
             }
@@ -199,6 +222,7 @@ impl Protection<'_> {
                 let owner =
                     principal_expression(shared.oid, shared.owner.as_deref(), Principal::Agent);
                 let change = format!("deskguard.shared_ok({this}, {owner})");
+                let new_id = id_call("new_id_ok", table, shared.oid, &shared.id);
                 vec![
                     (
                         "deskguard_view",
@@ -208,7 +232,7 @@ impl Protection<'_> {
                     (
                         "deskguard_create",
                         "INSERT",
-                        format!("WITH CHECK ({change})"),
+                        format!("WITH CHECK ({change} AND {new_id})"),
                     ),
                     // Of the row as it was, and of what becomes of it.
                     ("deskguard_modify", "UPDATE", format!("USING ({change})")),

@@ -78,3 +78,50 @@ SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id'
 SELECT test.explained(2, 8);
 SELECT test.explained(2, 4);
 DROP FUNCTION test.explained(bigint, bigint, text);
+
+-- An agent that asks about itself and may not see the ticket learns the first rule that failed, and what of the ticket
+-- that rule asked about: its category or its department, and nothing else. Those who may ask about others learn all.
+SELECT test.reset();
+SET client_min_messages = warning;
+ALTER TABLE desk.ticket ADD confidential boolean NOT NULL DEFAULT false;
+SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', category_column => 'category_id',
+    assignee_column => 'assignee_id', team_column => 'team_id', follower_table => 'desk.ticket_follower',
+    confidential_column => 'confidential');
+INSERT INTO deskguard.team_member VALUES (10, 4, NULL, '2020-01-01 00:00+00');
+UPDATE desk.ticket SET confidential = true WHERE id IN (1, 7);
+CREATE FUNCTION test.told(VARIADIC tickets bigint[]) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT concat_ws(E'\n', e ->> 'summary', e ->> 'rules', e ->> 'unmapped')
+    FROM unnest(tickets) AS t, deskguard.explain_access(deskguard.current_agent(), t, 'modify') AS e
+$$;
+SET SESSION AUTHORIZATION regress_app;
+SELECT deskguard.set_agent(4, false);
+-- the silo; the department, of a ticket of the team that the agent has left; confidential; not there
+SELECT test.told(2, 9, 5, 11, 1, 99);
+-- seen, and not to be changed
+SELECT test.told(7);
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+DELETE FROM deskguard.group_permission WHERE permission LIKE 'ticket.view.%';
+UPDATE desk.ticket SET confidential = false, department_id = 2 WHERE id IN (1, 6);
+SET SESSION AUTHORIZATION regress_app;
+SELECT deskguard.set_agent(4, false);
+-- Unassigned or not, it is said in the same words.
+SELECT DISTINCT regexp_replace(test.told(t), 'ticket \d+', 'ticket') FROM unnest(ARRAY[1, 6]) AS t;
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+DELETE FROM deskguard.group_permission WHERE permission = 'ticket.use';
+SET SESSION AUTHORIZATION regress_app;
+SELECT deskguard.set_agent(4, false);
+SELECT DISTINCT regexp_replace(test.told(t), 'ticket \d+', 'ticket') FROM generate_series(1, 12) AS t;
+SELECT deskguard.set_agent(3, false);
+SELECT DISTINCT regexp_replace(test.told(t), 'ticket \d+', 'ticket') FROM generate_series(1, 12) AS t;
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+-- who may ask about others
+INSERT INTO deskguard.agent_permission VALUES (4, 'ticket.use'), (4, 'permission.audit');
+SET SESSION AUTHORIZATION regress_app;
+SELECT deskguard.set_agent(4, false);
+SELECT test.told(5);
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+DROP FUNCTION test.told;
