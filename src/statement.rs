@@ -557,6 +557,9 @@ pub fn after_run(entered: Entered) {
 /// While it lives, a query of deskguard's own may be planned and run once.
 pub struct OwnQuery {
     depth: usize,
+    /// Settings of the user that print parse trees and plans: of deskguard's own they would tell that it looks
+    /// something up, and so that there is a row.
+    printed: [bool; 3],
 }
 
 impl OwnQuery {
@@ -573,10 +576,19 @@ impl OwnQuery {
             is_planned: Cell::new(false),
             serial: Cell::new(None),
         };
+        // SAFETY: settings of this backend, which drop() puts back.
+        let printed = unsafe {
+            [
+                (&raw mut pg_sys::Debug_print_parse).replace(false),
+                (&raw mut pg_sys::Debug_print_rewritten).replace(false),
+                (&raw mut pg_sys::Debug_print_plan).replace(false),
+            ]
+        };
         OWN.with_borrow_mut(|all| {
             all.push((level, Rc::new(own)));
             OwnQuery {
                 depth: all.len() - 1,
+                printed,
             }
         })
     }
@@ -603,6 +615,14 @@ fn refuse_recursion(table: pg_sys::Oid) {
 impl Drop for OwnQuery {
     fn drop(&mut self) {
         OWN.with_borrow_mut(|all| all.truncate(self.depth));
+        // SAFETY: as begin() found them.
+        unsafe {
+            [
+                pg_sys::Debug_print_parse,
+                pg_sys::Debug_print_rewritten,
+                pg_sys::Debug_print_plan,
+            ] = self.printed;
+        }
     }
 }
 
