@@ -16,30 +16,37 @@ CREATE FUNCTION deskguard.protect_tickets(
     status_column name DEFAULT NULL,
     archived_values text[] DEFAULT NULL,
     spam_values text[] DEFAULT NULL,
-    confidential_column name DEFAULT NULL
+    confidential_column name DEFAULT NULL,
+    drop_rules boolean DEFAULT false
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_tickets_wrapper';
-COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name) IS
-    'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns. The caller must own the tables';
+COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name, boolean) IS
+    'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_messages(
     message_table regclass,
     ticket_table regclass,
     ticket_column name DEFAULT 'ticket_id',
-    author_column name DEFAULT NULL
+    author_column name DEFAULT NULL,
+    drop_rules boolean DEFAULT false
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_messages_wrapper';
-COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name) IS
-    'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns. The caller must own the tables';
+COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name, boolean) IS
+    'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_feature_wrapper';
 COMMENT ON FUNCTION deskguard.protect_feature(regclass, text, text) IS
     'Lets only agents with the permission SELECT, INSERT, UPDATE or DELETE rows of a table, or ALL; several calls add up. The caller must own the table';
 
-CREATE FUNCTION deskguard.protect_shared(object_table regclass, id_column name DEFAULT 'id', owner_column name DEFAULT NULL) RETURNS void
+CREATE FUNCTION deskguard.protect_shared(
+    object_table regclass,
+    id_column name DEFAULT 'id',
+    owner_column name DEFAULT NULL,
+    drop_rules boolean DEFAULT false
+) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_shared_wrapper';
-COMMENT ON FUNCTION deskguard.protect_shared(regclass, name, name) IS
+COMMENT ON FUNCTION deskguard.protect_shared(regclass, name, name, boolean) IS
     'Protects a table of things that agents share, as filters, reports and saved responses: seen by their owner and by those they are shared with. The caller must own the table';
 
 CREATE FUNCTION deskguard.unprotect(protected_table regclass) RETURNS void
@@ -162,6 +169,18 @@ BEGIN
         END LOOP;
     END LOOP;
 END $do$;
+
+-- What opens a protected table.
+
+CREATE FUNCTION deskguard.base_support(internal) RETURNS internal
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'base_support_wrapper';
+COMMENT ON FUNCTION deskguard.base_support(internal) IS
+    'For the planner: answers deskguard.base_ok(), false for a policy that was copied to another table';
+
+CREATE FUNCTION deskguard.base_ok(protected_table regclass) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.base_support AS 'MODULE_PATHNAME', 'base_ok_wrapper';
+COMMENT ON FUNCTION deskguard.base_ok(regclass) IS
+    'For policies: is the table protected, with all policies and triggers as they were made?';
 
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 

@@ -93,3 +93,37 @@ COMMENT ON TABLE deskguard.rights_signal IS
 CREATE TABLE deskguard.external_key_signal ();
 COMMENT ON TABLE deskguard.external_key_signal IS
     'Always empty; the same for external keys, which backends need not load again for other changes';
+
+-- The registry is written by the functions above only, and by a dump that is restored, which inserts. It is
+-- always heard of: see src/protect/whole.rs.
+
+CREATE FUNCTION deskguard.guard_registry() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'guard_registry';
+COMMENT ON FUNCTION deskguard.guard_registry() IS
+    'Trigger: refuses to change what is protected by hand (55000)';
+
+CREATE FUNCTION deskguard.protection_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'protection_changed';
+COMMENT ON FUNCTION deskguard.protection_changed() IS
+    'Trigger: tells all backends that the registry has changed';
+
+DO $$
+DECLARE
+    table_name name;
+BEGIN
+    FOREACH table_name IN ARRAY ARRAY['protected_table', 'protected_feature'] LOOP
+        EXECUTE format('
+            CREATE TRIGGER guard_registry BEFORE UPDATE OR DELETE ON deskguard.%1$I
+                FOR EACH ROW EXECUTE FUNCTION deskguard.guard_registry();
+            CREATE TRIGGER guard_registry_truncate BEFORE TRUNCATE ON deskguard.%1$I
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_registry();
+            CREATE TRIGGER protection_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
+                FOR EACH ROW EXECUTE FUNCTION deskguard.protection_changed();
+            CREATE TRIGGER protection_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.protection_changed();
+            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER protection_changed;
+            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER protection_changed_truncate;
+        ', table_name);
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION deskguard.guard_registry(), deskguard.protection_changed() FROM PUBLIC;

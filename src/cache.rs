@@ -18,6 +18,7 @@ use crate::child_table::ChildTable;
 use crate::external_key::{ExternalKeys, Keys, Principal};
 use crate::generation::{self, State, Subject, Tick, refresh};
 use crate::load::{self, Loader};
+use crate::protect::whole;
 use crate::protected::TicketTable;
 use crate::shared::{Shared, SharedTable};
 use crate::{error, identity, settings};
@@ -40,13 +41,29 @@ struct Cache {
     statistics: Statistics,
 }
 
-/// The protected tables.
+/// The protected tables, with their names and those of their columns.
 #[derive(Default)]
 struct Tables {
+    /// As of which count of changes of tables.
+    changes: u32,
     all_tickets: Option<Rc<[Rc<TicketTable>]>>,
     tickets: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     children: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
+}
+
+impl Tables {
+    /// Forgets all if a table has changed.
+    fn current(&mut self) -> &Tables {
+        let changes = whole::changes();
+        if self.changes != changes {
+            *self = Tables {
+                changes,
+                ..Tables::default()
+            };
+        }
+        self
+    }
 }
 
 /// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
@@ -160,15 +177,16 @@ fn table<T: Clone>(
     load: impl Fn(&Catalog) -> T,
     store: impl Fn(&mut Tables, T),
 ) -> T {
-    if let Some(found) = look(|cache| find(&cache.tables)) {
+    if let Some(found) = look(|cache| find(cache.tables.current())) {
         return found;
     }
-    let tick = generation::listen();
+    let (tick, changes) = (generation::listen(), whole::changes());
     let loaded = load(&Catalog::now());
     refresh();
     keep(|cache| {
+        cache.tables.current();
         // What changed while it was loaded may be half in it: good for now, but not for later.
-        if !generation::tables_changed_since(tick) {
+        if !generation::tables_changed_since(tick) && whole::changes() == changes {
             store(&mut cache.tables, loaded.clone());
         }
     });
@@ -269,7 +287,11 @@ pub fn keys(principal: Principal) -> Rc<Keys> {
 pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
     table(
         |tables| tables.all_tickets.clone(),
-        |catalog| TicketTable::all(catalog).into_iter().map(Rc::new).collect(),
+        |catalog| {
+            let mut all = TicketTable::all(catalog);
+            all.retain(whole::are_tickets_whole);
+            all.into_iter().map(Rc::new).collect()
+        },
         |tables, all| tables.all_tickets = Some(all),
     )
 }
@@ -278,7 +300,10 @@ pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
 pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
     table(
         |tables| tables.tickets.get(&oid).cloned(),
-        |catalog| TicketTable::find_by_part(catalog, oid).map(Rc::new),
+        |catalog| {
+            let found = TicketTable::find_by_part(catalog, oid);
+            found.filter(whole::are_tickets_whole).map(Rc::new)
+        },
         |tables, table| {
             tables.tickets.insert(oid, table);
         },
@@ -289,7 +314,10 @@ pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
 pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
     table(
         |tables| tables.children.get(&oid).cloned(),
-        |catalog| ChildTable::find_by_part(catalog, oid).map(Rc::new),
+        |catalog| {
+            let found = ChildTable::find_by_part(catalog, oid);
+            found.filter(whole::is_child_whole).map(Rc::new)
+        },
         |tables, table| {
             tables.children.insert(oid, table);
         },
@@ -300,7 +328,12 @@ pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
 pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
     table(
         |tables| tables.shared.get(&oid).cloned(),
-        |catalog| SharedTable::find_by_part(catalog, oid).map(Rc::new),
+        |catalog| {
+            let found = SharedTable::find_by_part(catalog, oid);
+            found
+                .filter(|table| whole::is_whole(table.oid))
+                .map(Rc::new)
+        },
         |tables, table| {
             tables.shared.insert(oid, table);
         },

@@ -150,56 +150,13 @@ impl Catalog {
         keys: &[ScanKey],
         mut each: impl FnMut(&Row),
     ) {
-        // SAFETY: the relation is opened and closed with its lock kept until the transaction ends;
-        // the scan uses a registered snapshot, and rows are not used after the callback.
+        // SAFETY: the callers name columns of the tables that sql/*.sql creates, with their types.
         unsafe {
-            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-            let relation = pg_sys::table_open(relation_oid(self.namespace, table), lock);
+            let table = relation_oid(self.namespace, table);
             let index = index.map_or(pg_sys::InvalidOid, |name| {
                 pg_sys::get_relname_relid(name.as_ptr(), self.namespace)
             });
-            // Only an index can tell what is NULL; without it, the callers do.
-            let usable = |key: &&ScanKey| key.flags == 0 || index != pg_sys::InvalidOid;
-            let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
-                .iter()
-                .filter(usable)
-                .map(|key| {
-                    let mut entry = pg_sys::ScanKeyData::default();
-                    let strategy = match key.flags {
-                        0 => pg_sys::BTEqualStrategyNumber,
-                        _ => 0,
-                    };
-                    pg_sys::ScanKeyEntryInitialize(
-                        &mut entry,
-                        key.flags as i32,
-                        key.column,
-                        strategy as u16,
-                        pg_sys::InvalidOid,
-                        pg_sys::C_COLLATION_OID,
-                        pg_sys::RegProcedure::from(key.procedure),
-                        key.value,
-                    );
-                    entry
-                })
-                .collect();
-            let scan = pg_sys::systable_beginscan(
-                relation,
-                index,
-                index != pg_sys::InvalidOid,
-                self.snapshot,
-                scan_keys.len() as i32,
-                scan_keys.as_mut_ptr(),
-            );
-            let descriptor = (*relation).rd_att;
-            loop {
-                let tuple = pg_sys::systable_getnext(scan);
-                if tuple.is_null() {
-                    break;
-                }
-                each(&Row { tuple, descriptor });
-            }
-            pg_sys::systable_endscan(scan);
-            pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            scan(table, index, self.snapshot, keys, &mut each)
         }
     }
 
@@ -214,6 +171,80 @@ impl Catalog {
         let mut found = None;
         self.scan(table, Some(index), keys, |row| found = Some(read(row)));
         found
+    }
+}
+
+/// Calls `each` with the rows of one of PostgreSQL's catalogs that fulfil the keys, as they are now.
+///
+/// # Safety
+/// The index is of that catalog and has the columns of the keys first, which have these types.
+pub unsafe fn scan_system(
+    (table, index): (u32, u32),
+    keys: &[ScanKey],
+    mut each: impl FnMut(&Row),
+) {
+    unsafe {
+        let latest = std::ptr::null_mut();
+        scan(table.into(), index.into(), latest, keys, &mut each)
+    }
+}
+
+/// # Safety
+/// The keys, and the columns that are read, have the types of the table's columns.
+unsafe fn scan(
+    table: pg_sys::Oid,
+    index: pg_sys::Oid,
+    snapshot: pg_sys::Snapshot,
+    keys: &[ScanKey],
+    each: &mut dyn FnMut(&Row),
+) {
+    // SAFETY: the relation is opened and closed with its lock kept until the transaction ends; the
+    // snapshot is registered, or the scan's own; rows are not used after the callback.
+    unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::table_open(table, lock);
+        // Only an index can tell what is NULL; without it, the callers do.
+        let usable = |key: &&ScanKey| key.flags == 0 || index != pg_sys::InvalidOid;
+        let mut scan_keys: Vec<pg_sys::ScanKeyData> = keys
+            .iter()
+            .filter(usable)
+            .map(|key| {
+                let mut entry = pg_sys::ScanKeyData::default();
+                let strategy = match key.flags {
+                    0 => pg_sys::BTEqualStrategyNumber,
+                    _ => 0,
+                };
+                pg_sys::ScanKeyEntryInitialize(
+                    &mut entry,
+                    key.flags as i32,
+                    key.column,
+                    strategy as u16,
+                    pg_sys::InvalidOid,
+                    pg_sys::C_COLLATION_OID,
+                    pg_sys::RegProcedure::from(key.procedure),
+                    key.value,
+                );
+                entry
+            })
+            .collect();
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            index,
+            index != pg_sys::InvalidOid,
+            snapshot,
+            scan_keys.len() as i32,
+            scan_keys.as_mut_ptr(),
+        );
+        let descriptor = (*relation).rd_att;
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            each(&Row { tuple, descriptor });
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
 }
 
@@ -235,6 +266,17 @@ pub fn own_table(name: &CStr) -> pg_sys::Oid {
             pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false),
             name,
         )
+    }
+}
+
+/// Does this database have the extension? The library may be loaded in others, too.
+pub fn is_installed() -> bool {
+    // SAFETY: look-ups in the system cache.
+    unsafe {
+        let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
+        namespace != pg_sys::InvalidOid
+            && pg_sys::get_relname_relid(c"protected_table".as_ptr(), namespace)
+                != pg_sys::InvalidOid
     }
 }
 

@@ -14,6 +14,7 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 #[cfg(any(feature = "pg15", feature = "pg16"))]
 use crate::expression::is_constant;
 use crate::plan_mark::{self, Asked};
+use crate::protect::exposed;
 use crate::{error_detail, statement, write};
 
 thread_local! {
@@ -107,6 +108,7 @@ unsafe extern "C-unwind" fn planner(
                 plan_mark::ask(&mut (*plan).invalItems, Asked::Rules);
             }
             statement::after_planning(depth, plan);
+            exposed::refuse_exposed(&*plan);
         });
         plan
     }

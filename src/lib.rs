@@ -42,6 +42,7 @@ mod planner_support;
 mod policy;
 mod protect;
 mod protected;
+mod relation;
 mod settings;
 mod shared;
 mod single_row;
@@ -109,5 +110,6 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     generation::register_callbacks();
+    protect::register_callbacks();
     hooks::install();
 }

@@ -2,12 +2,26 @@
 
 mod advice;
 mod check;
-mod children;
+mod columns;
+mod ddl;
+mod dropped_rules;
+mod drops;
+mod event_rows;
+pub mod exposed;
 mod feature;
+mod foreign_key_checks;
+mod lock;
 mod messages;
+mod names;
+mod own_triggers;
+mod own_work;
+mod partitions;
 mod policies;
 mod registry;
+mod registry_triggers;
 mod shared;
+mod signal;
+pub mod whole;
 
 use std::cell::OnceCell;
 use std::ffi::CStr;
@@ -23,11 +37,15 @@ use crate::protected::{
     FOLLOWERS, FollowerTable, StatusColumn, TicketTable, display_name, protected_table, root_of,
     table_name,
 };
+use crate::relation::Class;
 use crate::shared::forget_visibility;
 use advice::{advise_indexes, advise_preload};
 use check::{check_follower_table, check_kind, check_owner, check_ticket_table};
-use children::{is_child_of_protected, protect_children};
+use dropped_rules::{dropped_rules_of_tickets, refuse_dropped_rules};
+use lock::lock_all;
 use messages::{check_children_fit, check_no_children, rebuild_parent};
+use own_work::OwnWork;
+use partitions::{is_child_of_protected, protect_below};
 use policies::{Protection, add_triggers, create_policies, drop_policies};
 use registry::{features_of, forget, forget_features, register, registered_with};
 
@@ -48,6 +66,7 @@ fn protect_tickets(
     archived_values: Option<Vec<Option<String>>>,
     spam_values: Option<Vec<Option<String>>>,
     confidential_column: Option<&CStr>,
+    drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
     let Some(oid) = ticket_table else {
         error::raise(
@@ -81,17 +100,34 @@ fn protect_tickets(
     if let Some(followers) = &table.followers {
         check_follower_table(&table, followers)?;
     }
-    if let Some(former) = TicketTable::find(&Catalog::now(), oid).and_then(|t| t.followers) {
+    let former = TicketTable::find(&Catalog::now(), oid);
+    if let Some(former) = &former {
+        refuse_dropped_rules(
+            oid,
+            &dropped_rules_of_tickets(former, &table),
+            drop_rules == Some(true),
+        );
+    }
+    let former_followers = former.and_then(|former| former.followers);
+    if let Some(former) = &former_followers {
         check_owner(former.oid);
+    }
+    let _work = OwnWork::begin();
+    let followers = [former_followers.as_ref(), table.followers.as_ref()];
+    let followers = followers
+        .into_iter()
+        .flatten()
+        .map(|followers| followers.oid);
+    lock_all(&std::iter::once(oid).chain(followers).collect::<Vec<_>>());
+    if let Some(former) = former_followers {
         release(former.oid)?;
     }
     remove(oid)?;
-    add(Protection::Tickets(&table), oid)?;
+    add_with_parts(&Protection::Tickets(&table), oid)?;
     if let Some(followers) = &table.followers {
         remove(followers.oid)?;
-        add(Protection::Followers(followers), followers.oid)?;
+        add_with_parts(&Protection::Followers(followers), followers.oid)?;
     }
-    protect_children()?;
     advise_indexes(&table)?;
     advise_preload();
     Ok(())
@@ -169,7 +205,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     }
     match root_of(&catalog, oid) {
         None => refuse_unprotected(oid),
-        Some(root) if root != oid && is_child_of_protected(oid)? => error::raise(
+        Some(root) if root != oid && is_child_of_protected(&catalog, oid) => error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
                 "{} is protected with {}",
@@ -180,21 +216,29 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         ),
         Some(_) => {}
     }
-    check_no_children(oid)?;
-    if let Some(followers) = TicketTable::find(&catalog, oid).and_then(|t| t.followers) {
+    check_no_children(oid);
+    let followers = TicketTable::find(&catalog, oid).and_then(|t| t.followers);
+    if let Some(followers) = &followers {
         check_owner(followers.oid);
-        release(followers.oid)?;
-        protect_children()?;
+    }
+    let parent = ChildTable::find(&catalog, oid).map(|table| table.parent);
+    let parent = parent.filter(|parent| matches!(parent, Parent::Messages(_)));
+    if let Some(parent) = &parent {
+        check_owner(parent.oid());
+    }
+    let _work = OwnWork::begin();
+    let followers = followers.map(|followers| followers.oid);
+    let others = followers
+        .into_iter()
+        .chain(parent.as_ref().map(Parent::oid));
+    lock_all(&std::iter::once(oid).chain(others).collect::<Vec<_>>());
+    if let Some(followers) = followers {
+        release(followers)?;
     }
     forget_features(oid)?;
     forget_visibility(oid, None)?;
-    let parent = ChildTable::find(&catalog, oid).map(|table| table.parent);
     remove(oid)?;
-    if let Some(parent @ Parent::Messages(_)) = parent {
-        rebuild_parent(&parent)?;
-        protect_children()?;
-    }
-    Ok(())
+    parent.map_or(Ok(()), |parent| rebuild_parent(&parent))
 }
 
 /// What is not protected cannot be unprotected.
@@ -222,51 +266,50 @@ fn refuse_unprotected(table: pg_sys::Oid) -> ! {
 }
 
 /// Protects one table and notes it in the registry.
-fn add(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+fn add(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+    let Some(class) = Class::of(table) else {
+        return Ok(());
+    };
     // Those of a protection that is not in the registry: of a dump without data, or what an
-    // extension that was dropped left behind. First, since nothing may be dropped from tables in
-    // the registry.
+    // extension that was dropped left behind.
     drop_policies(table)?;
-    register(&protection, table)?;
+    register(protection, table, class)?;
     // Only features: policies of the owner's own that open the table go on to do so.
-    let open = !matches!(protection, Protection::Feature(_)) || !has_row_security(table)?;
+    let open = !matches!(protection, Protection::Feature(_)) || !class.row_security;
     Spi::run(&format!(
         "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
         display_name(table)
     ))?;
-    create_policies(&protection, table, open)?;
-    add_triggers(&protection, table)
+    create_policies(protection, table, open)?;
+    add_triggers(protection, table)
 }
 
-fn has_row_security(table: pg_sys::Oid) -> Result<bool, SpiError> {
-    let flag = Spi::get_one_with_args::<bool>(
-        "SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) $1",
-        &[table.into()],
-    )?;
-    Ok(flag.unwrap_or_default())
+/// Protects a table that was given to be protected, with its partitions and children.
+fn add_with_parts(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+    add(protection, table)?;
+    protect_below(protection)
 }
 
 /// Protects a table anew.
-fn rebuild(protection: Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+fn rebuild(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
     remove(table)?;
-    add(protection, table)
+    add_with_parts(protection, table)
 }
 
 /// Ends the protection of a follower table, but for the features that it needs.
 fn release(table: pg_sys::Oid) -> Result<(), SpiError> {
     remove(table)?;
-    if features_of(table)?.is_empty() {
+    if features_of(&Catalog::now(), table).is_empty() {
         Ok(())
     } else {
-        add(Protection::Feature(table), table)
+        add_with_parts(&Protection::Feature(table), table)
     }
 }
 
 /// Takes a protected table, its partitions and children out of the registry and removes what was
 /// added to them.
 fn remove(root: pg_sys::Oid) -> Result<(), SpiError> {
-    let registered = registered_with(root)?;
-    // First, since nothing may be dropped from tables in the registry.
+    let registered = registered_with(root);
     forget(&registered)?;
     for table in registered {
         let Some(name) = table_name(table.oid) else {
@@ -284,4 +327,10 @@ fn remove(root: pg_sys::Oid) -> Result<(), SpiError> {
         ))?;
     }
     Ok(())
+}
+
+/// Hears of changes of tables.
+pub fn register_callbacks() {
+    whole::register_callbacks();
+    foreign_key_checks::register_hook();
 }

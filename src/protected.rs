@@ -27,6 +27,8 @@ pub mod protected_table {
     pub const FOLLOWER_TABLE: Attribute = 10;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
+    pub const HAD_ROW_SECURITY: Attribute = 13;
+    pub const HAD_FORCE: Attribute = 14;
     pub const STATUS_COLUMN: Attribute = 15;
     pub const ARCHIVED_VALUES: Attribute = 16;
     pub const SPAM_VALUES: Attribute = 17;

@@ -11,6 +11,7 @@ use crate::protected::{
     FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
     table_name,
 };
+use crate::relation::{Class, parents};
 use crate::{compat, error};
 
 pub fn check_owner(table: pg_sys::Oid) {
@@ -38,14 +39,9 @@ pub fn check_exists(table: pg_sys::Oid) {
 /// An ordinary or partitioned table of the caller.
 pub fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
     check_exists(table);
-    let (kind, persistence, is_child) = Spi::get_three_with_args::<String, String, bool>(
-        "SELECT c.relkind::pg_catalog.text, c.relpersistence::pg_catalog.text,
-                EXISTS (SELECT FROM pg_catalog.pg_inherits AS i
-                        WHERE i.inhrelid OPERATOR(pg_catalog.=) c.oid)
-         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
-        &[table.into()],
-    )?;
-    let (kind, persistence) = (kind.unwrap_or_default(), persistence.unwrap_or_default());
+    let Some(class) = Class::of(table) else {
+        return Ok(());
+    };
     let wrong = |problem: &str, hint: &str| -> ! {
         error::raise(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
@@ -53,9 +49,9 @@ pub fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
             hint,
         )
     };
-    match kind.as_str() {
-        "r" | "p" => {}
-        "v" | "m" => wrong(
+    match class.kind {
+        pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE => {}
+        pg_sys::RELKIND_VIEW | pg_sys::RELKIND_MATVIEW => wrong(
             "is a view, which has no row-level security",
             "Protect the tables behind it. A view shows what its owner may see, or with security_invoker what its user may see; a materialized view shows all rows.",
         ),
@@ -64,10 +60,10 @@ pub fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
             "Row-level security works on ordinary and partitioned tables.",
         ),
     }
-    if persistence == "t" {
+    if class.is_temporary {
         wrong("is temporary", "Protect a permanent table.");
     }
-    if is_child == Some(true) {
+    if !parents(table).is_empty() {
         wrong(
             "is a partition or child of another table, through which its rows would be seen",
             "Protect the table above; its partitions and children are protected with it.",

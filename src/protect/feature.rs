@@ -3,10 +3,12 @@
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use super::children::{protect_children, with_protection};
+use super::lock::lock_all;
+use super::own_work::OwnWork;
+use super::partitions::with_protection;
 use super::policies::Protection;
 use super::registry::add_feature;
-use super::{add, advise_preload, check_kind, rebuild};
+use super::{add_with_parts, advise_preload, check_kind, rebuild};
 use crate::catalog::Catalog;
 use crate::error;
 use crate::load::Loader;
@@ -47,7 +49,8 @@ fn protect_feature(
     check_command(&command);
     Loader::now().check_permission(permission);
     check_kind(table)?;
-    let root = root_of(&Catalog::now(), table);
+    let catalog = Catalog::now();
+    let root = root_of(&catalog, table);
     if let Some(root) = root.filter(|root| *root != table) {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -59,10 +62,16 @@ fn protect_feature(
             "Unprotect it first.",
         );
     }
+    let _work = OwnWork::begin();
+    lock_all(&[table]);
     add_feature(table, &command, permission)?;
     if root.is_none() {
-        add(Protection::Feature(table), table)?;
-    } else if with_protection(table, |protection| rebuild(protection, table))?.is_none() {
+        add_with_parts(&Protection::Feature(table), table)?;
+    } else if let Some(outcome) =
+        with_protection(&catalog, table, |protection| rebuild(protection, table))
+    {
+        outcome?;
+    } else {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!(
@@ -72,7 +81,6 @@ fn protect_feature(
             "Unprotect it first.",
         );
     }
-    protect_children()?;
     advise_preload();
     Ok(())
 }

@@ -7,10 +7,12 @@ use pgrx::spi::{SpiError, quote_literal};
 
 use super::advice::{advise, advise_preload};
 use super::check::{check_column, check_kind, check_not_otherwise, check_owner, check_reference};
-use super::children::protect_children;
+use super::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
+use super::lock::lock_all;
+use super::own_work::OwnWork;
 use super::policies::Protection;
 use super::registry::children_of;
-use super::{add, given, needed, rebuild, remove};
+use super::{add_with_parts, given, needed, rebuild, remove};
 use crate::catalog::Catalog;
 use crate::child_table::{ChildTable, Parent};
 use crate::error;
@@ -22,6 +24,7 @@ fn protect_messages(
     ticket_table: Option<pg_sys::Oid>,
     ticket_column: Option<&CStr>,
     author_column: Option<&CStr>,
+    drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
     let (Some(oid), Some(parent)) = (message_table, ticket_table) else {
         error::raise(
@@ -49,13 +52,24 @@ fn protect_messages(
     }
     let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
     check_children_fit(oid, table.id.as_deref())?;
-    let former = ChildTable::find(&Catalog::now(), oid).map(|table| table.parent);
+    let former = ChildTable::find(&Catalog::now(), oid);
+    if let Some(former) = &former {
+        let dropped = dropped_rules_of_messages(former, &table);
+        refuse_dropped_rules(oid, &dropped, drop_rules == Some(true));
+    }
+    let _work = OwnWork::begin();
+    let former = former.map(|table| table.parent);
+    let parents: Vec<&Parent> = former.iter().chain([&table.parent]).collect();
+    let messages = parents.iter().filter_map(|parent| match parent {
+        Parent::Tickets(_) => None,
+        Parent::Messages(messages) => Some(messages.oid),
+    });
+    lock_all(&std::iter::once(oid).chain(messages).collect::<Vec<_>>());
     remove(oid)?;
-    add(Protection::Messages(&table), oid)?;
-    for parent in former.iter().chain([&table.parent]) {
+    add_with_parts(&Protection::Messages(&table), oid)?;
+    for parent in parents {
         rebuild_parent(parent)?;
     }
-    protect_children()?;
     advise(&[(oid, &table.column)])?;
     advise_preload();
     Ok(())
@@ -65,7 +79,7 @@ fn protect_messages(
 pub fn rebuild_parent(parent: &Parent) -> Result<(), SpiError> {
     match parent {
         Parent::Tickets(_) => Ok(()),
-        Parent::Messages(messages) => rebuild(Protection::Messages(messages), messages.oid),
+        Parent::Messages(messages) => rebuild(&Protection::Messages(messages), messages.oid),
     }
 }
 
@@ -171,7 +185,7 @@ fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
 
 /// A table with protected children keeps a key of the type by which they refer to it.
 pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), SpiError> {
-    for child in children_of(table)? {
+    for child in children_of(table) {
         let Some(id) = id else {
             error::raise(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -191,10 +205,10 @@ pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), Sp
 }
 
 /// Refuses to unprotect a table to which protected tables belong.
-pub fn check_no_children(table: pg_sys::Oid) -> Result<(), SpiError> {
-    let children: Vec<String> = children_of(table)?.into_iter().map(display_name).collect();
+pub fn check_no_children(table: pg_sys::Oid) {
+    let children: Vec<String> = children_of(table).into_iter().map(display_name).collect();
     if children.is_empty() {
-        return Ok(());
+        return;
     }
     error::raise(
         PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,

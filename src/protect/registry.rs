@@ -1,12 +1,21 @@
-//! Writes the registry, deskguard.protected_table, as its owner.
+//! The registry, deskguard.protected_table: read as of now, written as its owner.
 
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use super::policies::Protection;
-use crate::catalog::own_table;
+use crate::catalog::{Catalog, Row, ScanKey, own_table};
+use crate::error;
 use crate::owner_sql::RunAsOwner;
-use crate::protected::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
+use crate::protected::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS, protected_table, root_of};
+use crate::relation::Class;
+
+mod protected_feature {
+    use crate::catalog::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const COMMAND: Attribute = 2;
+    pub const PERMISSION: Attribute = 3;
+}
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -15,60 +24,81 @@ pub struct Registered {
     pub had_force: bool,
 }
 
-/// A table and those registered as its partitions or children.
-pub fn registered_with(root: pg_sys::Oid) -> Result<Vec<Registered>, SpiError> {
-    let _owner = RunAsOwner::of(own_table(c"protected_table"));
-    Spi::connect(|client| {
-        let mut tables = Vec::new();
-        for row in client.select(
-            "SELECT table_id::pg_catalog.oid, had_row_security, had_force_row_security
-             FROM deskguard.protected_table
-             WHERE root::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-                OR table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-             ORDER BY table_id::pg_catalog.oid OPERATOR(pg_catalog.<>) $1, table_id::pg_catalog.oid",
-            None,
-            &[root.into()],
-        )? {
-            if let Some(oid) = row.get(1)? {
-                tables.push(Registered {
-                    oid,
-                    had_row_security: row.get(2)?.unwrap_or_default(),
-                    had_force: row.get(3)?.unwrap_or_default(),
-                });
-            }
+impl Registered {
+    fn read(row: &Row) -> Registered {
+        Registered {
+            oid: row.required(protected_table::TABLE_ID),
+            had_row_security: row.required(protected_table::HAD_ROW_SECURITY),
+            had_force: row.required(protected_table::HAD_FORCE),
         }
-        Ok(tables)
-    })
+    }
+}
+
+pub fn is_registered(catalog: &Catalog, table: pg_sys::Oid) -> bool {
+    root_of(catalog, table).is_some()
+}
+
+/// A table and those registered as its partitions or children, which come after it.
+pub fn registered_with(root: pg_sys::Oid) -> Vec<Registered> {
+    let catalog = Catalog::now();
+    let mut found = Vec::new();
+    for (index, column) in [
+        (c"protected_table_pkey", protected_table::TABLE_ID),
+        (c"protected_table_root_idx", protected_table::ROOT),
+    ] {
+        let keys = [ScanKey::oid(column, root)];
+        catalog.scan(c"protected_table", Some(index), &keys, |row| {
+            found.push(Registered::read(row));
+        });
+    }
+    found.sort_unstable_by_key(|table| (table.oid != root, table.oid.to_u32()));
+    found.dedup_by_key(|table| table.oid);
+    found
 }
 
 /// The message tables whose rows belong to this table's.
-pub fn children_of(parent: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>, SpiError> {
-    let _owner = RunAsOwner::of(own_table(c"protected_table"));
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT table_id::pg_catalog.oid FROM deskguard.protected_table
-             WHERE parent_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-             ORDER BY table_id::pg_catalog.oid",
-            None,
-            &[parent.into()],
-        )?;
-        rows.filter_map(|row| row.get(1).transpose()).collect()
-    })
+pub fn children_of(parent: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = Vec::new();
+    Catalog::now().scan(
+        c"protected_table",
+        Some(c"protected_table_parent_table_idx"),
+        &[ScanKey::oid(protected_table::PARENT_TABLE, parent)],
+        |row| found.push(row.required(protected_table::TABLE_ID)),
+    );
+    found.sort_unstable_by_key(|table: &pg_sys::Oid| table.to_u32());
+    found
 }
 
+/// Takes tables out of the registry.
 pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
-    for table in tables {
-        Spi::run_with_args(
-            "DELETE FROM deskguard.protected_table
-             WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
-            &[table.oid.into()],
-        )?;
+    let oids: Vec<pg_sys::Oid> = tables.iter().map(|table| table.oid).collect();
+    let gone = Spi::connect_mut(|client| {
+        client
+            .update(
+                "DELETE FROM deskguard.protected_table
+                 WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)",
+                None,
+                &[oids.into()],
+            )
+            .map(|rows| rows.len())
+    })?;
+    if gone != tables.len() {
+        changed_meanwhile();
     }
     Ok(())
 }
 
-pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+/// What is read of the registry is of now, and a transaction with an older snapshot cannot change all of it.
+pub fn changed_meanwhile() -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+        "the protection was changed since this transaction began",
+        "Retry the transaction.",
+    )
+}
+
+pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Result<(), SpiError> {
     let is_root = table == protection.root();
     let columns = match protection {
         Protection::Tickets(tickets) if is_root => Some(*tickets),
@@ -98,12 +128,11 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
         "INSERT INTO deskguard.protected_table
-         SELECT c.oid, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
-                $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
-                $12::pg_catalog.name, c.relrowsecurity, c.relforcerowsecurity, $13::pg_catalog.name,
-                $14, $15, $16::pg_catalog.name, $17, $18::pg_catalog.name, $19::pg_catalog.name,
-                $20::pg_catalog.name
-         FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) $1",
+         VALUES ($1, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
+                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
+                 $12::pg_catalog.name, $13, $14, $15::pg_catalog.name, $16, $17,
+                 $18::pg_catalog.name, $19, $20::pg_catalog.name, $21::pg_catalog.name,
+                 $22::pg_catalog.name)",
         &[
             table.into(),
             kind.into(),
@@ -117,6 +146,8 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
             followers.map(|f| f.oid).into(),
             followers.map(|f| f.ticket.as_str()).into(),
             followers.map(|f| f.agent.as_str()).into(),
+            class.row_security.into(),
+            class.forced.into(),
             status.map(|s| s.name.as_str()).into(),
             status.map(|s| s.archived.clone()).into(),
             status.map(|s| s.spam.clone()).into(),
@@ -130,21 +161,21 @@ pub fn register(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiEr
 }
 
 /// The permissions that the rows of a table need: command and permission.
-pub fn features_of(table: pg_sys::Oid) -> Result<Vec<(String, String)>, SpiError> {
-    let _owner = RunAsOwner::of(own_table(c"protected_feature"));
-    Spi::connect(|client| {
-        let mut features = Vec::new();
-        for row in client.select(
-            "SELECT command, permission FROM deskguard.protected_feature
-             WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1
-             ORDER BY command COLLATE pg_catalog.\"C\", permission COLLATE pg_catalog.\"C\"",
-            None,
-            &[table.into()],
-        )? {
-            features.extend(row.get(1)?.zip(row.get(2)?));
-        }
-        Ok(features)
-    })
+pub fn features_of(catalog: &Catalog, table: pg_sys::Oid) -> Vec<(String, String)> {
+    let mut features = Vec::new();
+    catalog.scan(
+        c"protected_feature",
+        Some(c"protected_feature_pkey"),
+        &[ScanKey::oid(protected_feature::TABLE_ID, table)],
+        |row| {
+            features.push((
+                row.required(protected_feature::COMMAND),
+                row.required(protected_feature::PERMISSION),
+            ));
+        },
+    );
+    features.sort();
+    features
 }
 
 pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {

@@ -6,9 +6,12 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use super::advice::advise;
-use super::children::protect_children;
+use super::dropped_rules::{dropped_rules_of_shared, refuse_dropped_rules};
+use super::lock::lock_all;
+use super::own_work::OwnWork;
 use super::policies::Protection;
-use super::{add, advise_preload, check_kind, given, needed, remove};
+use super::{add_with_parts, advise_preload, check_kind, given, needed, remove};
+use crate::catalog::Catalog;
 use crate::error;
 use crate::protected::SHARED;
 use crate::shared::SharedTable;
@@ -20,6 +23,7 @@ fn protect_shared(
     object_table: Option<pg_sys::Oid>,
     id_column: Option<&CStr>,
     owner_column: Option<&CStr>,
+    drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
     let Some(oid) = object_table else {
         error::raise(
@@ -47,9 +51,14 @@ fn protect_shared(
             );
         }
     }
+    if let Some(former) = SharedTable::find(&Catalog::now(), oid) {
+        let dropped = dropped_rules_of_shared(&former, &table);
+        refuse_dropped_rules(oid, &dropped, drop_rules == Some(true));
+    }
+    let _work = OwnWork::begin();
+    lock_all(&[oid]);
     remove(oid)?;
-    add(Protection::Shared(&table), oid)?;
-    protect_children()?;
+    add_with_parts(&Protection::Shared(&table), oid)?;
     let columns = std::iter::once(&table.id).chain(&table.owner);
     let wanted: Vec<_> = columns.map(|column| (oid, column.as_str())).collect();
     advise(&wanted)?;

@@ -105,10 +105,10 @@ SELECT * FROM test.protection('ours.follower');
 CREATE INDEX ON ours.ticket (cat);
 CREATE INDEX ON ours.follower2 (ticket_id);
 CREATE INDEX ON ours.follower2 (agent_id);
-SELECT deskguard.protect_tickets('ours.ticket', category_column => 'cat', follower_table => 'ours.follower2');
+SELECT deskguard.protect_tickets('ours.ticket', category_column => 'cat', follower_table => 'ours.follower2', drop_rules => true);
 SELECT * FROM test.protection('ours.ticket');
 SELECT * FROM test.protection('ours.follower');
-SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep');
+SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', drop_rules => true);
 SELECT * FROM test.protection('ours.ticket');
 SELECT * FROM test.protection('ours.follower2');
 SELECT deskguard.unprotect('ours.ticket');
@@ -123,10 +123,10 @@ CREATE TRIGGER stamp BEFORE UPDATE ON ours.ticket FOR EACH ROW EXECUTE FUNCTION 
 ALTER TABLE ours.follower FORCE ROW LEVEL SECURITY;
 CREATE TEMP TABLE before AS
 SELECT t, p.* FROM unnest(ARRAY['ours.ticket', 'ours.follower']) AS t, test.protection(t::regclass) AS p;
-SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', follower_table => 'ours.follower2');
-SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', follower_table => 'ours.follower');
+SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', follower_table => 'ours.follower2', drop_rules => true);
+SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', follower_table => 'ours.follower', drop_rules => true);
 SELECT deskguard.protect_tickets('ours.ticket', department_column => 'dep', category_column => 'cat',
-    follower_table => 'ours.follower');
+    follower_table => 'ours.follower', drop_rules => true);
 SELECT deskguard.unprotect('ours.ticket');
 SELECT t, p.* FROM unnest(ARRAY['ours.ticket', 'ours.follower']) AS t, test.protection(t::regclass) AS p
 EXCEPT TABLE before;
@@ -168,13 +168,13 @@ RESET ROLE;
 
 -- Only some of the columns: what a table does not have does not restrict it.
 SET ROLE regress_owner;
-SELECT deskguard.protect_tickets('ours.ticket', assignee_column => 'who');
+SELECT deskguard.protect_tickets('ours.ticket', assignee_column => 'who', drop_rules => true);
 RESET ROLE;
 SET ROLE regress_ann;
 SELECT id, who FROM ours.ticket ORDER BY id;
 RESET ROLE;
 SET ROLE regress_owner;
-SELECT deskguard.protect_tickets('ours.ticket', category_column => 'cat');
+SELECT deskguard.protect_tickets('ours.ticket', category_column => 'cat', drop_rules => true);
 RESET ROLE;
 SET ROLE regress_ann;
 SELECT id, cat FROM ours.ticket ORDER BY id;

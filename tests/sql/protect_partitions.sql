@@ -112,7 +112,7 @@ RESET ROLE;
 
 -- Mapped anew and unprotected as a whole.
 SET ROLE regress_owner;
-SELECT deskguard.protect_tickets('ours.ticket', assignee_column => 'who');
+SELECT deskguard.protect_tickets('ours.ticket', assignee_column => 'who', drop_rules => true);
 RESET ROLE;
 SET ROLE regress_ann;
 SELECT array_agg(id ORDER BY id) AS ticket FROM ours.ticket;

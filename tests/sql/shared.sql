@@ -265,7 +265,7 @@ SET ROLE regress_owner;
 SELECT left(definition, 60) FROM test.protection('ours.response');
 
 -- Protected anew, with other columns: who sees what stays.
-SELECT deskguard.protect_shared('ours.response');
+SELECT deskguard.protect_shared('ours.response', drop_rules => true);
 SELECT * FROM test.protection('ours.response') WHERE definition LIKE '%deskguard%';
 RESET ROLE;
 SELECT * FROM test.visibility WHERE object_table = 'ours.response'::regclass;

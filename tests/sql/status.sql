@@ -127,7 +127,7 @@ DELETE FROM deskguard.agent_permission;
 -- A status that is a number, without other columns; and a text.
 SET ROLE regress_owner;
 SELECT deskguard.protect_tickets('desk.filed', assignee_column => 'assignee_id', status_column => 'number',
-    archived_values => '{1}', spam_values => '{2,-7}');
+    archived_values => '{1}', spam_values => '{2,-7}', drop_rules => true);
 RESET ROLE;
 SET ROLE regress_ann;
 SELECT * FROM test.tried(ARRAY[
@@ -135,7 +135,7 @@ SELECT * FROM test.tried(ARRAY[
     'UPDATE desk.filed SET number = 7 WHERE id = 1', 'UPDATE desk.filed SET number = -7 WHERE id = 8']);
 RESET ROLE;
 SET ROLE regress_owner;
-SELECT deskguard.protect_tickets('desk.filed', assignee_column => 'assignee_id', status_column => 'word', archived_values => '{done}');
+SELECT deskguard.protect_tickets('desk.filed', assignee_column => 'assignee_id', status_column => 'word', archived_values => '{done}', drop_rules => true);
 -- A renamed column is followed.
 ALTER TABLE desk.filed RENAME word TO "wo""rd";
 RESET ROLE;

@@ -15,7 +15,7 @@ ROLLBACK;
 TABLE test.changed;
 BEGIN;
 SAVEPOINT s;
-SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id');
+SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', drop_rules => true);
 SET LOCAL ROLE regress_ann;
 SELECT array_agg(id ORDER BY id) AS by_category FROM desk.ticket;
 ROLLBACK TO s;
@@ -30,7 +30,7 @@ ALTER TABLE desk.follower2 OWNER TO regress_other;
 SET ROLE regress_owner;
 SELECT test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.follower2')$$);
 RESET ROLE;
-SELECT left(test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.ticket_follower')
+SELECT left(test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.ticket_follower', drop_rules => true)
     FROM desk.ticket_follower$$), 5);
 TABLE test.changed;
 -- With a query of the table under way.

@@ -1,0 +1,377 @@
+//! The event trigger after DDL: follows what changes of protected tables, and refuses what would open them.
+//!
+//! It looks at what the command touched, and at nothing else, so that others neither wait nor fail.
+
+use std::collections::HashSet;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use super::columns::{follow_column, refuse_other_key};
+use super::event_rows::for_each_event_row;
+use super::foreign_key_checks::refuse_unchecked;
+use super::names::{note_former_name, warn_of_taken_name};
+use super::own_triggers::put_back;
+use super::own_work::OwnWork;
+use super::partitions::{
+    protect_parts, refuse_below_unprotected, restore_triggers, with_protection,
+};
+use super::policies::is_policy_name;
+use super::registry::is_registered;
+use crate::catalog::{Catalog, own_table};
+use crate::error;
+use crate::expression::items;
+use crate::owner_sql::RunAsOwner;
+use crate::protected::{display_name, root_of};
+use crate::relation::{Class, children, parents, text};
+
+const PG_CLASS: u32 = 1259;
+const PG_NAMESPACE: u32 = 2615;
+const PG_POLICY: u32 = 3256;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_after_ddl() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Event trigger at the end of DDL.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: in an event trigger the context is its EventTriggerData.
+    unsafe {
+        let command = command_of(fcinfo, "after_ddl").parsetree;
+        if !OwnWork::is_going_on() && !makes_temporary_table(command) {
+            finish(look_at(command));
+        }
+    }
+    pg_sys::Datum::from(0)
+}
+
+/// # Safety
+/// Called with what a function was called with.
+pub unsafe fn command_of<'a>(
+    fcinfo: pg_sys::FunctionCallInfo,
+    function: &str,
+) -> &'a pg_sys::EventTriggerData {
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
+                format!("deskguard.{function}() can only be called as an event trigger"),
+                "CREATE EXTENSION makes the event trigger.",
+            );
+        }
+        &*context.cast()
+    }
+}
+
+pub fn finish(outcome: Result<(), SpiError>) {
+    if let Err(problem) = outcome {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not look after protected tables: {problem}"),
+            "Please report this.",
+        );
+    }
+}
+
+/// Only its own session can read one, and it cannot be above a table that others read.
+unsafe fn makes_temporary_table(command: *mut pg_sys::Node) -> bool {
+    unsafe {
+        let Some(node) = command.as_ref() else {
+            return false;
+        };
+        let table = match node.type_ {
+            pg_sys::NodeTag::T_CreateStmt => (*command.cast::<pg_sys::CreateStmt>()).relation,
+            pg_sys::NodeTag::T_CreateTableAsStmt => {
+                (*(*command.cast::<pg_sys::CreateTableAsStmt>()).into).rel
+            }
+            _ => return false,
+        };
+        (*table).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP
+    }
+}
+
+/// What a command touched.
+struct Touched {
+    catalog: u32,
+    object: pg_sys::Oid,
+    column: i32,
+}
+
+fn touched() -> Vec<Touched> {
+    let mut all = vec![];
+    for_each_event_row(
+        c"SELECT classid, objid, objsubid, schema_name FROM pg_catalog.pg_event_trigger_ddl_commands()",
+        |row| {
+            // SAFETY: of these types.
+            let (catalog, object, column, schema) = unsafe {
+                (
+                    row.get::<pg_sys::Oid>(1),
+                    row.get::<pg_sys::Oid>(2),
+                    row.get::<i32>(3),
+                    row.get::<&str>(4),
+                )
+            };
+            if let (Some(catalog), Some(object)) = (catalog, object)
+                && schema != Some("pg_temp")
+            {
+                all.push(Touched {
+                    catalog: catalog.to_u32(),
+                    object,
+                    column: column.unwrap_or_default(),
+                });
+            }
+        },
+    );
+    all
+}
+
+/// # Safety
+/// The parse tree of the command that has just been run.
+unsafe fn look_at(command: *mut pg_sys::Node) -> Result<(), SpiError> {
+    unsafe { refuse_unchecked(command) };
+    let rename = unsafe { Rename::of(command) };
+    let altered = unsafe { alterations(command) };
+    let mut seen = HashSet::new();
+    for touched in touched() {
+        match touched.catalog {
+            PG_CLASS => {
+                if let Some(rename) = &rename {
+                    match touched.column {
+                        0 => note_former_name(touched.object, rename),
+                        _ => follow_column(touched.object, rename)?,
+                    }
+                }
+                if seen.insert(touched.object) {
+                    look_at_table(touched.object, altered)?;
+                }
+            }
+            PG_POLICY => refuse_policy(touched.object, rename.as_ref(), command),
+            PG_NAMESPACE => {
+                if let Some(rename) = &rename {
+                    super::names::schema_renamed(touched.object, rename);
+                }
+            }
+            _ => {}
+        }
+    }
+    for partition in unsafe { detached(command) } {
+        let _owner = RunAsOwner::of(own_table(c"protected_table"));
+        let _work = OwnWork::begin();
+        restore_triggers(partition)?;
+    }
+    Ok(())
+}
+
+fn look_at_table(table: pg_sys::Oid, altered: Alterations) -> Result<(), SpiError> {
+    let Some(class) = Class::of(table).filter(|class| class.is_table() && !class.is_temporary)
+    else {
+        return Ok(());
+    };
+    let catalog = Catalog::now();
+    let above = parents(table);
+    let root = root_of(&catalog, table);
+    let protected_above = above.iter().find_map(|parent| root_of(&catalog, *parent));
+    match (root, protected_above) {
+        (Some(_), _) => {
+            if let Some(open) = above
+                .iter()
+                .find(|parent| !is_registered(&catalog, **parent))
+            {
+                refuse_below_unprotected(table, *open);
+            }
+            if altered.opens {
+                refuse_to_open(table);
+            }
+            refuse_other_key(&catalog, table);
+        }
+        (None, Some(root)) => protect(&catalog, root, [table])?,
+        (None, None) => warn_of_taken_name(table),
+    }
+    let root = root.or(protected_above);
+    let below = children(table);
+    let mut missing = vec![];
+    for child in below {
+        match (root, root_of(&catalog, child)) {
+            (Some(_), None) => missing.push(child),
+            (None, Some(_)) => refuse_below_unprotected(child, table),
+            _ => {}
+        }
+    }
+    if let Some(root) = root {
+        protect(&catalog, root, missing)?;
+    }
+    if root.is_some() || class.schema == own_schema() {
+        put_back(table)?;
+    }
+    Ok(())
+}
+
+fn own_schema() -> pg_sys::Oid {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::get_rel_namespace(own_table(c"protected_table")) }
+}
+
+/// Protects new parts. As the extension's owner: whoever alters a table may not write the registry.
+fn protect(
+    catalog: &Catalog,
+    root: pg_sys::Oid,
+    parts: impl IntoIterator<Item = pg_sys::Oid>,
+) -> Result<(), SpiError> {
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    let _work = OwnWork::begin();
+    // Where the table above is gone, nobody sees the rows any more.
+    with_protection(catalog, root, |protection| protect_parts(protection, parts)).unwrap_or(Ok(()))
+}
+
+fn refuse_to_open(table: pg_sys::Oid) -> ! {
+    let root = root_of(&Catalog::now(), table).unwrap_or(table);
+    error::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!(
+            "row-level security of {} cannot be disabled, nor not be forced: the table is protected",
+            display_name(table)
+        ),
+        format!(
+            "SELECT deskguard.unprotect({});",
+            pgrx::spi::quote_literal(display_name(root))
+        ),
+    )
+}
+
+/// What ALTER TABLE did, as far as it matters here.
+#[derive(Clone, Copy, Default)]
+struct Alterations {
+    /// DISABLE or NO FORCE ROW LEVEL SECURITY
+    opens: bool,
+}
+
+unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
+    use pg_sys::AlterTableType::{AT_DisableRowSecurity, AT_NoForceRowSecurity};
+    let all = unsafe { subcommands(command) };
+    let opens = |part: &*mut pg_sys::AlterTableCmd| {
+        [AT_DisableRowSecurity, AT_NoForceRowSecurity].contains(&unsafe { (**part).subtype })
+    };
+    Alterations {
+        opens: all.iter().any(opens),
+    }
+}
+
+/// The parts of an ALTER TABLE.
+///
+/// # Safety
+/// A parse tree.
+pub unsafe fn subcommands<'a>(command: *mut pg_sys::Node) -> &'a [*mut pg_sys::AlterTableCmd] {
+    unsafe {
+        match command.as_ref() {
+            Some(node) if node.type_ == pg_sys::NodeTag::T_AlterTableStmt => {
+                items((*command.cast::<pg_sys::AlterTableStmt>()).cmds)
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// The partitions that the command detached.
+unsafe fn detached(command: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
+    use pg_sys::AlterTableType::{AT_DetachPartition, AT_DetachPartitionFinalize};
+    unsafe {
+        subcommands(command)
+            .iter()
+            .map(|part| &**part)
+            .filter(|part| [AT_DetachPartition, AT_DetachPartitionFinalize].contains(&part.subtype))
+            .map(|part| {
+                let partition = &*part.def.cast::<pg_sys::PartitionCmd>();
+                pg_sys::RangeVarGetRelidExtended(
+                    partition.name,
+                    pg_sys::NoLock as pg_sys::LOCKMODE,
+                    pg_sys::RVROption::RVR_MISSING_OK,
+                    None,
+                    std::ptr::null_mut(),
+                )
+            })
+            .filter(|partition| *partition != pg_sys::InvalidOid)
+            .collect()
+    }
+}
+
+/// Refuses ALTER POLICY of one that deskguard made.
+fn refuse_policy(policy: pg_sys::Oid, rename: Option<&Rename>, command: *mut pg_sys::Node) {
+    // SAFETY: a parse tree.
+    let is_altered = rename.is_some()
+        || unsafe { command.as_ref() }
+            .is_some_and(|node| node.type_ == pg_sys::NodeTag::T_AlterPolicyStmt);
+    if !is_altered {
+        return;
+    }
+    let Some((table, name)) = super::policies::policy(policy) else {
+        return;
+    };
+    let is_own = is_policy_name(&name)
+        || rename.is_some_and(|rename| is_policy_name(rename.from.as_deref().unwrap_or("")));
+    if is_own && is_registered(&Catalog::now(), table) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "policies of deskguard cannot be altered",
+            "Protect the table anew, with other columns, or add policies of your own.",
+        );
+    }
+}
+
+/// What a command gave another name, or another schema.
+pub struct Rename {
+    /// The former name of the column, policy or schema.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// As the command named the table.
+    pub schema: Option<String>,
+    pub table: Option<String>,
+    /// Of a column of a type, which tables may be of.
+    pub is_attribute: bool,
+}
+
+impl Rename {
+    /// # Safety
+    /// A parse tree.
+    unsafe fn of(command: *mut pg_sys::Node) -> Option<Rename> {
+        unsafe {
+            let table = |named: *mut pg_sys::RangeVar| match named.as_ref() {
+                Some(named) => (text(named.schemaname), text(named.relname)),
+                None => (None, None),
+            };
+            match command.as_ref()?.type_ {
+                pg_sys::NodeTag::T_RenameStmt => {
+                    let rename = &*command.cast::<pg_sys::RenameStmt>();
+                    let (schema, name) = table(rename.relation);
+                    Some(Rename {
+                        from: text(rename.subname),
+                        to: text(rename.newname),
+                        schema,
+                        table: name,
+                        is_attribute: rename.renameType == pg_sys::ObjectType::OBJECT_ATTRIBUTE,
+                    })
+                }
+                pg_sys::NodeTag::T_AlterObjectSchemaStmt => {
+                    let moved = &*command.cast::<pg_sys::AlterObjectSchemaStmt>();
+                    let (schema, name) = table(moved.relation);
+                    Some(Rename {
+                        from: None,
+                        to: None,
+                        schema,
+                        table: name,
+                        is_attribute: false,
+                    })
+                }
+                _ => None,
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! To protect a table again without a column that a rule needed before ends that rule: said, not silent.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::child_table::ChildTable;
+use crate::error;
+use crate::protected::{TicketTable, display_name};
+use crate::shared::SharedTable;
+
+/// Tells which rules end, in words, and refuses that unless it is wanted.
+pub fn refuse_dropped_rules(table: pg_sys::Oid, dropped: &[String], is_wanted: bool) {
+    if dropped.is_empty() {
+        return;
+    }
+    for rule in dropped {
+        error::notice(
+            format!("a rule of {} ends: {rule}", display_name(table)),
+            "Give the column again if the rule is to go on.",
+        );
+    }
+    if !is_wanted {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "to protect {} in this way would end rules: {}",
+                display_name(table),
+                dropped.join("; ")
+            ),
+            "Give all columns that it was protected with, or drop_rules => true if these rules are to end.",
+        );
+    }
+}
+
+/// A rule that needs a column that it had before and has not any more.
+fn lost<T>(former: &Option<T>, new: &Option<T>, rule: &str) -> Option<String> {
+    (former.is_some() && new.is_none()).then(|| rule.to_string())
+}
+
+pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<String> {
+    let columns = [
+        lost(
+            &former.category,
+            &new.category,
+            "agents have tickets of their categories only (category_column)",
+        ),
+        lost(
+            &former.department,
+            &new.department,
+            "agents have tickets of their departments only (department_column)",
+        ),
+        lost(
+            &former.assignee,
+            &new.assignee,
+            "what an agent may do depends on whose ticket it is (assignee_column)",
+        ),
+        lost(
+            &former.team,
+            &new.team,
+            "tickets of a team are its members' (team_column)",
+        ),
+        lost(
+            &former.confidential,
+            &new.confidential,
+            "confidential tickets are seen by those they concern (confidential_column)",
+        ),
+        new.assignee.as_ref().and_then(|_| {
+            lost(
+                &former.unassigned_value,
+                &new.unassigned_value,
+                "a value of assignee_column means nobody (unassigned_value)",
+            )
+        }),
+    ];
+    let mut dropped: Vec<String> = columns.into_iter().flatten().collect();
+    if let Some(followers) = &former.followers {
+        let is_same = new
+            .followers
+            .as_ref()
+            .is_some_and(|new| new.oid == followers.oid);
+        if !is_same {
+            dropped.push(format!(
+                "agents see what they follow by {}, which is protected (follower_table)",
+                display_name(followers.oid)
+            ));
+        }
+    }
+    if let Some(status) = &former.status {
+        let now = new.status.as_ref();
+        for (former, now, what) in [
+            (
+                &status.archived,
+                now.map(|s| &s.archived),
+                "leave only with ticket.unarchive (archived_values)",
+            ),
+            (
+                &status.spam,
+                now.map(|s| &s.spam),
+                "get only with the right to delete them (spam_values)",
+            ),
+        ] {
+            let is_gone = |value: &&String| !now.is_some_and(|now| now.contains(*value));
+            let gone: Vec<_> = former.iter().filter(is_gone).map(String::as_str).collect();
+            if !gone.is_empty() {
+                dropped.push(format!("statuses that tickets {what}: {}", gone.join(", ")));
+            }
+        }
+    }
+    dropped
+}
+
+pub fn dropped_rules_of_messages(former: &ChildTable, new: &ChildTable) -> Vec<String> {
+    let rule = "the author of a new message is the current agent (author_column)";
+    lost(&former.author, &new.author, rule)
+        .into_iter()
+        .collect()
+}
+
+pub fn dropped_rules_of_shared(former: &SharedTable, new: &SharedTable) -> Vec<String> {
+    let rule = "objects are their owners' (owner_column)";
+    lost(&former.owner, &new.owner, rule).into_iter().collect()
+}

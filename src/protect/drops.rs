@@ -1,0 +1,197 @@
+//! The event trigger after drops: forgets tables that are gone, and refuses to drop what protects one that
+//! stays.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use super::columns::key_dropped;
+use super::ddl::{command_of, finish};
+use super::event_rows::for_each_event_row;
+use super::own_work::OwnWork;
+use super::registry::{changed_meanwhile, is_registered};
+use crate::catalog::{Catalog, ScanKey, own_table};
+use crate::error;
+use crate::owner_sql::RunAsOwner;
+use crate::protected::{display_name, protected_table};
+
+const PG_CLASS: u32 = 1259;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_after_drop() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Event trigger after objects were dropped.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn after_drop(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: in an event trigger the context is its EventTriggerData.
+    unsafe { command_of(fcinfo, "after_drop") };
+    if !OwnWork::is_going_on() {
+        finish(look_at(&Dropped::now()));
+    }
+    pg_sys::Datum::from(0)
+}
+
+/// What a command dropped, as far as it may matter.
+#[derive(Default)]
+struct Dropped {
+    tables: Vec<pg_sys::Oid>,
+    /// Of tables that stay, with their names for messages.
+    columns: Vec<(pg_sys::Oid, String)>,
+    /// Policies and triggers with names of deskguard's: kind, schema, table, name.
+    parts: Vec<(String, [String; 3])>,
+}
+
+impl Dropped {
+    fn now() -> Dropped {
+        let mut dropped = Dropped::default();
+        for_each_event_row(
+            c"SELECT classid, objid, objsubid, object_type, is_temporary, object_identity, address_names
+              FROM pg_catalog.pg_event_trigger_dropped_objects()",
+            |row| {
+                // SAFETY: of these types.
+                let (catalog, object, column, kind, is_temporary) = unsafe {
+                    (
+                        row.get::<pg_sys::Oid>(1),
+                        row.get::<pg_sys::Oid>(2),
+                        row.get::<i32>(3),
+                        row.get::<&str>(4),
+                        row.get::<bool>(5),
+                    )
+                };
+                let (Some(catalog), Some(object), Some(kind)) = (catalog, object, kind) else {
+                    return;
+                };
+                if is_temporary == Some(true) {
+                    return;
+                }
+                match kind {
+                    "table" | "foreign table" if catalog.to_u32() == PG_CLASS && column == Some(0) => {
+                        dropped.tables.push(object);
+                    }
+                    "table column" => {
+                        let identity = unsafe { row.get::<&str>(6) }.unwrap_or_default();
+                        dropped.columns.push((object, identity.into()));
+                    }
+                    "policy" | "trigger" => {
+                        let names = unsafe { row.get::<Vec<Option<String>>>(7) };
+                        let names: Option<Vec<String>> =
+                            names.and_then(|names| names.into_iter().collect());
+                        let names = names.and_then(|names| <[String; 3]>::try_from(names).ok());
+                        dropped.parts.extend(
+                            names
+                                .filter(|[_, _, name]| name.starts_with("deskguard_"))
+                                .map(|names| (kind.into(), names)),
+                        );
+                    }
+                    _ => {}
+                }
+            },
+        );
+        dropped
+    }
+}
+
+fn look_at(dropped: &Dropped) -> Result<(), SpiError> {
+    for (kind, names) in &dropped.parts {
+        refuse_of_protected(kind, names);
+    }
+    for (table, identity) in &dropped.columns {
+        key_dropped(*table, identity)?;
+    }
+    forget_tables(&dropped.tables)
+}
+
+/// Refuses to drop a policy or trigger of a protected table that is still there.
+fn refuse_of_protected(kind: &str, [schema, table, name]: &[String; 3]) {
+    let found = || {
+        let schema_name = CString::new(schema.as_str()).ok()?;
+        let table_name = CString::new(table.as_str()).ok()?;
+        // SAFETY: look-ups in the system cache.
+        unsafe {
+            let schema = pg_sys::get_namespace_oid(schema_name.as_ptr(), true);
+            let table = pg_sys::get_relname_relid(table_name.as_ptr(), schema);
+            (table != pg_sys::InvalidOid).then_some(table)
+        }
+    };
+    if let Some(oid) = found()
+        && is_registered(&Catalog::now(), oid)
+    {
+        let table = display_name(oid);
+        error::raise(
+            PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            format!(
+                "cannot drop {kind} {name} of protected table {table}, or a column that it uses"
+            ),
+            "Protect the table without the column first, or call deskguard.unprotect().",
+        );
+    }
+}
+
+fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
+    let catalog = Catalog::now();
+    let named_by = |table: pg_sys::Oid, index, column| {
+        let mut found = false;
+        let keys = [ScanKey::oid(column, table)];
+        catalog.scan(c"protected_table", Some(index), &keys, |_| found = true);
+        found
+    };
+    let mut registered = tables.to_vec();
+    registered.retain(|table| is_registered(&catalog, *table));
+    let mut parents = tables.to_vec();
+    parents.retain(|table| {
+        let index = c"protected_table_parent_table_idx";
+        named_by(*table, index, protected_table::PARENT_TABLE)
+    });
+    if registered.is_empty() && parents.is_empty() {
+        return Ok(());
+    }
+    let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    let _work = OwnWork::begin();
+    for (tables, statement) in [
+        (
+            &registered,
+            "DELETE FROM deskguard.shared_visibility WHERE object_table",
+        ),
+        (
+            &registered,
+            "DELETE FROM deskguard.protected_feature WHERE table_id",
+        ),
+        (
+            &registered,
+            "DELETE FROM deskguard.protected_table WHERE table_id",
+        ),
+        (
+            &registered,
+            "UPDATE deskguard.protected_table
+             SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
+             WHERE follower_table",
+        ),
+        (
+            &parents,
+            "UPDATE deskguard.protected_table SET parent_table = NULL WHERE parent_table",
+        ),
+    ] {
+        if !tables.is_empty() {
+            Spi::run_with_args(
+                &format!("{statement}::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)"),
+                &[tables.clone().into()],
+            )?;
+        }
+    }
+    if registered
+        .iter()
+        .any(|table| is_registered(&Catalog::now(), *table))
+    {
+        changed_meanwhile();
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Triggers of deskguard that somebody switched off, or on again for local changes only.
+//!
+//! ALTER TABLE ... DISABLE TRIGGER ALL and ENABLE TRIGGER ALL, as of pg_restore --disable-triggers, take
+//! all triggers of a table. Those that hear of changes are put back at once.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::prelude::*;
+use pgrx::spi::{SpiError, quote_identifier};
+use pgrx::{PgRelation, pg_sys};
+
+use super::own_work::OwnWork;
+use super::policies::{ALWAYS, ORIGIN, fires_always, triggers};
+use super::signal::signal_everything;
+use crate::catalog::own_function_name;
+use crate::owner_sql::RunAsOwner;
+use crate::protected::display_name;
+
+/// The functions of triggers on deskguard's own tables that must hear of every change.
+const HEARS: [&CStr; 2] = [c"rights_changed", c"protection_changed"];
+
+/// Puts back those of a table, a protected one or one of deskguard's own.
+pub fn put_back(table: pg_sys::Oid) -> Result<(), SpiError> {
+    let wanted = |function| {
+        let hears = || own_function_name(function).is_some_and(|name| HEARS.contains(&name));
+        fires_always(function).or_else(|| hears().then_some(true))
+    };
+    let changed: Vec<(CString, bool)> = {
+        // SAFETY: the relation is open; its triggers belong to its entry in the cache.
+        unsafe {
+            let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+            let relation = PgRelation::with_lock(table, lock);
+            triggers(&relation)
+                .iter()
+                .filter_map(|trigger| {
+                    let always = wanted(trigger.tgfoid)?;
+                    let now = trigger.tgenabled as u8;
+                    let is_right = now == ALWAYS || now == ORIGIN && !always;
+                    (!is_right).then(|| (CStr::from_ptr(trigger.tgname).to_owned(), always))
+                })
+                .collect()
+        }
+    };
+    if changed.is_empty() {
+        return Ok(());
+    }
+    // As the table's owner, who may be somebody else than who may alter it.
+    let _owner = RunAsOwner::of(table);
+    let _work = OwnWork::begin();
+    for (name, always) in changed {
+        Spi::run(&format!(
+            "ALTER TABLE {} ENABLE {} TRIGGER {}",
+            display_name(table),
+            if always { "ALWAYS" } else { "" },
+            quote_identifier(name.to_string_lossy()),
+        ))?;
+    }
+    // What changed meanwhile nobody has heard of.
+    signal_everything();
+    Ok(())
+}
