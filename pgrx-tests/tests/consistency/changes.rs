@@ -259,9 +259,13 @@ const CHANGES: &[Change] = &[
     },
     change(
         "the registry forgets a column",
-        "UPDATE deskguard.protected_table SET category_column = NULL WHERE category_column IS NOT NULL",
-        "UPDATE deskguard.protected_table SET category_column = 'category_id'
-         WHERE department_column IS NOT NULL",
+        "SET session_replication_role = replica;
+         UPDATE deskguard.protected_table SET category_column = NULL WHERE category_column IS NOT NULL;
+         RESET session_replication_role",
+        "SET session_replication_role = replica;
+         UPDATE deskguard.protected_table SET category_column = 'category_id'
+         WHERE department_column IS NOT NULL;
+         RESET session_replication_role",
         &[1, 2, 4, 5, 6, 10],
     ),
     change(
@@ -382,7 +386,7 @@ const CHANGES: &[Change] = &[
             "the table is protected without its categories",
             "SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id',
                  assignee_column => 'assignee_id', team_column => 'team_id',
-                 follower_table => 'desk.follower')",
+                 follower_table => 'desk.follower', drop_rules => true)",
             PROTECT,
             &[1, 2, 4, 5, 6, 10],
         )

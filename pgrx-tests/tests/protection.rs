@@ -1,0 +1,248 @@
+//! The protection stays whole while others change tables at the same time, and in restores.
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deskguard_tests::server::{APP, Database, OWNER};
+use postgres::Client;
+use postgres::error::SqlState;
+
+/// Tickets in two departments, of which agent 1 has one; partitioned by them.
+fn desk(label: &str) -> Database {
+    let database = Database::with_deskguard(label);
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "GRANT CREATE ON DATABASE {} TO {OWNER};
+             INSERT INTO deskguard.department (id, name) VALUES (1, 'Support'), (2, 'Sales');
+             INSERT INTO deskguard.agent (id, name, category_access) VALUES (1, 'Ann', 'open');
+             INSERT INTO deskguard.agent_permission (agent_id, permission)
+             SELECT 1, unnest(ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.view.assigned']);
+             INSERT INTO deskguard.agent_department (agent_id, department_id, level) VALUES (1, 1, 'full');
+             SET ROLE {OWNER};
+             CREATE SCHEMA desk;
+             GRANT USAGE ON SCHEMA desk TO PUBLIC;
+             ALTER DEFAULT PRIVILEGES IN SCHEMA desk GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO PUBLIC;
+             CREATE TABLE desk.ticket (id int, dep int, PRIMARY KEY (id, dep)) PARTITION BY LIST (dep);
+             CREATE TABLE desk.support PARTITION OF desk.ticket FOR VALUES IN (1);
+             INSERT INTO desk.ticket VALUES (1, 1);",
+            database.name()
+        ))
+        .unwrap();
+    database
+}
+
+const PROTECT: &str = "SELECT deskguard.protect_tickets('desk.ticket', department_column => 'dep')";
+const SALES: &str = "CREATE TABLE desk.sales PARTITION OF desk.ticket FOR VALUES IN (2);
+                     INSERT INTO desk.sales VALUES (2, 2)";
+
+fn count(client: &mut Client, from: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {from}");
+    client.query_one(&sql, &[]).unwrap().get(0)
+}
+
+fn ann(database: &Database) -> Client {
+    let mut client = database.connect(APP);
+    client.batch_execute("SET deskguard.agent_id = 1").unwrap();
+    client
+}
+
+/// As the owner, who sees no tickets but may write a partition that nobody protects yet.
+fn begin_with_a_snapshot(database: &Database) -> Client {
+    let mut client = database.superuser();
+    client
+        .batch_execute(&format!(
+            "SET ROLE {OWNER}; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class"
+        ))
+        .unwrap();
+    client
+}
+
+#[test]
+fn a_partition_of_a_transaction_that_does_not_see_the_protection_is_protected() {
+    let database = desk("old_partition");
+    let mut old = begin_with_a_snapshot(&database);
+    database.connect(OWNER).batch_execute(PROTECT).unwrap();
+    old.batch_execute("CREATE TABLE desk.sales PARTITION OF desk.ticket FOR VALUES IN (2)")
+        .unwrap();
+    old.batch_execute("COMMIT; RESET ROLE; INSERT INTO desk.sales VALUES (2, 2)")
+        .unwrap();
+    let mut ann = ann(&database);
+    assert_eq!(count(&mut ann, "desk.ticket"), 1);
+    assert_eq!(count(&mut ann, "desk.sales"), 0);
+    assert_eq!(
+        count(
+            &mut old,
+            "pg_policy WHERE polrelid = 'desk.sales'::regclass"
+        ),
+        5
+    );
+}
+
+#[test]
+fn a_transaction_that_does_not_see_a_partition_protects_it() {
+    let database = desk("new_partition");
+    let mut old = begin_with_a_snapshot(&database);
+    database.connect(OWNER).batch_execute(SALES).unwrap();
+    old.batch_execute(PROTECT).unwrap();
+    old.batch_execute("COMMIT").unwrap();
+    let mut ann = ann(&database);
+    assert_eq!(count(&mut ann, "desk.sales"), 0);
+    assert_eq!(count(&mut ann, "desk.support"), 1);
+    // And one that does not see the protection does not take half of it away.
+    for change in [
+        "SELECT deskguard.unprotect('desk.ticket')",
+        "ALTER TABLE desk.ticket RENAME dep TO department",
+        "DROP TABLE desk.ticket",
+    ] {
+        let mut old = begin_with_a_snapshot(&database);
+        database.connect(OWNER).batch_execute(PROTECT).unwrap();
+        let error = old.batch_execute(change).unwrap_err();
+        let retry = Some(&SqlState::T_R_SERIALIZATION_FAILURE);
+        assert_eq!(error.code(), retry, "{change}");
+    }
+}
+
+#[test]
+fn other_sessions_follow_a_rename_at_once() {
+    let database = desk("renamed");
+    let mut owner = database.connect(OWNER);
+    owner
+        .batch_execute(&format!(
+            "{SALES};
+             CREATE TABLE desk.message (id int PRIMARY KEY, ticket int);
+             INSERT INTO desk.message VALUES (1, 1), (2, 2);
+             {PROTECT};
+             SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket')"
+        ))
+        .unwrap();
+    let mut ann = ann(&database);
+    let seen = "desk.message";
+    assert_eq!(count(&mut ann, seen), 1);
+    for change in [
+        "ALTER VIEW desk.ticket RENAME COLUMN dep TO department",
+        "ALTER INDEX desk.ticket RENAME TO ticket_2025; CREATE TABLE desk.ticket (id int PRIMARY KEY, department int)",
+        "ALTER SCHEMA desk RENAME TO desk_2025; CREATE SCHEMA desk;
+         CREATE TABLE desk.ticket_2025 AS SELECT 2 AS id, 1 AS department",
+    ] {
+        owner.batch_execute(change).unwrap();
+        let seen = match change.contains("SCHEMA") {
+            true => "desk_2025.message",
+            false => seen,
+        };
+        assert_eq!(count(&mut ann, seen), 1, "{change}");
+    }
+}
+
+#[test]
+fn protecting_again_waits_for_queries_and_is_no_deadlock() {
+    let database = desk("locks");
+    let mut owner = database.connect(OWNER);
+    let protect = format!(
+        "{}, follower_table => 'desk.follower', follower_ticket_column => 'ticket', follower_agent_column => 'agent')",
+        PROTECT.trim_end_matches(')')
+    );
+    owner
+        .batch_execute(&format!(
+            "{SALES}; CREATE TABLE desk.follower (ticket int, agent int); {protect}"
+        ))
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(3);
+    let readers: Vec<_> = ["desk.ticket", "desk.follower", "desk.ticket, desk.follower"]
+        .into_iter()
+        .map(|from| {
+            let mut ann = ann(&database);
+            thread::spawn(move || {
+                while Instant::now() < until {
+                    let sql = format!("SELECT count(*) FROM {from}");
+                    if let Err(error) = ann.query_one(&sql, &[]) {
+                        // A plan that is older than the change is not run.
+                        assert_eq!(
+                            error.code(),
+                            Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+                            "{sql}"
+                        );
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..7 {
+        owner.batch_execute(&protect).unwrap();
+    }
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn rights_that_are_restored_without_triggers_are_heard_of() {
+    let database = desk("no_triggers");
+    database.connect(OWNER).batch_execute(PROTECT).unwrap();
+    let mut ann = ann(&database);
+    assert_eq!(count(&mut ann, "desk.ticket"), 1);
+    let dump = database
+        .program("pg_dump")
+        .args([
+            "--data-only",
+            "--format=custom",
+            "--table=deskguard.agent_department",
+        ])
+        .output()
+        .unwrap();
+    assert!(dump.status.success(), "{dump:?}");
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute("DELETE FROM deskguard.agent_department")
+        .unwrap();
+    assert_eq!(count(&mut ann, "desk.ticket"), 0);
+    let mut restore: Command = database.program("pg_restore");
+    restore
+        .args([
+            "--data-only",
+            "--disable-triggers",
+            "--dbname",
+            database.name(),
+        ])
+        .stdin(Stdio::piped());
+    let mut restore = restore.spawn().unwrap();
+    std::io::Write::write_all(restore.stdin.as_mut().unwrap(), &dump.stdout).unwrap();
+    assert!(restore.wait().unwrap().success());
+    assert_eq!(count(&mut ann, "desk.ticket"), 1);
+}
+
+#[test]
+fn a_foreign_key_that_was_checked_before_deskguard_was_loaded_is_refused() {
+    let database = desk("not_loaded");
+    let mut owner = database.connect(OWNER);
+    owner
+        .batch_execute(&format!(
+            "CREATE TABLE desk.incident (id int PRIMARY KEY, dep int);
+             CREATE TABLE desk.note (id int PRIMARY KEY, ticket int);
+             INSERT INTO desk.incident VALUES (1, 1);
+             INSERT INTO desk.note VALUES (1, 1), (2, 999);
+             SELECT deskguard.protect_tickets('desk.incident', department_column => 'dep');
+             SELECT deskguard.protect_messages('desk.note', 'desk.incident', 'ticket');
+             RESET ROLE"
+        ))
+        .unwrap();
+    let key = "ALTER TABLE desk.note ADD FOREIGN KEY (ticket) REFERENCES desk.incident";
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(&format!(
+            "ALTER ROLE {OWNER} IN DATABASE {} SET session_preload_libraries = plpgsql",
+            database.name()
+        ))
+        .unwrap();
+    let mut unloaded = database.try_connect(OWNER, "").unwrap();
+    let error = unloaded.batch_execute(key).unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE),
+        "{error:?}"
+    );
+    // Loaded now.
+    let error = unloaded.batch_execute(key).unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
+}
