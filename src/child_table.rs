@@ -11,7 +11,7 @@ use pgrx::spi::quote_identifier;
 
 use crate::cache::Agent;
 use crate::catalog::{Catalog, Row, ScanKey};
-use crate::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
+use crate::key::{KeyRef, KeySet, KeyType, OwnedKey};
 use crate::owner_sql::{for_each_of_many, for_each_row};
 use crate::protected::{
     MESSAGES, TicketTable, display_name, key_expression, protected_table, regclass, root_of,
@@ -158,21 +158,22 @@ impl ChildTable {
 
     /// Is there a row that belongs to this row of the parent?
     pub fn has_row_of(&self, parent: KeyRef) -> bool {
-        let query = format!(
-            "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
-            self.name(),
-            quote_identifier(&self.column)
-        );
-        let parent = self
-            .column_type
-            .and_then(|column_type| column_type.takes(parent));
-        parent.is_some_and(|parent| exists(self.oid, &query, parent))
+        exists(self.oid, &self.column, parent)
     }
 }
 
-fn exists(table: pg_sys::Oid, query: &str, key: ColumnKey) -> bool {
+/// Has the table a row with this key in a column?
+fn exists(table: pg_sys::Oid, column: &str, key: KeyRef) -> bool {
+    let Some(key) = KeyType::of_column(table, column).and_then(|of| of.takes(key)) else {
+        return false;
+    };
+    let query = format!(
+        "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
+        display_name(table),
+        quote_identifier(column)
+    );
     let mut found = false;
-    for_each_row(table, query, &[key], |_| found = true);
+    for_each_row(table, &query, &[key], |_| found = true);
     found
 }
 
@@ -233,13 +234,6 @@ impl Parent {
         }
     }
 
-    pub fn id_type(&self) -> Option<KeyType> {
-        match self {
-            Parent::Tickets(tickets) => Some(tickets.id_type),
-            Parent::Messages(messages) => messages.id_type,
-        }
-    }
-
     /// Does each id stand for one row?
     pub fn has_unique_ids(&self) -> bool {
         self.id().is_some_and(|id| is_unique(self.oid(), id))
@@ -291,7 +285,7 @@ impl Parent {
         let (Some(rows), Some(id)) = (self.rows(action, &acting), self.id()) else {
             return false;
         };
-        let Some(key) = self.id_type().and_then(|id_type| id_type.takes(key)) else {
+        let Some(key) = KeyType::of_column(self.oid(), id).and_then(|of| of.takes(key)) else {
             return false;
         };
         let is_it = format!("{} OPERATOR(pg_catalog.=) $1", quote_identifier(id));
@@ -323,16 +317,7 @@ impl Parent {
 
     /// Is there a row with this id?
     pub fn has_row(&self, key: KeyRef) -> bool {
-        let Some(id) = self.id() else {
-            return false;
-        };
-        let query = format!(
-            "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
-            display_name(self.oid()),
-            quote_identifier(id)
-        );
-        let key = self.id_type().and_then(|id_type| id_type.takes(key));
-        key.is_some_and(|key| exists(self.oid(), &query, key))
+        self.id().is_some_and(|id| exists(self.oid(), id, key))
     }
 
     /// The tables whose rows belong to rows of this one.

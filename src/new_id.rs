@@ -38,16 +38,14 @@ pub enum NewId {
 }
 
 impl NewId {
-    /// Of a protected table, or a part of one, and the kind of its ids; none if it is not protected.
-    pub fn of(table: pg_sys::Oid) -> Option<(NewId, KeyType)> {
+    /// Of a protected table, or a part of one; none if it is not protected.
+    pub fn of(table: pg_sys::Oid) -> Option<NewId> {
         if let Some(shared) = cache::shared_table(table) {
-            let id_type = shared.id_type;
-            let new_id = if is_unique(shared.oid, &shared.id) {
+            return Some(if is_unique(shared.oid, &shared.id) {
                 NewId::Free
             } else {
                 NewId::Shared(shared)
-            };
-            return Some((new_id, id_type));
+            });
         }
         let parent = match cache::ticket_table(table) {
             Some(tickets) => Parent::Tickets(tickets),
@@ -55,8 +53,7 @@ impl NewId {
         };
         let mut children = parent.children(&Catalog::now());
         children.retain(|child| !foreign_keys::keeps(child));
-        let id_type = parent.id_type()?;
-        let new_id = if children.is_empty() {
+        Some(if children.is_empty() {
             NewId::Free
         } else {
             NewId::Parent {
@@ -64,8 +61,7 @@ impl NewId {
                 parent,
                 children,
             }
-        };
-        Some((new_id, id_type))
+        })
     }
 
     /// Refuses an id that a row must not get.
@@ -118,6 +114,18 @@ impl NewId {
     }
 }
 
+/// What the ids of a protected table are; none if nothing refers to its rows.
+fn key_type(table: pg_sys::Oid) -> Option<KeyType> {
+    if let Some(shared) = cache::shared_table(table) {
+        return Some(shared.id_type);
+    }
+    if let Some(tickets) = cache::ticket_table(table) {
+        return Some(tickets.id_type);
+    }
+    let messages = cache::child_table(table)?;
+    KeyType::of_column(messages.oid, messages.id.as_deref()?)
+}
+
 fn refuse(table: pg_sys::Oid, id: KeyRef, why: String, hint: String) -> ! {
     error::raise(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -146,7 +154,8 @@ fn may_write(access: &Agent, table: &NewId) -> bool {
 struct Call {
     statement: Rc<Statement>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Agent>, (NewId, KeyType))>,
+    who: Option<(Rc<Agent>, NewId)>,
+    key_type: Option<KeyType>,
 }
 
 impl Call {
@@ -154,6 +163,7 @@ impl Call {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
             who: statement.rights.clone().zip(table.and_then(NewId::of)),
+            key_type: table.and_then(key_type),
         })
     }
 }
@@ -165,14 +175,14 @@ fn is_new_id_ok(
     is_kept: impl Fn(&Call, KeyRef) -> bool,
 ) -> bool {
     let call = Call::of(fcinfo, table);
-    let Some((access, (table, id_type))) = &call.who else {
+    let Some((access, table)) = &call.who else {
         return false;
     };
     // Nothing belongs to what has no id.
     let Some(id) = id else {
         return true;
     };
-    if id_type.takes(id).is_none() {
+    if call.key_type != Some(id.key_type()) {
         return false;
     }
     if matches!(table, NewId::Free) || is_kept(&call, id) {
@@ -189,7 +199,7 @@ fn is_new_id_ok(
 fn is_changeable(call: &Call, id: KeyRef) -> bool {
     const EDIT: Action = Action::Change(Change::EditMessages);
     match &call.who {
-        Some((access, (NewId::Parent { parent, .. }, _))) => {
+        Some((access, NewId::Parent { parent, .. })) => {
             Allowed::of_statement(&call.statement, access, parent, EDIT).contains(id)
         }
         _ => false,

@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
-use crate::key::{ColumnKey, Key, KeyRef};
+use crate::key::{ColumnKey, Key, KeyRef, text_datum};
 use crate::statement::{Acting, OwnQuery};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
@@ -248,12 +248,13 @@ pub fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text:
     unsafe {
         let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
         for key in keys {
-            let text = as_text.then(|| key.to_string());
-            let key = text.as_deref().map_or(key, Key::Text);
-            let Some((_, mut value)) = key.key_type().takes(key).map(ColumnKey::argument) else {
-                continue;
+            let (mut value, is_key) = if as_text {
+                (text_datum(&key.to_string()), true)
+            } else {
+                let key = key.key_type().takes(key);
+                key.map_or((0.into(), false), |key| (key.argument().1, true))
             };
-            let mut is_null = false;
+            let mut is_null = !is_key;
             pg_sys::tuplestore_putvalues(
                 result.setResult,
                 result.setDesc,

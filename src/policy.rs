@@ -414,7 +414,7 @@ fn may_update(
     };
     if let Some(id) = id
         && Some(id) != id_before.as_ref().map(OwnedKey::borrowed)
-        && let Some((new, _)) = NewId::of(table.oid)
+        && let Some(new) = NewId::of(table.oid)
     {
         new.check(&call.statement, access, id);
     }
