@@ -1175,9 +1175,9 @@ fn assemble(raw: Raw) -> Case {
     let follower = |(on, by): &(Pick, Pick)| -> Option<(Option<Id>, Option<Id>)> {
         let columns = table.follower.as_ref()?;
         let on = match on {
-            // Of a ticket that may be made later.
+            // Of a ticket that is no more. Nobody can make one with its id: tests/sql/same_id.sql.
             Pick::Dangling if columns.references => None,
-            Pick::Dangling => Some(NEW_TICKET),
+            Pick::Dangling => Some(NEW_TICKET - 1),
             other => other.resolve(&ticket_ids, 0),
         };
         Some((
