@@ -1262,8 +1262,16 @@ fn change_one(
         Form::OnConflictNothing => format!("{insert} ON CONFLICT ({id}) DO NOTHING"),
     };
     let creates = who.is_some_and(|agent| desk.create(agent, &proposed));
+    // Something belongs to the id already, for all that this agent may know.
+    let is_taken = !sees(old)
+        && (desk.table.follower.as_ref()).is_some_and(|follower| !follower.references)
+        && desk
+            .followers
+            .iter()
+            .any(|(ticket, _)| *ticket == Some(old.id));
     // Whether one will see the new row does not matter.
     let expected = match form {
+        Form::OnConflictNothing | Form::OnConflictUpdate if is_taken => refused(),
         Form::OnConflictNothing if creates => Ok(0),
         Form::OnConflictUpdate if creates && may => Ok(1),
         Form::OnConflictNothing | Form::OnConflictUpdate => refused(),
