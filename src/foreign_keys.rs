@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 
-use pgrx::{PgRelation, pg_sys};
+use pgrx::pg_sys;
 
 use crate::child_table::{ChildTable, Parent};
 use crate::expression::items;
+use crate::relation::open;
 
 /// Has each row of this table, which is the child table or a part of it, a ticket, unless its own column
 /// is NULL? For a table that the planner has locked.
@@ -38,7 +39,7 @@ fn refers_to(table: pg_sys::Oid, column: &str, parent: pg_sys::Oid, id: &str) ->
     };
     // SAFETY: the relation is open; its list of keys belongs to its entry in the cache.
     unsafe {
-        let relation = PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let relation = open(table);
         // Children by inheritance, unlike partitions, do not have the keys of the table above.
         let class = &*relation.rd_rel;
         let is_partitioned = class.relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;

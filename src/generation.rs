@@ -348,8 +348,8 @@ fn drop_plans(hash: u32) {
 /// What this transaction has sent.
 #[derive(Clone, Copy)]
 struct Sent {
-    /// When the transaction began.
-    transaction: pg_sys::TimestampTz,
+    /// Not when it began: those that come in one message begin at the same moment.
+    transaction: pg_sys::TransactionId,
     messages: u32,
     /// The last one.
     last: (pg_sys::SubTransactionId, pg_sys::CommandId, u32),
@@ -357,7 +357,7 @@ struct Sent {
 
 impl Sent {
     const NOTHING: Sent = Sent {
-        transaction: 0,
+        transaction: pg_sys::InvalidTransactionId,
         messages: 0,
         last: (0, 0, 0),
     };
@@ -370,9 +370,9 @@ const MOST_MESSAGES: u32 = 100;
 /// Tells all backends, at commit, that something changes for the subject, and this one at once. Called
 /// before the change, so that nothing sees it without having heard of it.
 pub fn signal(subject: Subject) {
-    // SAFETY: reads the transaction's state.
+    // SAFETY: in a transaction that writes, which has an id, or gets one.
     let mut sent = unsafe {
-        let transaction = pg_sys::GetCurrentTransactionStartTimestamp();
+        let transaction = pg_sys::GetTopTransactionId();
         let sent = SENT.get();
         let is_same = sent.transaction == transaction;
         Sent {

@@ -18,6 +18,7 @@ use crate::foreign_keys;
 use crate::key::{KeyRef, KeyType};
 use crate::owner_sql::as_of_now;
 use crate::protected::display_name;
+use crate::relation::is_still_there;
 use crate::shared::SharedTable;
 use crate::statement::{Site, Statement, at_site};
 use crate::unique::is_unique;
@@ -52,7 +53,8 @@ impl NewId {
             None => Parent::Messages(cache::child_table(table)?),
         };
         let mut children = parent.children(&Catalog::now());
-        children.retain(|child| !foreign_keys::keeps(child));
+        // Nothing is left in one that is dropped at this moment.
+        children.retain(|child| is_still_there(child.oid) && !foreign_keys::keeps(child));
         Some(if children.is_empty() {
             NewId::Free
         } else {

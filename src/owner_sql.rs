@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::rc::Rc;
 
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
 
 use crate::error;
 use crate::key::{ColumnKey, Key, KeyRef, text_datum};
+use crate::relation::open;
 use crate::statement::{Acting, OwnQuery};
 
 /// While it lives, the current user is the owner of a table, for whom that table's policies do not
@@ -34,8 +35,7 @@ impl RunAsOwner {
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
         // SAFETY: the relation is open; an error's abort restores user and context, else drop does.
         unsafe {
-            let relation =
-                PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let relation = open(table);
             let owner = (*relation.rd_rel).relowner;
             pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
             let flags = flags | pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;

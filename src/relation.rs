@@ -1,9 +1,11 @@
 //! What PostgreSQL's catalogs say of a table, as of now: whatever the isolation level is, a partition that
 //! was committed since the transaction began counts.
 
-use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
 
 use crate::catalog::{ScanKey, scan_system};
+use crate::error;
 
 /// What pg_class says of a table.
 #[derive(Clone, Copy)]
@@ -55,6 +57,52 @@ impl Class {
                 | pg_sys::RELKIND_FOREIGN_TABLE
         )
     }
+}
+
+const TO_READ: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+
+/// Opens a table that was there a moment ago. It may be dropped while this waits for its lock: PostgreSQL
+/// would call that an internal error.
+pub fn open(table: pg_sys::Oid) -> PgRelation {
+    if !is_there(table) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!(
+                "the table with the OID {} was dropped meanwhile",
+                table.to_u32()
+            ),
+            "Run the command again.",
+        );
+    }
+    // SAFETY: the lock was there for the look, and whoever drops a table waits for it.
+    unsafe {
+        let relation = PgRelation::with_lock(table, TO_READ);
+        pg_sys::UnlockRelationOid(table, TO_READ);
+        relation
+    }
+}
+
+/// Waits for who changes a table. If it is there still, it stays as long as the lock.
+fn is_there(table: pg_sys::Oid) -> bool {
+    // SAFETY: a lock, which the end of the transaction releases at the latest.
+    unsafe {
+        pg_sys::LockRelationOid(table, TO_READ);
+        let is_there = Class::of(table).is_some();
+        if !is_there {
+            pg_sys::UnlockRelationOid(table, TO_READ);
+        }
+        is_there
+    }
+}
+
+/// Waits for who changes a table, and tells whether it is there after that.
+pub fn is_still_there(table: pg_sys::Oid) -> bool {
+    let is_there = is_there(table);
+    if is_there {
+        // SAFETY: the lock that was just taken.
+        unsafe { pg_sys::UnlockRelationOid(table, TO_READ) };
+    }
+    is_there
 }
 
 const PG_INHERITS: u32 = 2611;

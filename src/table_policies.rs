@@ -6,10 +6,10 @@ use std::ffi::{CStr, c_char};
 
 use deskguard_rules::{Access, Action, Change};
 use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
 
 use crate::catalog::own_function_name;
 use crate::expression::items;
+use crate::relation::open;
 
 pub struct TablePolicies {
     pub features: Vec<Feature>,
@@ -99,8 +99,7 @@ impl TablePolicies {
         };
         // SAFETY: the relation is open, and with its lock its policies stay.
         unsafe {
-            let relation =
-                PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let relation = open(table);
             // Without row-level security the rules still hold for what belongs to the rows.
             let Some(security) = relation.rd_rsdesc.as_ref() else {
                 return found;

@@ -1,8 +1,9 @@
 //! Does an id stand for one row?
 
-use pgrx::{PgRelation, pg_sys};
+use pgrx::pg_sys;
 
 use crate::foreign_keys::attribute;
+use crate::relation::open;
 
 /// Does an index see to it, at every moment, that each value of the column stands for one row at most?
 /// For a partitioned table, an index of the table itself. A deferrable key does not: within a
@@ -13,7 +14,7 @@ pub fn is_unique(table: pg_sys::Oid, column: &str) -> bool {
     };
     // SAFETY: the relation is open; the list is a copy.
     unsafe {
-        let relation = PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let relation = open(table);
         // Children by inheritance, unlike partitions, have indexes of their own.
         let class = &*relation.rd_rel;
         let is_partitioned = class.relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE;

@@ -176,6 +176,40 @@ fn protecting_again_waits_for_queries_and_is_no_deadlock() {
     }
 }
 
+/// What a new message may not be left with is looked for in the tables that belong to messages.
+#[test]
+fn a_message_is_written_while_a_table_that_belongs_to_it_is_dropped() {
+    let database = desk("dropped");
+    let mut owner = database.connect(OWNER);
+    owner
+        .batch_execute(&format!(
+            "{PROTECT};
+             CREATE TABLE desk.message (id int PRIMARY KEY, ticket int);
+             CREATE TABLE desk.attachment (id int PRIMARY KEY, message int);
+             SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket');
+             SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message');"
+        ))
+        .unwrap();
+    database
+        .superuser()
+        .batch_execute(
+            "INSERT INTO deskguard.agent_permission VALUES (1, 'ticket.reply.unassigned')",
+        )
+        .unwrap();
+    owner
+        .batch_execute("BEGIN; DROP TABLE desk.attachment")
+        .unwrap();
+    let mut ann = ann(&database);
+    let writer = thread::spawn(move || ann.execute("INSERT INTO desk.message VALUES (1, 1)", &[]));
+    let mut superuser = database.superuser();
+    while count(&mut superuser, "pg_locks WHERE NOT granted") == 0 {
+        assert!(!writer.is_finished());
+        thread::sleep(Duration::from_millis(10));
+    }
+    owner.batch_execute("COMMIT").unwrap();
+    assert_eq!(writer.join().unwrap().unwrap(), 1);
+}
+
 #[test]
 fn rights_that_are_restored_without_triggers_are_heard_of() {
     let database = desk("no_triggers");

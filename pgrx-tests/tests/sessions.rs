@@ -759,6 +759,28 @@ fn a_committed_change_is_obeyed_by_the_next_statement() {
     }
 }
 
+/// They begin at the same moment, and each command of theirs is the first.
+#[test]
+fn transactions_that_come_in_one_message_are_all_obeyed() {
+    for database in both_ways(PLAIN) {
+        let mut superuser = database.superuser();
+        let mut ann = app(&database, ANN);
+        assert_eq!(seen(&mut ann), SEEN_BY_ANN);
+        let set =
+            |active| format!("UPDATE deskguard.agent SET active = {active} WHERE id = {ANN};");
+        for before in [
+            format!("BEGIN; {} ROLLBACK;", set(false)),
+            format!("BEGIN; {} COMMIT; BEGIN; {} COMMIT;", set(false), set(true)),
+        ] {
+            let change = |active| format!("{before} BEGIN; {} COMMIT;", set(active));
+            superuser.batch_execute(&change(false)).unwrap();
+            assert_eq!(seen(&mut ann), NOTHING, "{before}");
+            superuser.batch_execute(&change(true)).unwrap();
+            assert_eq!(seen(&mut ann), SEEN_BY_ANN, "{before}");
+        }
+    }
+}
+
 /// It waits for those in a transaction, so that they are none here.
 #[test]
 fn truncate_of_a_grant_table_is_obeyed() {

@@ -265,12 +265,16 @@ unsafe fn added_column(column: &pg_sys::ColumnDef) -> (Vec<pg_sys::Oid>, bool) {
             || constraints
                 .iter()
                 .any(|one| !is_without.contains(&(**one).contype))
-            || !referred.is_empty() && {
-                // A domain's.
-                let of_type = pg_sys::typenameTypeId(std::ptr::null_mut(), column.typeName);
-                !pg_sys::get_typdefault(of_type).is_null()
-            };
+            || !referred.is_empty() && has_default(column.typeName);
         (referred, has_value)
+    }
+}
+
+/// Has a type a default, as a domain may and serial, which is no type, has?
+unsafe fn has_default(name: *mut pg_sys::TypeName) -> bool {
+    unsafe {
+        let of_type = pg_sys::LookupTypeNameOid(std::ptr::null_mut(), name, true);
+        of_type == pg_sys::InvalidOid || !pg_sys::get_typdefault(of_type).is_null()
     }
 }
 

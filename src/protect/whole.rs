@@ -20,6 +20,7 @@ use crate::expression::{boolean, items, new_node};
 use crate::foreign_keys::attribute;
 use crate::generation;
 use crate::key::KeyType;
+use crate::owner_sql::RunAsOwner;
 use crate::planner_support::{Answer, Request, answer};
 use crate::protected::{TicketTable, root_of, table_name};
 
@@ -204,6 +205,8 @@ fn problems_of(catalog: &Catalog, protection: &Protection, table: pg_sys::Oid) -
             Some(all) => items::<pg_sys::RowSecurityPolicy>(all.policies),
             None => &[],
         };
+        // Names are looked up as whoever may use all schemas: who asks may be shown the table by a view.
+        let _owner = RunAsOwner::of(own_table(c"protected_table"));
         let wanted = rule_policies(catalog, protection, table, protection.has_children());
         // What hung on messages may have been dropped since: then they ask for more than they need to.
         let strictest = rule_policies(catalog, protection, table, true);

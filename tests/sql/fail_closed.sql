@@ -343,7 +343,9 @@ FROM unnest(ARRAY[
     'ALTER TABLE desk.message ADD CHECK (id > 0), ADD CONSTRAINT f FOREIGN KEY (ticket_id) REFERENCES desk.ticket',
     'ALTER TABLE desk.message ADD CHECK (id > 0), ADD COLUMN other int REFERENCES desk.ticket',
     'ALTER TABLE desk.message ADD COLUMN other int DEFAULT 999 REFERENCES desk.ticket',
-    'ALTER TABLE desk.message ADD COLUMN other int DEFAULT 999']) AS command;
+    'ALTER TABLE desk.message ADD COLUMN other int DEFAULT 999',
+    'ALTER TABLE desk.message ADD COLUMN other serial REFERENCES desk.ticket',
+    'CREATE TABLE desk.plain (id int PRIMARY KEY); ALTER TABLE desk.plain ADD COLUMN other serial REFERENCES desk.plain']) AS command;
 -- Nothing of that is left switched off, also after an error.
 SELECT count(*) AS owner_is_nobody FROM desk.ticket;
 RESET ROLE;

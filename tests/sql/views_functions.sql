@@ -36,6 +36,33 @@ SET ROLE regress_other;
 SELECT (SELECT count(*) FROM desk.of_owner) AS of_owner, (SELECT count(*) FROM desk.of_reporter) AS of_reporter;
 RESET ROLE;
 
+-- A view shows them to who may not use the schema of its tables, too; whether their protection is whole is found out anew by each session.
+SET ROLE regress_owner;
+CREATE SCHEMA api;
+GRANT USAGE ON SCHEMA api TO PUBLIC;
+CREATE TABLE desk.message (id bigint PRIMARY KEY, ticket_id bigint REFERENCES desk.ticket);
+SELECT deskguard.protect_messages('desk.message', 'desk.ticket');
+CREATE VIEW api.ticket AS SELECT id, subject FROM desk.ticket;
+CREATE VIEW api.message AS SELECT id, ticket_id FROM desk.message;
+CREATE VIEW api.follower AS SELECT ticket_id, agent_id FROM desk.ticket_follower;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA api TO PUBLIC;
+REVOKE USAGE ON SCHEMA desk FROM PUBLIC;
+RESET ROLE;
+INSERT INTO desk.message SELECT id, id FROM desk.ticket;
+\c - regress_ann
+SELECT (SELECT array_agg(id ORDER BY id) FROM api.ticket) AS tickets, (SELECT array_agg(id ORDER BY id) FROM api.message) AS messages,
+    (SELECT array_agg(ticket_id ORDER BY ticket_id) FROM api.follower) AS followed;
+UPDATE api.ticket SET subject = 'changed' WHERE id IN (1, 2) RETURNING id;
+INSERT INTO api.message VALUES (101, 1) RETURNING id;
+SELECT test.attempt_only('INSERT INTO api.message VALUES (102, 2)');
+SELECT count(*) FROM desk.ticket;
+\c - postgres
+SET client_min_messages = warning;
+GRANT USAGE ON SCHEMA desk TO PUBLIC;
+DROP SCHEMA api CASCADE;
+DROP TABLE desk.message;
+UPDATE desk.ticket SET subject = 'EU, unassigned' WHERE id = 1;
+
 -- Functions. One with the definer's rights is the agent that its owner is, if the session does not say.
 SET ROLE regress_owner;
 CREATE FUNCTION desk.plain() RETURNS SETOF bigint LANGUAGE sql STABLE AS 'SELECT id FROM desk.ticket';
