@@ -83,6 +83,9 @@ RESET client_min_messages;
 \c - regress_other
 SELECT deskguard.agent_can_view(4, 1::bigint, 'evil.outer');
 SELECT deskguard.agent_can_view(4, 1::bigint, 'evil.outer');
+-- Nor does a function that is planned for the first time within a look-up see its owner's tables without policies.
+SET constraint_exclusion = on;
+SELECT array_agg(v) FROM deskguard.visible_tickets(1, 'evil.ticket') AS v;
 \c - postgres
 SET client_min_messages = warning;
 
