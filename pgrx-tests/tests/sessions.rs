@@ -1139,14 +1139,17 @@ fn parallel_workers_act_for_whom_the_statement_was_bound() {
             assert_eq!(found, of_cid);
             transaction.commit().unwrap();
 
-            // Workers that find other rights than their leader's refuse.
-            client.batch_execute(&format!("SET ROLE {cid}")).unwrap();
+            // Workers that find other rights than their leader's refuse. The leader reads no rows itself.
+            let set = format!("SET parallel_leader_participation = off; SET ROLE {cid}");
+            client.batch_execute(&set).unwrap();
             let mut transaction = client.transaction().unwrap();
             let statement = transaction.prepare(SELECT).unwrap();
             let portal = transaction.bind(&statement, &[]).unwrap();
             superuser
-                .batch_execute("INSERT INTO deskguard.team_member VALUES (1, 3)")
+                .batch_execute("INSERT INTO deskguard.agent_department VALUES (3, 2, 'full')")
                 .unwrap();
+            let by_new_rights = seen(&mut database.connect(MAPPED[0]));
+            assert!(by_new_rights.len() > of_cid.len());
             match transaction.query_portal(&portal, 0) {
                 // As when no worker was to be had.
                 Ok(rows) => assert_eq!(rows.len(), of_cid.len()),
@@ -1154,7 +1157,7 @@ fn parallel_workers_act_for_whom_the_statement_was_bound() {
             }
             drop(transaction);
             superuser
-                .batch_execute("DELETE FROM deskguard.team_member WHERE agent_id = 3")
+                .batch_execute("DELETE FROM deskguard.agent_department WHERE (agent_id, department_id) = (3, 2)")
                 .unwrap();
         }
     }

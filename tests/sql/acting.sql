@@ -83,7 +83,21 @@ RESET client_min_messages;
 \c - regress_other
 SELECT deskguard.agent_can_view(4, 1::bigint, 'evil.outer');
 SELECT deskguard.agent_can_view(4, 1::bigint, 'evil.outer');
+-- Nor does a function that is planned for the first time within a look-up see its owner's tables without policies.
+SET constraint_exclusion = on;
+SELECT array_agg(v) FROM deskguard.visible_tickets(1, 'evil.ticket') AS v;
+
+-- Settings that print parse trees and plans print those of the user's statement, and nothing of a look-up.
+\c - regress_other
+\set VERBOSITY terse
+SET client_min_messages = log;
+SET debug_print_plan = on;
+SET debug_print_rewritten = on;
+SET debug_print_parse = on;
+SELECT deskguard.agent_can_view(4, 1::bigint, 'evil.t1');
+SELECT count(*) FROM deskguard.visible_tickets(4, 'evil.t1');
 \c - postgres
+\set VERBOSITY default
 SET client_min_messages = warning;
 
 -- Expressions of PL/pgSQL have no statement: they are asked for the session as it is at that moment.

@@ -195,6 +195,10 @@ fn take_over(session: &mut Session, place: Place, agent: Id, random: &mut Random
         if attempt(session, &step, terms.clone()) {
             return;
         }
+        // Who follows a ticket may do more with it, and with what belongs to it.
+        if step.starts_with("INSERT INTO part.follower") {
+            session.unchanged = false;
+        }
     }
 }
 

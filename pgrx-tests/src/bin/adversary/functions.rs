@@ -73,6 +73,17 @@ fn argument(random: &mut Random, ty: &str) -> String {
     format!("({value})::{ty}")
 }
 
+/// Tables whose rows are asked for by key, of each kind.
+const KEYED: [&str; 7] = [
+    "desk.ticket",
+    "desk.message",
+    "desk.response",
+    "part.ticket",
+    "keyed.ticket",
+    "keyed.message",
+    "keyed.filter",
+];
+
 /// A column of a protected table, of a type that fits or not.
 fn column(random: &mut Random, ty: &str) -> String {
     let of: &[&str] = match ty {
@@ -174,6 +185,7 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
             ));
         }
     }
+    statements.extend(calls_by_key(function, random));
     session.start(format!("calls of {}", function.name));
     for sql in statements {
         session.quick("BEGIN");
@@ -201,6 +213,41 @@ fn call(session: &mut Session, function: &Function, random: &mut Random) {
             break;
         }
     }
+}
+
+/// What asks for rows by key, with keys that are there and of every kind, whatever the kind of the table's.
+fn calls_by_key(function: &Function, random: &mut Random) -> Vec<String> {
+    let is_key = |ty: &String| ["bigint", "uuid", "text"].contains(&ty.as_str());
+    let arguments = &function.arguments;
+    let has_table = arguments.iter().any(|ty| ty == "regclass");
+    if function.set || !has_table || !arguments.iter().any(is_key) {
+        return vec![];
+    }
+    let mut call = |table: &str, by_row: bool| {
+        let one = |ty: &String| match ty.as_str() {
+            "regclass" => format!("'{table}'::regclass"),
+            "bigint" if by_row => "t.id".into(),
+            "bigint" => format!("{}::bigint", 1 + random.below(20)),
+            "uuid" if by_row => "md5(t.subject)::uuid".into(),
+            "uuid" => "'c0ffee00-0000-4000-0000-000000000001'::uuid".into(),
+            "text" if by_row => "t.subject".into(),
+            "text" => "'1'::text".into(),
+            ty => argument(random, ty),
+        };
+        let given: Vec<String> = arguments.iter().map(one).collect();
+        format!("{}({})", function.name, given.join(", "))
+    };
+    KEYED
+        .iter()
+        .flat_map(|table| {
+            let (constant, by_row) = (call(table, false), call(table, true));
+            [
+                format!("SELECT {constant}"),
+                format!("EXPLAIN SELECT FROM desk.ticket AS t WHERE ({by_row}) IS NOT NULL"),
+                format!("SELECT count(*) FROM desk.ticket AS t WHERE ({by_row}) IS NOT NULL"),
+            ]
+        })
+        .collect()
 }
 
 /// Trigger functions on a table of somebody who may create tables; one of so many forms is tried.

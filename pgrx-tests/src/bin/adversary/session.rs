@@ -207,7 +207,9 @@ impl<'w> Session<'w> {
         if terms.changes && !self.lent.contains(&self.agent) {
             self.lent.push(self.agent);
         }
-        viewers.extend(&self.lent);
+        let lent = self.lent.iter().filter(|agent| !viewers.contains(agent));
+        let lent: Vec<Option<Id>> = lent.copied().collect();
+        viewers.extend(lent);
         let mut found = BTreeSet::new();
         for (place, text) in reply.texts() {
             found.clear();
