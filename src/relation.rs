@@ -64,45 +64,35 @@ const TO_READ: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
 /// Opens a table that was there a moment ago. It may be dropped while this waits for its lock: PostgreSQL
 /// would call that an internal error.
 pub fn open(table: pg_sys::Oid) -> PgRelation {
-    if !is_there(table) {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!(
-                "the table with the OID {} was dropped meanwhile",
-                table.to_u32()
-            ),
-            "Run the command again.",
-        );
-    }
-    // SAFETY: the lock was there for the look, and whoever drops a table waits for it.
+    // SAFETY: what is opened here is closed here, after it was opened once more.
     unsafe {
-        let relation = PgRelation::with_lock(table, TO_READ);
-        pg_sys::UnlockRelationOid(table, TO_READ);
-        relation
-    }
-}
-
-/// Waits for who changes a table. If it is there still, it stays as long as the lock.
-fn is_there(table: pg_sys::Oid) -> bool {
-    // SAFETY: a lock, which the end of the transaction releases at the latest.
-    unsafe {
-        pg_sys::LockRelationOid(table, TO_READ);
-        let is_there = Class::of(table).is_some();
-        if !is_there {
-            pg_sys::UnlockRelationOid(table, TO_READ);
+        let first = pg_sys::try_relation_open(table, TO_READ);
+        if first.is_null() {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+                format!(
+                    "the table with the OID {} was dropped meanwhile",
+                    table.to_u32()
+                ),
+                "Run the command again.",
+            );
         }
-        is_there
+        let relation = PgRelation::with_lock(table, TO_READ);
+        pg_sys::relation_close(first, TO_READ);
+        relation
     }
 }
 
 /// Waits for who changes a table, and tells whether it is there after that.
 pub fn is_still_there(table: pg_sys::Oid) -> bool {
-    let is_there = is_there(table);
-    if is_there {
-        // SAFETY: the lock that was just taken.
-        unsafe { pg_sys::UnlockRelationOid(table, TO_READ) };
+    // SAFETY: closed again.
+    unsafe {
+        let relation = pg_sys::try_relation_open(table, TO_READ);
+        if !relation.is_null() {
+            pg_sys::relation_close(relation, TO_READ);
+        }
+        !relation.is_null()
     }
-    is_there
 }
 
 const PG_INHERITS: u32 = 2611;
