@@ -53,6 +53,7 @@ fn check_tree(id: i64) {
     }
     let catalog = Catalog::now();
     let parent_of = |id| {
+        pgrx::check_for_interrupts!();
         catalog
             .find(
                 c"department",
