@@ -3,7 +3,7 @@
 
 use crate::desk::Ty;
 use crate::generator::Generator;
-use crate::session::{Session, Terms, Way};
+use crate::session::{Function, Session, Terms, Way};
 use crate::watch::count;
 use crate::wire::Reply;
 
@@ -15,6 +15,9 @@ struct Pair {
 }
 
 const HOLE: &str = "<hole>";
+
+/// Whose rows are looked up, by bigint and by uuid.
+const TABLES: [&str; 3] = ["desk.ticket", "keyed.ticket", "desk.response"];
 
 /// One pair for the agent of the session, in its transaction.
 pub fn run(session: &mut Session, generator: &mut Generator) {
@@ -122,11 +125,22 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
                 && function.public
         })
         .collect();
-    let function = *generator.random.pick(&bools);
+    // Those that look something up may tell by it.
+    let asks = |function: &&&Function| function.arguments.iter().any(|ty| ty == "regclass");
+    let asking: Vec<_> = bools.iter().filter(asks).copied().collect();
+    let of = if generator.random.percent(40) {
+        &asking
+    } else {
+        &bools
+    };
+    let function = *generator.random.pick(of);
     // Mostly what the row has, in types that fit or do not.
     let mut arguments = Vec::new();
     for ty in &function.arguments {
         arguments.push(match ty.as_str() {
+            "regclass" if generator.random.percent(50) => {
+                format!("'{}'::regclass", generator.random.pick(&TABLES))
+            }
             "regclass" => generator.regclass(),
             ty => {
                 let (name, _) = *generator.random.pick(table.columns);
@@ -148,11 +162,13 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
     } else {
         format!("{call} = 3")
     };
-    let call = match generator.random.below(8) {
+    let call = match generator.random.below(9) {
         0 => format!("NOT ({call})"),
         1 => format!("({call}) IS NOT NULL"),
         2 => format!("lair.fussy({alias}.{})", table.text),
         3 => format!("{alias}.{}::bigint > 0", table.text),
+        // Leakproof, and asked with a value of another kind.
+        4 => format!("deskguard.followed('desk.ticket', {alias}.{})", table.text),
         _ => call,
     };
     let test = match generator.random.below(4) {
