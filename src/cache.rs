@@ -18,6 +18,7 @@ use crate::child_table::ChildTable;
 use crate::external_key::{ExternalKeys, Keys, Principal};
 use crate::generation::{self, State, Subject, Tick, refresh};
 use crate::load::{self, Loader};
+use crate::new_id::NewId;
 use crate::protect::whole;
 use crate::protected::TicketTable;
 use crate::shared::{Shared, SharedTable};
@@ -50,6 +51,7 @@ struct Tables {
     tickets: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
     children: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
     shared: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
+    new_ids: HashMap<pg_sys::Oid, Option<Rc<NewId>>>,
 }
 
 impl Tables {
@@ -306,6 +308,17 @@ pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
         },
         |tables, table| {
             tables.tickets.insert(oid, table);
+        },
+    )
+}
+
+/// What may stand in the way of the id of a new row.
+pub fn new_id(oid: pg_sys::Oid) -> Option<Rc<NewId>> {
+    table(
+        |tables| tables.new_ids.get(&oid).cloned(),
+        |catalog| NewId::of(catalog, oid).map(Rc::new),
+        |tables, new_id| {
+            tables.new_ids.insert(oid, new_id);
         },
     )
 }

@@ -202,6 +202,7 @@ pub fn all_changed() {
     ALL.set(now);
     CONCERN.set(now);
     drop_all_plans();
+    drop_plans(TABLES_MARK.1);
 }
 
 /// Hears of the changes committed until now, and tells the time.
@@ -325,6 +326,9 @@ impl State {
 /// for each subject. They are no function's hashes: should one have the same, plans are made anew once
 /// too often.
 pub const PLAN_MARK: (c_int, u32) = (FUNCTIONS, 0xDE5C_6A2D);
+
+/// That of plans that depend on which tables are protected, and not on the agent: they stay when that changes.
+pub const TABLES_MARK: (c_int, u32) = (FUNCTIONS, 0xDE5C_7AB1);
 
 fn plan_hash(hash: u32) -> u32 {
     // 0 stands for all plans.

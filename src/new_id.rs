@@ -17,6 +17,7 @@ use crate::child_table::{ChildTable, Parent};
 use crate::foreign_keys;
 use crate::key::{KeyRef, KeyType};
 use crate::owner_sql::as_of_now;
+use crate::protect::whole;
 use crate::protected::display_name;
 use crate::relation::is_still_there;
 use crate::shared::SharedTable;
@@ -39,9 +40,11 @@ pub enum NewId {
 }
 
 impl NewId {
-    /// Of a protected table, or a part of one; none if it is not protected.
-    pub fn of(table: pg_sys::Oid) -> Option<NewId> {
+    /// Of a protected table, or a part of one; none if it is not protected. It is kept until something
+    /// changes of the tables, their indexes and their foreign keys.
+    pub fn of(catalog: &Catalog, table: pg_sys::Oid) -> Option<NewId> {
         if let Some(shared) = cache::shared_table(table) {
+            whole::watch(shared.oid);
             return Some(if is_unique(shared.oid, &shared.id) {
                 NewId::Free
             } else {
@@ -52,7 +55,9 @@ impl NewId {
             Some(tickets) => Parent::Tickets(tickets),
             None => Parent::Messages(cache::child_table(table)?),
         };
-        let mut children = parent.children(&Catalog::now());
+        let mut children = parent.children(catalog);
+        whole::watch(parent.oid());
+        children.iter().for_each(|child| whole::watch(child.oid));
         // Nothing is left in one that is dropped at this moment.
         children.retain(|child| is_still_there(child.oid) && !foreign_keys::keeps(child));
         Some(if children.is_empty() {
@@ -85,7 +90,7 @@ impl NewId {
                 }
                 let left = children
                     .iter()
-                    .find(|child| as_of_now(|| child.has_row_of(id)));
+                    .find(|child| is_still_there(child.oid) && as_of_now(|| child.has_row_of(id)));
                 // Those of a row that is there and can be seen. The index refuses a second one.
                 let seen = || Allowed::of_statement(statement, access, parent, Action::View);
                 let is_seen = || *is_unique && seen().contains(id);
@@ -156,7 +161,7 @@ fn may_write(access: &Agent, table: &NewId) -> bool {
 struct Call {
     statement: Rc<Statement>,
     /// None: nobody, or a table that is not protected (any more). Then no row passes.
-    who: Option<(Rc<Agent>, NewId)>,
+    who: Option<(Rc<Agent>, Rc<NewId>)>,
     key_type: Option<KeyType>,
 }
 
@@ -164,7 +169,7 @@ impl Call {
     fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
-            who: statement.rights.clone().zip(table.and_then(NewId::of)),
+            who: statement.rights.clone().zip(table.and_then(cache::new_id)),
             key_type: table.and_then(key_type),
         })
     }
@@ -187,7 +192,7 @@ fn is_new_id_ok(
     if call.key_type != Some(id.key_type()) {
         return false;
     }
-    if matches!(table, NewId::Free) || is_kept(&call, id) {
+    if matches!(**table, NewId::Free) || is_kept(&call, id) {
         return true;
     }
     if !may_write(access, table) {
@@ -200,11 +205,14 @@ fn is_new_id_ok(
 /// Is this the id of a row that is there and that the agent may change? Then an update may have kept it.
 fn is_changeable(call: &Call, id: KeyRef) -> bool {
     const EDIT: Action = Action::Change(Change::EditMessages);
-    match &call.who {
-        Some((access, NewId::Parent { parent, .. })) => {
+    let Some((access, new_id)) = &call.who else {
+        return false;
+    };
+    match &**new_id {
+        NewId::Parent { parent, .. } => {
             Allowed::of_statement(&call.statement, access, parent, EDIT).contains(id)
         }
-        _ => false,
+        NewId::Free | NewId::Shared(_) => false,
     }
 }
 

@@ -10,7 +10,6 @@ use pgrx::prelude::*;
 use crate::cache::Agent;
 use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
 use crate::key::{KeyRef, OwnedKey};
-use crate::new_id::NewId;
 use crate::protected::TicketTable;
 use crate::statement::{Site, Statement, at_site};
 use crate::tickets::{Followed, TicketColumns};
@@ -414,7 +413,7 @@ fn may_update(
     };
     if let Some(id) = id
         && Some(id) != id_before.as_ref().map(OwnedKey::borrowed)
-        && let Some(new) = NewId::of(table.oid)
+        && let Some(new) = cache::new_id(table.oid)
     {
         new.check(&call.statement, access, id);
     }

@@ -340,7 +340,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let table = named_table(call)?;
         // Plans hear of changes of their tables by themselves, but not of the registry's.
         let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-        ((*item).cacheId, (*item).hashValue) = generation::PLAN_MARK;
+        ((*item).cacheId, (*item).hashValue) = generation::TABLES_MARK;
         plan.invalItems = pg_sys::lappend(plan.invalItems, item.cast());
         Some(boolean(
             is_whole(table) && !is_elsewhere(&*root.parse, call.funcid, table),
