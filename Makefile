@@ -36,7 +36,7 @@ test-%: installed-%
 	tools/regress $*
 	tools/quick-start $*
 	tools/client-tests $*
-	tools/adversary --short $* 30000 1
+	tools/adversary --short $* 6000 7
 
 # Its alarms name the seed that repeats them. In the tests the seed is always the same.
 STATEMENTS ?= 100000

@@ -31,14 +31,14 @@ const PLANTS: [Plant; 5] = [
         alarm: "leak",
     },
     Plant {
-        name: "a table without row-level security",
-        sql: "UPDATE pg_class SET relrowsecurity = false WHERE oid = 'desk.message'::regclass",
+        name: "a table that is not protected any more",
+        sql: "SELECT deskguard.unprotect('desk.attachment'), deskguard.unprotect('desk.message')",
         lies: false,
         alarm: "leak in row",
     },
     Plant {
         name: "changes without policies",
-        sql: "UPDATE pg_class SET relrowsecurity = false WHERE oid = 'desk.response'::regclass",
+        sql: "SELECT deskguard.unprotect('desk.response')",
         lies: false,
         alarm: "write",
     },

@@ -42,6 +42,10 @@ pub fn run(session: &mut Session, generator: &mut Generator) {
         if ["57014", "40001", "57P02"].contains(&reply.code()) {
             return;
         }
+        // Of a question about others, whatever the row is: whether it is asked, and when, is the planner's choice.
+        if reply.code() == "42501" {
+            return;
+        }
         outcomes.push(outcome(&reply, value));
     }
     count(&session.world.watch.counts.twins, 1);
