@@ -251,15 +251,15 @@ fn a_foreign_key_that_was_checked_before_deskguard_was_loaded_is_refused() {
     let database = desk("not_loaded");
     let mut owner = database.connect(OWNER);
     owner
-        .batch_execute(&format!(
+        .batch_execute(
             "CREATE TABLE desk.incident (id int PRIMARY KEY, dep int);
              CREATE TABLE desk.note (id int PRIMARY KEY, ticket int);
              INSERT INTO desk.incident VALUES (1, 1);
              INSERT INTO desk.note VALUES (1, 1), (2, 999);
              SELECT deskguard.protect_tickets('desk.incident', department_column => 'dep');
              SELECT deskguard.protect_messages('desk.note', 'desk.incident', 'ticket');
-             RESET ROLE"
-        ))
+             RESET ROLE",
+        )
         .unwrap();
     let key = "ALTER TABLE desk.note ADD FOREIGN KEY (ticket) REFERENCES desk.incident";
     let mut superuser = database.superuser();
