@@ -5,28 +5,62 @@ use serde_json::Value;
 
 use crate::desk::{Desk, Place, Rule, Table};
 
-/// `table|command|rows`, as the trigger of the help desk tells it: the old row, the new one, or both.
-/// `first`: nothing was changed before, so that the rules can be asked about the rows as they were.
-pub fn judge(
-    desk: &Desk,
-    change: &str,
-    first: bool,
-    viewers: &[Option<Id>],
-) -> Result<(), &'static str> {
+/// What the trigger of the help desk tells of a row. The old row is null for an INSERT, the new one for a DELETE.
+#[derive(Debug)]
+pub struct Change {
+    table: String,
+    old: Value,
+    new: Value,
+}
+
+/// The changes of a command, each as `table|command|rows`, rows being the old one, the new one, or both. A row
+/// that moves to another partition is told as deleted there and inserted here: that is one change.
+pub fn read(told: &[&str]) -> Result<Vec<Change>, &'static str> {
+    let mut changes: Vec<Change> = Vec::new();
+    for change in told {
+        let change = read_one(change).ok_or("a change that cannot be read")?;
+        let is_of_moved = |before: &&mut Change| {
+            before.table == "part.ticket"
+                && change.table == before.table
+                && before.new.is_null()
+                && change.old.is_null()
+                && change.new.get("id") == before.old.get("id")
+        };
+        match changes.iter_mut().find(is_of_moved) {
+            Some(before) => before.new = change.new,
+            None => changes.push(change),
+        }
+    }
+    Ok(changes)
+}
+
+fn read_one(change: &str) -> Option<Change> {
     let mut parts = change.splitn(3, '|');
-    let (Some(name), Some(command), Some(rows)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("a change that cannot be read");
-    };
-    let place = desk.table(name);
-    let table = &desk.tables[place];
+    let (table, command, rows) = (parts.next()?, parts.next()?, parts.next()?);
     let (old, new) = match (command, values(rows).as_slice()) {
         ("INSERT", [new]) => (Value::Null, new.clone()),
         ("DELETE", [old]) => (old.clone(), Value::Null),
         (_, [old, new]) => (old.clone(), new.clone()),
-        _ => return Err("a change that cannot be read"),
+        _ => return None,
     };
+    Some(Change {
+        table: table.into(),
+        old,
+        new,
+    })
+}
+
+/// `first`: nothing was changed before, so that the rules can be asked about the rows as they were.
+pub fn judge(
+    desk: &Desk,
+    change: &Change,
+    first: bool,
+    viewers: &[Option<Id>],
+) -> Result<(), &'static str> {
+    let place = desk.table(&change.table);
+    let table = &desk.tables[place];
     // A row of the help desk that was there: only one that somebody who acts here sees.
-    let known = row_of(desk, place, &old);
+    let known = row_of(desk, place, &change.old);
     if let Some(row) = known
         && !viewers.iter().any(|viewer| desk.sees(*viewer, row))
     {
@@ -38,9 +72,7 @@ pub fn judge(
     let Some(agent) = *viewer else {
         return Err("nobody changed a row");
     };
-    // A row that moves to another partition is reported as deleted there and inserted here.
-    let is_partitioned = table.name == "part.ticket";
-    if !first || is_partitioned || may(desk, table, agent, known, &new) {
+    if !first || may(desk, table, agent, known, &change.new) {
         Ok(())
     } else {
         Err("the agent may not do this")

@@ -99,12 +99,22 @@ impl Episode<'_, '_> {
             }
         }
         // What is held for after the transaction is read there.
-        let held: Vec<String> = self.session.cursors.keys().cloned().collect();
-        let hold = held.iter().find(|name| name.starts_with("hold"));
-        if let (Some(name), true) = (hold, self.session.unchanged) {
-            let runs_for = self.session.cursors[name];
+        let held: Vec<(String, Option<Id>)> = self
+            .session
+            .cursors
+            .iter()
+            .filter(|(name, _)| name.starts_with("hold"))
+            .map(|(name, opened_for)| (name.clone(), *opened_for))
+            .collect();
+        if let (Some((name, runs_for)), true) = (held.first().cloned(), self.session.unchanged) {
             let fetch = format!("FETCH ALL FROM {name}");
-            self.quick("COMMIT");
+            // The commit runs what is left of all of them, each for whom it was opened.
+            let terms = Terms {
+                also_for: held.iter().map(|(_, opened_for)| *opened_for).collect(),
+                ..Terms::of("COMMIT")
+            };
+            self.ran += 1;
+            self.session.query("COMMIT", &terms);
             let terms = Terms {
                 runs_for: Some(runs_for),
                 ..Terms::of("held cursor")

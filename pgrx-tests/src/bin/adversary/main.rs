@@ -86,9 +86,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     println!("adversary, {}: seed {}", options.label, options.seed);
-    let wants = |part: &str| match &options.part {
-        Some(wanted) => part.starts_with(wanted.as_str()),
-        None => true,
+    let wants = |part: &str| {
+        let wanted = options.part.as_ref();
+        wanted.is_none_or(|wanted| part.starts_with(wanted))
     };
     let start = Instant::now();
     let watch = Arc::new(Watch::default());
@@ -118,7 +118,10 @@ fn main() -> ExitCode {
             say(&start, part, &watch.counts);
         }
     }
-    if wants("random") {
+    // The parts random0 and random1 are of one kind, and run at a time.
+    let workers = (0..WORKERS).map(|worker| (worker, format!("random{worker}")));
+    let workers: Vec<_> = workers.filter(|(_, part)| wants(part)).collect();
+    if !workers.is_empty() {
         let until = options
             .seconds
             .map(|seconds| start + Duration::from_secs(seconds));
@@ -129,13 +132,7 @@ fn main() -> ExitCode {
             like: "",
         };
         thread::scope(|scope| {
-            for worker in 0..WORKERS {
-                let part = format!("random{worker}");
-                // Each part can be repeated alone.
-                if options.only.is_some() && options.part.as_ref().is_none_or(|only| *only != part)
-                {
-                    continue;
-                }
+            for (worker, part) in workers {
                 let (watch, options) = (&watch, &options);
                 scope.spawn(move || {
                     let place = Place::new(options.seed + worker, options.own_policies, watch);

@@ -237,23 +237,27 @@ impl<'w> Session<'w> {
         for report in &reply.errors {
             self.judge_error(report, terms);
         }
-        let mut changed = 0;
+        let mut changed = Vec::new();
         for notice in &reply.notices {
             if let Some(change) = notice.message().strip_prefix("changed|") {
-                changed += 1;
-                // What was changed first is judged by the rules; what comes later rests on that.
-                if let Err(fault) = changes::judge(&world.desk, change, self.unchanged, &viewers) {
-                    let kind = format!("write by {}: {fault}", terms.kind);
-                    world
-                        .watch
-                        .alarm(&kind, || self.story(&format!("{fault}: {change}")));
-                }
+                changed.push(change);
             } else if notice.message().contains("Please report") {
                 let kind = format!("impossible: {}", notice.message());
                 world.watch.alarm(&kind, || self.story(notice.message()));
             }
         }
-        count(&world.watch.counts.changes, changed);
+        count(&world.watch.counts.changes, changed.len() as u64);
+        // What was changed first is judged by the rules; what comes later rests on that.
+        let judged = changes::read(&changed).and_then(|changes| {
+            let judge = |change| changes::judge(&world.desk, change, self.unchanged, &viewers);
+            changes.iter().try_for_each(judge)
+        });
+        if let Err(fault) = judged {
+            let kind = format!("write by {}: {fault}", terms.kind);
+            world.watch.alarm(&kind, || {
+                self.story(&format!("{fault}: {}", changed.join("\n")))
+            });
+        }
         if terms.changes {
             self.unchanged = false;
         }
