@@ -8,7 +8,7 @@ use deskguard_tests::help_desk::Id;
 use crate::desk::{AGENTS, ANN, ANN_ID, APP, BOB, BOB_ID, DUAL, EVE, NOBODY, OTHER_NAMES};
 use crate::generator::Generator;
 use crate::random::Random;
-use crate::session::{Session, Terms, Way, World};
+use crate::session::{Session, Terms, Way, World, agent_of};
 use crate::twins;
 use crate::wire::Reply;
 
@@ -166,11 +166,31 @@ impl Episode<'_, '_> {
         if self.session.failed_transaction() {
             self.session.quick("ROLLBACK TO s");
             self.session.restore(before);
+            self.find_agent();
         }
         if self.session.in_transaction() {
             self.session.quick("RELEASE s");
         }
         reply
+    }
+
+    /// After an error: a syntax error comes before its statement's own savepoint, and so takes back what was
+    /// set since an older one. PostgreSQL is asked, and not deskguard, which is on trial.
+    fn find_agent(&mut self) {
+        if ![APP, DUAL].contains(&self.session.role) {
+            return;
+        }
+        let ask = "SELECT current_setting('deskguard.agent_id', true), current_user";
+        let reply = self.session.quick(ask);
+        let Some([set, user]) = reply.rows.first().map(Vec::as_slice) else {
+            self.session.quick("ROLLBACK");
+            return;
+        };
+        self.session.agent = if self.session.role == APP {
+            set.as_deref().and_then(|agent| agent.parse().ok())
+        } else {
+            agent_of(user.as_deref().unwrap_or_default())
+        };
     }
 
     fn simple(&mut self, sql: &str, terms: Terms) -> Reply {
