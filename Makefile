@@ -4,7 +4,7 @@
 ifndef MAJOR
 MAJOR := $(shell tools/setup --default-major)
 endif
-MAJORS = $(sort $(MAJOR) 16 18)
+MAJORS = $(sort $(MAJOR) $(shell tools/setup --majors))
 # The server that `make install` installs into.
 PG_CONFIG ?= pg_config
 
@@ -16,11 +16,13 @@ help:
 	@echo 'make bench          measure queries against hand-written SQL; two to three minutes, results in target/bench'
 	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
 	@echo 'make lint           rustfmt, clippy, shellcheck'
+	@echo 'make install-test   make install in a fresh clone, into a server of its own'
+	@echo 'make schema-check   does cargo-pgrx make the same SQL? Builds cargo-pgrx first, some five minutes'
 	@echo 'make unit           the tests of rules/, without a server'
 	@echo 'make regress        only the regression tests'
 	@echo 'make regress-accept take their output as the expected one'
 	@echo 'make client-tests   only the client tests'
-	@echo 'make clean          stop the demo, remove what was built (but cargo-pgrx)'
+	@echo 'make clean          stop the demo, remove what was built (but not target/tools)'
 	@echo 'TICKETS=1000000, AGENTS=1000 and REPEAT=20 make the benchmark larger, or steadier.'
 	@echo 'ONLY=growth TICKETS=3000000 measures only how the cost grows with the number of tickets.'
 	@echo 'MAJOR=16 and so on choose another PostgreSQL; PROPTEST_CASES=3000 tries more help desks.'
@@ -73,9 +75,17 @@ install:
 	tools/setup
 	tools/install $(PG_CONFIG)
 
+install-test:
+	tools/setup $(MAJOR)
+	tools/install-test $(MAJOR)
+
 lint:
 	tools/setup $(MAJOR)
 	tools/lint $(MAJOR)
+
+schema-check:
+	tools/setup --cargo-pgrx $(MAJOR)
+	tools/schema --check $(MAJOR)
 
 clean:
 	[ ! -e target/demo ] || tools/cluster stop target/demo
@@ -85,6 +95,6 @@ clean:
 
 # The steps share target/ and the processors.
 .NOTPARALLEL:
-.PHONY: help demo adversary bench test test-all unit regress regress-accept client-tests install lint clean
+.PHONY: help demo adversary bench test test-all unit regress regress-accept client-tests install install-test lint schema-check clean
 # Pattern targets cannot be phony, but no such files exist.
 .SECONDARY:

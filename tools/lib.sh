@@ -4,7 +4,7 @@ set -euo pipefail
 umask 022
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-majors="15 16 18"
+majors=$(<"$root/tools/majors")
 
 say() { echo "== $*" >&2; }
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
@@ -42,6 +42,13 @@ pg_bin() {
     bin=$(readlink -m "$root/target/pg")/$1/bin
     [ -x "$bin/pg_config" ] || fail "no PostgreSQL $1 in target/pg; run: tools/setup $1"
     echo "$bin"
+}
+
+# The wheels' pg_regress and replication look for libpq elsewhere than beside the server.
+use_libpq_of() {
+    local folder
+    folder=$(pg_bin "$1")/../lib
+    [ ! -e "$folder/libpq.so.5" ] || export LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 }
 
 supported() {
