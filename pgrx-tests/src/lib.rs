@@ -6,6 +6,7 @@
 pub mod help_desk;
 pub mod oracle;
 pub mod server;
+pub mod small_desk;
 pub mod worked;
 
 /// A quoted SQL identifier, whatever the name holds.

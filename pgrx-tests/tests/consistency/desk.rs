@@ -57,7 +57,7 @@ const TICKETS: &str = "
     (10, 3, 1, 9, NULL)
 ) AS t (id, department, category, assignee, team)";
 
-const FOLLOWERS: &str = "
+const FOLLOWER_ROWS: &str = "
 INSERT INTO desk.follower (ticket_id, agent_id) VALUES (10, 1);
 -- Of nobody, so that each ticket has one.
 INSERT INTO desk.follower (ticket_id, agent_id) SELECT id, 77 FROM desk.ticket;";
@@ -150,6 +150,19 @@ BEGIN
     RETURN value;
 END $$;";
 
+pub const SELECT: &str = "SELECT id FROM desk.ticket ORDER BY id";
+
+/// Seen with the tickets.
+pub const FOLLOWERS: &str =
+    "SELECT ticket_id FROM desk.follower WHERE agent_id = 77 ORDER BY ticket_id";
+
+pub const REVOKE_CATEGORY: &str = "DELETE FROM deskguard.agent_category WHERE agent_id = 1";
+pub const GRANT_CATEGORY: &str =
+    "INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (1, 1)";
+/// Ann's tickets are then those of `AFTER_SWAP`.
+pub const SWAP: &str = "UPDATE deskguard.agent_category SET category_id = 2 WHERE agent_id = 1";
+pub const AFTER_SWAP: &[i64] = &[4, 5];
+
 /// How the rules get into a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fold {
@@ -206,7 +219,7 @@ fn desk_in(fold: Fold, layout: Layout) -> Database {
              {RIGHTS}
              INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id)
              SELECT {row} FROM {TICKETS};
-             {FOLLOWERS}
+             {FOLLOWER_ROWS}
              {then}
              ANALYZE",
             database.name(),
