@@ -15,6 +15,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const INTEGERS: [Kind; 3] = [Kind::Int8, Kind::Int4, Kind::Int2];
+
+    /// Each type once; texts in the form that is the hardest to quote.
+    pub const ALL: [Kind; 6] = [
+        Kind::Int8,
+        Kind::Int4,
+        Kind::Int2,
+        Kind::Uuid,
+        Kind::Text(KeyForm::Words),
+        Kind::Varchar(KeyForm::Words),
+    ];
+
     pub fn sql(self) -> &'static str {
         match self {
             Kind::Int8 => "int8",
@@ -120,6 +132,8 @@ pub enum KeyForm {
 const UUID_START: &str = "c0ffee00-0000-4000-";
 
 impl KeyForm {
+    pub const ALL: [KeyForm; 3] = [KeyForm::Uuid, KeyForm::Number, KeyForm::Words];
+
     pub(super) fn text(self, id: Id) -> String {
         match self {
             KeyForm::Uuid => {

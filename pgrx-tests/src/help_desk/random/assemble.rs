@@ -1,6 +1,6 @@
 //! Makes a help desk of random choices, so that what they name is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys::external_keys;
 use super::picks::{Pick, TicketPicks};
@@ -26,172 +26,228 @@ const CHANGES: [&[Part]; 10] = [
 ];
 
 pub(super) fn assemble(raw: Raw) -> Case {
-    let table = raw.table;
-    let mut agent_ids = raw.agent_ids;
-    if let (Some(first), Some(odd)) = (agent_ids.first_mut(), raw.odd_agent) {
-        *first = odd;
+    let ids = Ids::of(&raw);
+    let (groups, permissions) = (groups(&raw), permissions(&raw));
+    let group_names: Vec<&'static str> = groups.iter().map(|group| group.name).collect();
+    let rows = Rows::of(&raw, &ids);
+    Case {
+        new_tickets: rows.new_tickets(),
+        changes: rows.changes(),
+        follows: rows.follows(),
+        unprotect: raw.unprotect,
+        desk: HelpDesk {
+            default_category_access: if raw.default_open {
+                Access::Open
+            } else {
+                Access::Silo
+            },
+            agents: agents(&raw, &ids),
+            team_members: chosen(&ids.teams, &ids.agents, &raw.team_members),
+            departments: departments(&raw, &ids),
+            external_keys: keys(&raw, &ids),
+            group_members: group_members(&raw, &ids, &group_names),
+            group_permissions: held(&group_names, &raw.group_permissions, &permissions),
+            agent_permissions: held(&ids.agents, &raw.agent_permissions, &permissions),
+            group_departments: leveled(&group_names, &ids.departments, &raw.group_departments),
+            agent_departments: leveled(&ids.agents, &ids.departments, &raw.agent_departments),
+            group_categories: granted(&group_names, &ids.categories, &raw.group_categories),
+            agent_categories: granted(&ids.agents, &ids.categories, &raw.agent_categories),
+            permissions,
+            groups,
+            followers: rows.followers(),
+            tickets: rows.tickets,
+            teams: ids.teams,
+            categories: ids.categories,
+            table: raw.table,
+            times: raw.times,
+        },
     }
+}
+
+/// The ids of all that columns and grants name.
+struct Ids {
+    agents: Vec<Id>,
+    teams: Vec<Id>,
+    departments: Vec<Id>,
+    categories: Vec<Id>,
+}
+
+impl Ids {
+    fn of(raw: &Raw) -> Ids {
+        let mut agents = raw.agent_ids.clone();
+        if let (Some(first), Some(odd)) = (agents.first_mut(), raw.odd_agent) {
+            *first = odd;
+        }
+        let mut departments = raw.department_ids.clone();
+        if raw.departments_descend {
+            departments.reverse();
+        }
+        Ids {
+            agents,
+            teams: raw.team_ids.clone(),
+            departments,
+            categories: raw.category_ids.clone(),
+        }
+    }
+}
+
+fn agents(raw: &Raw, ids: &Ids) -> Vec<Agent> {
     let mut roles_left: Vec<Option<&'static str>> = MAPPED.map(Some).to_vec();
-    let agents: Vec<Agent> = agent_ids
-        .iter()
-        .zip(raw.agents)
-        .map(|(&id, (active, category_access, role))| Agent {
+    let agents = ids.agents.iter().zip(&raw.agents);
+    agents
+        .map(|(&id, &(active, category_access, role))| Agent {
             id,
             active,
             db_role: role.and_then(|nth| roles_left[nth].take()),
             category_access,
         })
-        .collect();
+        .collect()
+}
 
-    let team_pairs = raw.team_ids.iter().flat_map(|team| {
-        let agents = agent_ids.iter();
-        agents.map(move |agent| (*team, *agent))
-    });
-    let team_members = chosen(team_pairs, &raw.team_members);
-
-    let mut department_ids = raw.department_ids;
-    if raw.departments_descend {
-        department_ids.reverse();
-    }
-    let departments: Vec<Department> = department_ids
-        .iter()
-        .zip(raw.department_parents)
+fn departments(raw: &Raw, ids: &Ids) -> Vec<Department> {
+    let departments = ids.departments.iter().zip(&raw.department_parents);
+    departments
         .enumerate()
         .map(|(index, (&id, parent))| Department {
             id,
             parent: parent
                 .filter(|_| index > 0)
-                .map(|nth| department_ids[nth % index]),
+                .map(|nth| ids.departments[nth % index]),
         })
-        .collect();
+        .collect()
+}
 
-    let mut permissions = catalog();
-    let own = [("people.edit", false), ("help_center.remove", true)];
-    for ((name, destructive), exists) in own
-        .into_iter()
-        .zip([raw.own_permissions.0, raw.own_permissions.1])
-    {
-        if exists {
-            permissions.push(Permission {
-                name: name.into(),
-                destructive,
-            });
-        }
-    }
+fn permissions(raw: &Raw) -> Vec<Permission> {
+    let own = [
+        ("people.edit", false, raw.own_permissions.0),
+        ("help_center.remove", true, raw.own_permissions.1),
+    ];
+    let own = own.into_iter().filter(|(_, _, exists)| *exists);
+    let own = own.map(|(name, destructive, _)| Permission {
+        name: name.into(),
+        destructive,
+    });
+    catalog().into_iter().chain(own).collect()
+}
 
-    let groups: Vec<Group> = GROUP_NAMES
-        .into_iter()
-        .zip(raw.groups)
-        .map(|(name, (category_access, all_departments))| Group {
+fn groups(raw: &Raw) -> Vec<Group> {
+    let groups = GROUP_NAMES.into_iter().zip(&raw.groups);
+    groups
+        .map(|(name, &(category_access, all_departments))| Group {
             name,
             category_access,
             all_departments,
         })
-        .collect();
-    let group_names: Vec<&'static str> = groups.iter().map(|group| group.name).collect();
-    let group_pairs = group_names.iter().flat_map(|group| {
-        let agents = agent_ids.iter();
-        agents.map(move |agent| (*group, *agent))
-    });
-    let mut group_members = chosen(group_pairs, &raw.group_members);
-    for (&agent, (all, non_destructive)) in agent_ids.iter().zip(raw.builtin_members) {
+        .collect()
+}
+
+fn group_members(raw: &Raw, ids: &Ids, groups: &[&'static str]) -> BTreeSet<(&'static str, Id)> {
+    let mut members = chosen(groups, &ids.agents, &raw.group_members);
+    for (&agent, &(all, non_destructive)) in ids.agents.iter().zip(&raw.builtin_members) {
         if all {
-            group_members.insert((ALL_PERMISSIONS, agent));
+            members.insert((ALL_PERMISSIONS, agent));
         }
         if non_destructive {
-            group_members.insert((ALL_NON_DESTRUCTIVE, agent));
+            members.insert((ALL_NON_DESTRUCTIVE, agent));
+        }
+    }
+    members
+}
+
+fn keys(raw: &Raw, ids: &Ids) -> BTreeMap<(Principal, Id), String> {
+    let forms = &raw.forms;
+    let principals = [
+        (Principal::Agent, forms.agent, &ids.agents),
+        (Principal::Team, forms.team, &ids.teams),
+        (Principal::Department, forms.department, &ids.departments),
+        (Principal::Category, forms.category, &ids.categories),
+    ];
+    let keys = principals.into_iter().zip(&raw.keys);
+    keys.flat_map(|((principal, form, ids), picks)| external_keys(principal, form, ids, picks))
+        .collect()
+}
+
+/// The rows of the user's tables.
+struct Rows<'a> {
+    raw: &'a Raw,
+    ids: &'a Ids,
+    tickets: Vec<Ticket>,
+}
+
+impl Rows<'_> {
+    fn of<'a>(raw: &'a Raw, ids: &'a Ids) -> Rows<'a> {
+        let mut rows = Rows {
+            raw,
+            ids,
+            tickets: Vec::new(),
+        };
+        let tickets = (1..).zip(&raw.tickets);
+        rows.tickets = tickets.map(|(id, picks)| rows.ticket(id, picks)).collect();
+        if let (true, Some(last)) = (raw.wide_ticket_id, rows.tickets.last_mut()) {
+            last.id = match raw.table.id.kind {
+                Kind::Int4 => 65_537,
+                Kind::Int2 => last.id,
+                _ => 4_294_967_297,
+            };
+        }
+        rows
+    }
+
+    fn ticket(&self, id: Id, picks: &TicketPicks) -> Ticket {
+        let (table, ids) = (&self.raw.table, self.ids);
+        let unassigned = table.unassigned_value.unwrap_or(0);
+        let status = table.status.as_ref().zip(picks.status);
+        Ticket {
+            id,
+            department: cell(&table.department, &picks.department, &ids.departments, 0),
+            category: cell(&table.category, &picks.category, &ids.categories, 0),
+            assignee: cell(&table.assignee, &picks.assignee, &ids.agents, unassigned),
+            team: cell(&table.team, &picks.team, &ids.teams, 0),
+            confidential: table.confidential.and(picks.confidential),
+            status: status.map(|(column, nth)| column.kind.values()[nth]),
         }
     }
 
-    let pairs = |holders: usize, things: &[Id], picks: Vec<(usize, usize)>| -> Vec<(usize, Id)> {
-        if holders == 0 || things.is_empty() {
-            return Vec::new();
-        }
-        let resolve = |(holder, thing)| (holder % holders, things[thing % things.len()]);
-        picks.into_iter().map(resolve).collect()
-    };
-    let leveled =
-        |holders: usize, picks: Vec<(usize, usize, Level)>| -> Vec<((usize, Id), Level)> {
-            let levels: Vec<Level> = picks.iter().map(|(_, _, level)| *level).collect();
-            let unleveled = picks.into_iter().map(|(holder, thing, _)| (holder, thing));
-            let pairs = pairs(holders, &department_ids, unleveled.collect());
-            pairs.into_iter().zip(levels).collect()
-        };
-    let group_departments = leveled(groups.len(), raw.group_departments)
-        .into_iter()
-        .map(|((group, department), level)| ((group_names[group], department), level))
-        .collect();
-    let agent_departments = leveled(agents.len(), raw.agent_departments)
-        .into_iter()
-        .map(|((agent, department), level)| ((agent_ids[agent], department), level))
-        .collect();
-    let group_categories = pairs(groups.len(), &raw.category_ids, raw.group_categories)
-        .into_iter()
-        .map(|(group, category)| (group_names[group], category))
-        .collect();
-    let agent_categories = pairs(agents.len(), &raw.category_ids, raw.agent_categories)
-        .into_iter()
-        .map(|(agent, category)| (agent_ids[agent], category))
-        .collect();
-
-    let ticket = |id: Id, picks: &TicketPicks| Ticket {
-        id,
-        department: cell(&table.department, &picks.department, &department_ids, 0),
-        category: cell(&table.category, &picks.category, &raw.category_ids, 0),
-        assignee: cell(
-            &table.assignee,
-            &picks.assignee,
-            &agent_ids,
-            table.unassigned_value.unwrap_or(0),
-        ),
-        team: cell(&table.team, &picks.team, &raw.team_ids, 0),
-        confidential: table.confidential.and(picks.confidential),
-        status: table
-            .status
-            .as_ref()
-            .and_then(|column| Some(column.kind.values()[picks.status?])),
-    };
-    let mut tickets: Vec<Ticket> = (1..)
-        .zip(&raw.tickets)
-        .map(|(id, p)| ticket(id, p))
-        .collect();
-    if let (true, Some(last)) = (raw.wide_ticket_id, tickets.last_mut()) {
-        last.id = match table.id.kind {
-            Kind::Int4 => 65_537,
-            Kind::Int2 => last.id,
-            _ => 4_294_967_297,
-        };
+    fn new_tickets(&self) -> Vec<Ticket> {
+        let new = (NEW_TICKET..).zip(&self.raw.new_tickets);
+        new.map(|(id, picks)| self.ticket(id, picks)).collect()
     }
-    let ticket_ids: Vec<Id> = tickets.iter().map(|ticket| ticket.id).collect();
-    let new_tickets = (NEW_TICKET..)
-        .zip(&raw.new_tickets)
-        .map(|(id, picks)| ticket(id, picks))
-        .collect();
 
-    let follower = |(on, by): &(Pick, Pick)| -> Option<(Option<Id>, Option<Id>)> {
-        let columns = table.follower.as_ref()?;
+    fn followers(&self) -> Vec<(Option<Id>, Option<Id>)> {
+        let picks = self.raw.followers.iter();
+        picks.filter_map(|picks| self.follower(picks)).collect()
+    }
+
+    fn follows(&self) -> Vec<(Id, Id)> {
+        let picks = self.raw.follows.iter();
+        let rows = picks.filter_map(|picks| self.follower(picks));
+        rows.filter_map(|(on, by)| on.zip(by)).collect()
+    }
+
+    fn follower(&self, (on, by): &(Pick, Pick)) -> Option<(Option<Id>, Option<Id>)> {
+        let columns = self.raw.table.follower.as_ref()?;
+        let ticket_ids: Vec<Id> = self.tickets.iter().map(|ticket| ticket.id).collect();
         let on = match on {
             // Of a ticket that is no more. Nobody can make one with its id: tests/sql/same_id.sql.
             Pick::Dangling if columns.references => None,
             Pick::Dangling => Some(NEW_TICKET - 1),
             other => other.resolve(&ticket_ids, 0),
         };
+        let by = by.resolve(&self.ids.agents, 0);
         Some((
             on.filter(|&id| columns.ticket.kind.holds(id)),
-            by.resolve(&agent_ids, 0)
-                .filter(|&id| columns.agent.kind.holds(id)),
+            by.filter(|&id| columns.agent.kind.holds(id)),
         ))
-    };
-    let followers = raw.followers.iter().filter_map(follower).collect();
-    let follows = raw
-        .follows
-        .iter()
-        .filter_map(follower)
-        .filter_map(|(on, by)| on.zip(by))
-        .collect();
+    }
 
-    let change = |(nth, columns, picks): &(usize, usize, TicketPicks)| {
-        let old = tickets.get(nth % tickets.len().max(1))?;
+    fn changes(&self) -> Vec<TicketChange> {
+        let picks = self.raw.changes.iter();
+        picks.filter_map(|picks| self.change(picks)).collect()
+    }
+
+    fn change(&self, (nth, columns, picks): &(usize, usize, TicketPicks)) -> Option<TicketChange> {
+        let table = &self.raw.table;
+        let old = self.tickets.get(nth % self.tickets.len().max(1))?;
         let mut parts = CHANGES[columns % CHANGES.len()].to_vec();
         parts.retain(|part| match part {
             // A foreign key holds the id.
@@ -201,70 +257,13 @@ pub(super) fn assemble(raw: Raw) -> Case {
         if parts.is_empty() || parts == [Part::Id] {
             return None;
         }
-        let picked = ticket(NEW_TICKET, picks);
         let mut change = TicketChange {
             old: old.clone(),
-            new: picked,
+            new: self.ticket(NEW_TICKET, picks),
             parts,
         };
         change.new = change.applied_to(old);
         Some(change)
-    };
-
-    let [agent_keys, team_keys, department_keys, category_keys] = &raw.keys;
-    let forms = &raw.forms;
-    let external_keys = external_keys(Principal::Agent, forms.agent, &agent_ids, agent_keys)
-        .chain(external_keys(
-            Principal::Team,
-            forms.team,
-            &raw.team_ids,
-            team_keys,
-        ))
-        .chain(external_keys(
-            Principal::Department,
-            forms.department,
-            &department_ids,
-            department_keys,
-        ))
-        .chain(external_keys(
-            Principal::Category,
-            forms.category,
-            &raw.category_ids,
-            category_keys,
-        ))
-        .collect();
-
-    Case {
-        new_tickets,
-        changes: raw.changes.iter().filter_map(change).collect(),
-        follows,
-        unprotect: raw.unprotect,
-        desk: HelpDesk {
-            default_category_access: if raw.default_open {
-                Access::Open
-            } else {
-                Access::Silo
-            },
-            group_permissions: held(&group_names, &raw.group_permissions, &permissions),
-            agent_permissions: held(&agent_ids, &raw.agent_permissions, &permissions),
-            agents,
-            teams: raw.team_ids,
-            team_members,
-            departments,
-            categories: raw.category_ids,
-            external_keys,
-            permissions,
-            groups,
-            group_members,
-            group_departments,
-            agent_departments,
-            group_categories,
-            agent_categories,
-            table,
-            tickets,
-            followers,
-            times: raw.times,
-        },
     }
 }
 
@@ -275,9 +274,41 @@ fn cell(column: &Option<Column>, pick: &Pick, ids: &[Id], unassigned: Id) -> Opt
         .filter(|&value| column.kind.holds(value))
 }
 
-fn chosen<T: Ord>(pairs: impl Iterator<Item = T>, picks: &[bool]) -> BTreeSet<T> {
+/// Some of all pairs.
+fn chosen<T: Copy + Ord>(holders: &[T], things: &[Id], picks: &[bool]) -> BTreeSet<(T, Id)> {
+    let pairs = holders
+        .iter()
+        .flat_map(|holder| things.iter().map(move |thing| (*holder, *thing)));
     let picked = pairs.zip(picks).filter(|(_, picked)| **picked);
     picked.map(|(pair, _)| pair).collect()
+}
+
+fn granted<T: Copy + Ord>(
+    holders: &[T],
+    things: &[Id],
+    picks: &[(usize, usize)],
+) -> BTreeSet<(T, Id)> {
+    let picks = picks.iter();
+    picks
+        .filter_map(|&(holder, thing)| Some((nth(holders, holder)?, nth(things, thing)?)))
+        .collect()
+}
+
+fn leveled<T: Copy + Ord>(
+    holders: &[T],
+    things: &[Id],
+    picks: &[(usize, usize, Level)],
+) -> BTreeMap<(T, Id), Level> {
+    let picks = picks.iter();
+    picks
+        .filter_map(|&(holder, thing, level)| {
+            Some(((nth(holders, holder)?, nth(things, thing)?), level))
+        })
+        .collect()
+}
+
+fn nth<T: Copy>(of: &[T], number: usize) -> Option<T> {
+    of.get(number % of.len().max(1)).copied()
 }
 
 fn held<T: Ord + Copy>(

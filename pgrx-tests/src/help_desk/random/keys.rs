@@ -30,19 +30,12 @@ pub(super) struct Forms {
 }
 
 fn form() -> impl Strategy<Value = KeyForm> {
-    select(vec![KeyForm::Uuid, KeyForm::Number, KeyForm::Words])
+    select(&KeyForm::ALL[..])
 }
 
 pub fn kind() -> impl Strategy<Value = Kind> {
     // The form is put in later.
-    select(vec![
-        Kind::Int8,
-        Kind::Int4,
-        Kind::Int2,
-        Kind::Uuid,
-        Kind::Text(KeyForm::Words),
-        Kind::Varchar(KeyForm::Words),
-    ])
+    select(&Kind::ALL[..])
 }
 
 pub(super) fn kinds() -> impl Strategy<Value = Kinds> {

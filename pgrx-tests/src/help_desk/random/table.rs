@@ -71,13 +71,9 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     );
     let follower = (there(), weighted(0.3));
     let confidential = weighted(0.5);
-    let status_kind = select(vec![
-        StatusKind::Text,
-        StatusKind::Enum,
-        StatusKind::Integer(Kind::Int8),
-        StatusKind::Integer(Kind::Int4),
-        StatusKind::Integer(Kind::Int2),
-    ]);
+    let integers = Kind::INTEGERS.map(StatusKind::Integer);
+    let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
+    let status_kind = select(status_kinds);
     let some_values = || vec(weighted(0.35), 5);
     let status = proptest::option::weighted(0.6, (status_kind, some_values(), some_values()))
         .prop_map(|status| {

@@ -1,18 +1,31 @@
 //! The user's tables: how they are made, protected and dropped.
 
-use std::fmt::Write as _;
-
 use crate::help_desk::{Column, Part, Partitioning, StatusKind, TicketTable};
 use crate::server::{APP, MAPPED, OWNER};
 use crate::{ident, literal};
 
 impl TicketTable {
     pub(super) fn create_sql(&self) -> String {
-        let mut sql = format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema));
-        if let Some(status) = self.status.as_ref().filter(|_| self.is_enum()) {
-            let labels = status.kind.values().map(literal).join(", ");
-            let _ = writeln!(sql, "CREATE TYPE {} AS ENUM ({labels});", self.enum_sql());
-        }
+        [
+            format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema)),
+            self.create_enum_sql(),
+            self.create_table_sql(),
+            self.create_follower_sql(),
+            self.create_indexes_sql(),
+            self.grant_sql(),
+        ]
+        .concat()
+    }
+
+    fn create_enum_sql(&self) -> String {
+        let Some(status) = self.status.as_ref().filter(|_| self.is_enum()) else {
+            return String::new();
+        };
+        let labels = status.kind.values().map(literal).join(", ");
+        format!("CREATE TYPE {} AS ENUM ({labels});\n", self.enum_sql())
+    }
+
+    fn create_table_sql(&self) -> String {
         let define = |(part, name): &(Part, String)| {
             let not_null = if *part == Part::Id { " NOT NULL" } else { "" };
             format!("{name} {}{not_null}", self.type_of(*part))
@@ -21,8 +34,7 @@ impl TicketTable {
         let forward = columns.join(", ");
         columns.reverse();
         let backward = columns.join(", ");
-        let table = self.sql();
-        let id = ident(self.id.name);
+        let (table, id) = (self.sql(), ident(self.id.name));
         let key = match self.partitioning {
             Partitioning::ByDepartment => self.department.as_ref().map(|c| ("LIST", c)),
             Partitioning::ByCategory => self.category.as_ref().map(|c| ("LIST", c)),
@@ -30,85 +42,76 @@ impl TicketTable {
             Partitioning::None => None,
         };
         // A dropped column makes column numbers of a table and its partitions differ.
-        match key {
-            None => {
-                let _ = writeln!(
-                    sql,
-                    "CREATE TABLE {table} (gone text, {forward}, subject text, PRIMARY KEY ({id}));\n\
-                     ALTER TABLE {table} DROP COLUMN gone;"
-                );
-            }
-            Some((strategy, Column { name, kind })) => {
-                let unique = if strategy == "HASH" {
-                    format!(", PRIMARY KEY ({id})")
-                } else {
-                    String::new()
-                };
-                let values = [1, 2].map(|id| kind.literal(id)).join(", ");
-                let in_first = format!("FOR VALUES IN (NULL, {values})");
-                let bounds = if strategy == "HASH" {
-                    [
-                        "FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
-                        "FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
-                    ]
-                } else {
-                    [in_first.as_str(), "DEFAULT"]
-                };
-                let key = ident(name);
-                let partitions = self.partitions();
-                let (first, second) = (&partitions[0], &partitions[1]);
-                let (first_bound, second_bound) = (bounds[0], bounds[1]);
-                let _ = writeln!(
-                    sql,
-                    "CREATE TABLE {table} ({forward}, subject text{unique}) \
-                     PARTITION BY {strategy} ({key});\n\
-                     CREATE TABLE {first} PARTITION OF {table} {first_bound};\n\
-                     CREATE TABLE {second} (gone int, subject text, {backward}{unique});\n\
-                     ALTER TABLE {second} DROP COLUMN gone;\n\
-                     ALTER TABLE {table} ATTACH PARTITION {second} {second_bound};"
-                );
-            }
-        }
-        if let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) {
-            let references = if follower.references {
-                format!(" REFERENCES {table} ON DELETE CASCADE")
-            } else {
-                String::new()
-            };
-            let (ticket, agent) = (ident(follower.ticket.name), ident(follower.agent.name));
-            let _ = writeln!(
-                sql,
-                "CREATE TABLE {name} ({ticket} {}{references}, {agent} {});",
-                follower.ticket.kind.sql(),
-                follower.agent.kind.sql(),
+        let Some((strategy, Column { name, kind })) = key else {
+            return format!(
+                "CREATE TABLE {table} (gone text, {forward}, subject text, PRIMARY KEY ({id}));\n\
+                 ALTER TABLE {table} DROP COLUMN gone;\n"
             );
-            if self.indexed {
-                let _ = writeln!(
-                    sql,
-                    "CREATE INDEX ON {name} ({ticket}, {agent}); CREATE INDEX ON {name} ({agent});"
-                );
-            }
-        }
-        if self.indexed {
-            for (_, column) in self.columns() {
-                let _ = writeln!(sql, "CREATE INDEX ON {table} ({column});");
-            }
-        }
-        let app = [APP].into_iter().chain(MAPPED).map(ident);
-        let app = app.collect::<Vec<_>>().join(", ");
-        let _ = writeln!(
-            sql,
-            "GRANT USAGE ON SCHEMA {} TO PUBLIC;",
-            ident(self.schema)
+        };
+        let values = [1, 2].map(|id| kind.literal(id)).join(", ");
+        let (unique, bounds) = if strategy == "HASH" {
+            let bound = |rest| format!("FOR VALUES WITH (MODULUS 2, REMAINDER {rest})");
+            (format!(", PRIMARY KEY ({id})"), [0, 1].map(bound))
+        } else {
+            let in_first = format!("FOR VALUES IN (NULL, {values})");
+            (String::new(), [in_first, "DEFAULT".into()])
+        };
+        let key = ident(name);
+        let partitions = self.partitions();
+        let (first, second) = (&partitions[0], &partitions[1]);
+        let [first_bound, second_bound] = bounds;
+        format!(
+            "CREATE TABLE {table} ({forward}, subject text{unique}) \
+             PARTITION BY {strategy} ({key});\n\
+             CREATE TABLE {first} PARTITION OF {table} {first_bound};\n\
+             CREATE TABLE {second} (gone int, subject text, {backward}{unique});\n\
+             ALTER TABLE {second} DROP COLUMN gone;\n\
+             ALTER TABLE {table} ATTACH PARTITION {second} {second_bound};\n"
+        )
+    }
+
+    fn create_follower_sql(&self) -> String {
+        let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) else {
+            return String::new();
+        };
+        let references = if follower.references {
+            format!(" REFERENCES {} ON DELETE CASCADE", self.sql())
+        } else {
+            String::new()
+        };
+        let (ticket, agent) = (ident(follower.ticket.name), ident(follower.agent.name));
+        let mut sql = format!(
+            "CREATE TABLE {name} ({ticket} {}{references}, {agent} {});\n",
+            follower.ticket.kind.sql(),
+            follower.agent.kind.sql(),
         );
-        for table in self.tables() {
-            let _ = writeln!(
-                sql,
-                "ALTER TABLE {table} OWNER TO {OWNER};\n\
-                 GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app};"
+        if self.indexed {
+            sql += &format!(
+                "CREATE INDEX ON {name} ({ticket}, {agent}); CREATE INDEX ON {name} ({agent});\n"
             );
         }
         sql
+    }
+
+    fn create_indexes_sql(&self) -> String {
+        let columns = self.columns().into_iter().filter(|_| self.indexed);
+        let table = self.sql();
+        columns
+            .map(|(_, column)| format!("CREATE INDEX ON {table} ({column});\n"))
+            .collect()
+    }
+
+    fn grant_sql(&self) -> String {
+        let app = [APP].into_iter().chain(MAPPED).map(ident);
+        let app = app.collect::<Vec<_>>().join(", ");
+        let tables = self.tables().into_iter().map(|table| {
+            format!(
+                "ALTER TABLE {table} OWNER TO {OWNER};\n\
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app};\n"
+            )
+        });
+        let schema = format!("GRANT USAGE ON SCHEMA {} TO PUBLIC;\n", ident(self.schema));
+        schema + &tables.collect::<String>()
     }
 
     pub fn protect_sql(&self) -> String {
