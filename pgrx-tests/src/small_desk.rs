@@ -1,23 +1,24 @@
 //! A small help desk, and who sees what of it, worked out by hand.
 
-use postgres::error::SqlState;
-use postgres::{Client, Error};
+use postgres::Client;
 
+use crate::help_desk::Id;
 use crate::ident;
+use crate::lab::{ids, texts};
 use crate::server::{APP, Database, MAPPED, OWNER, STRANGER};
 
 /// Open, full on department 1, modifies everything.
-pub const ANN: i64 = 1;
+pub const ANN: Id = 1;
 /// Siloed in category 1, full on department 3; his own tickets 4 and 5 are of category 2.
-pub const BOB: i64 = 2;
+pub const BOB: Id = 2;
 /// Open, full on department 3; the database role MAPPED[0].
-pub const CID: i64 = 3;
+pub const CID: Id = 3;
 /// May only use tickets; in team 1.
-pub const DEE: i64 = 4;
+pub const DEE: Id = 4;
 /// Inactive, in All Permissions.
-pub const EVE: i64 = 5;
+pub const EVE: Id = 5;
 /// In All Permissions.
-pub const MAX: i64 = 9;
+pub const MAX: Id = 9;
 
 pub const HELP_DESK: &str = "
 INSERT INTO deskguard.department (id, name, parent_id) VALUES
@@ -58,12 +59,12 @@ INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id) V
     (7, 3, 3, NULL, 1),
     (8, NULL, 1, NULL, NULL);";
 
-pub const SEEN_BY_ANN: [i64; 4] = [1, 2, 5, 6];
-pub const SEEN_BY_BOB: [i64; 1] = [3];
-pub const SEEN_BY_CID: [i64; 3] = [3, 4, 7];
-pub const SEEN_BY_DEE: [i64; 1] = [7];
-pub const SEEN_BY_MAX: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
-pub const NOTHING: [i64; 0] = [];
+pub const SEEN_BY_ANN: [Id; 4] = [1, 2, 5, 6];
+pub const SEEN_BY_BOB: [Id; 1] = [3];
+pub const SEEN_BY_CID: [Id; 3] = [3, 4, 7];
+pub const SEEN_BY_DEE: [Id; 1] = [7];
+pub const SEEN_BY_MAX: [Id; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+pub const NOTHING: [Id; 0] = [];
 
 pub const SELECT: &str = "SELECT id FROM desk.ticket ORDER BY id";
 
@@ -120,40 +121,12 @@ pub fn both_ways(ticket_table: &str) -> impl Iterator<Item = Database> {
     })
 }
 
-/// A session of the application that acts for the agent.
-pub fn app(database: &Database, agent: i64) -> Client {
-    let mut client = database.connect(APP);
-    act_for(&mut client, agent);
-    client
-}
-
-pub fn act_for(client: &mut Client, agent: i64) {
-    let set = format!("SET deskguard.agent_id = '{agent}'");
-    client.batch_execute(&set).unwrap();
-}
-
-pub fn ids(client: &mut Client, sql: &str) -> Vec<i64> {
-    try_ids(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
-}
-
-pub fn try_ids(client: &mut Client, sql: &str) -> Result<Vec<i64>, Error> {
-    let rows = client.query(sql, &[])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-pub fn seen(client: &mut Client) -> Vec<i64> {
+pub fn seen(client: &mut Client) -> Vec<Id> {
     ids(client, SELECT)
-}
-
-/// The SQLSTATE of a statement that must fail.
-pub fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> SqlState {
-    let error = result.expect_err("this must be refused");
-    error.code().unwrap_or_else(|| panic!("{error:?}")).clone()
 }
 
 /// Everything in the ticket table, to see whether a command changed it.
 pub fn contents(database: &Database) -> Vec<String> {
     let sql = "SELECT t::text FROM desk.ticket t ORDER BY 1";
-    let rows = database.superuser().query(sql, &[]).unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    texts(&mut database.superuser(), sql)
 }

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use deskguard_tests::lab::{app, try_ids, value};
 use deskguard_tests::server::{APP, Database, MAPPED, STRANGER};
 use deskguard_tests::small_desk::{
     ANN, BOB, DEE, MAX, NOTHING, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB, SEEN_BY_CID, SEEN_BY_DEE,
-    SEEN_BY_MAX, SELECT, app, both_ways, contents, help_desk, seen, try_ids,
+    SEEN_BY_MAX, SELECT, both_ways, contents, help_desk, seen,
 };
 use postgres::error::SqlState;
 use postgres::{Client, Error, Statement};
+
+use crate::desk::roles_stay;
 
 /// A change, what undoes it, the agent it is about, what that agent sees before and after.
 struct Change {
@@ -199,6 +202,7 @@ impl Asking {
 
 #[test]
 fn a_committed_change_is_obeyed_by_the_next_statement() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         superuser
@@ -246,6 +250,7 @@ fn a_committed_change_is_obeyed_by_the_next_statement() {
 /// They begin at the same moment, and each command of theirs is the first.
 #[test]
 fn transactions_that_come_in_one_message_are_all_obeyed() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         let mut ann = app(&database, ANN);
@@ -268,6 +273,7 @@ fn transactions_that_come_in_one_message_are_all_obeyed() {
 /// It waits for those in a transaction, so that they are none here.
 #[test]
 fn truncate_of_a_grant_table_is_obeyed() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         let mut dee = app(&database, DEE);
@@ -289,6 +295,7 @@ fn truncate_of_a_grant_table_is_obeyed() {
 
 #[test]
 fn writes_obey_a_committed_change_in_a_repeatable_read_transaction() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         let mut ann = app(&database, ANN);
@@ -313,6 +320,7 @@ fn writes_obey_a_committed_change_in_a_repeatable_read_transaction() {
 
 #[test]
 fn a_change_of_the_mapped_role_is_obeyed() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         let mut client = database.connect(MAPPED[0]);
@@ -345,6 +353,7 @@ fn a_change_of_the_mapped_role_is_obeyed() {
 
 #[test]
 fn an_uncommitted_change_is_seen_by_its_own_transaction_only() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut other = app(&database, DEE);
         assert_eq!(seen(&mut other), SEEN_BY_DEE);
@@ -415,6 +424,7 @@ fn an_uncommitted_change_is_seen_by_its_own_transaction_only() {
 
 #[test]
 fn two_sessions_cannot_make_a_cycle_of_departments() {
+    let _roles = roles_stay();
     for database in both_ways(PLAIN) {
         let mut first = database.superuser();
         first
@@ -433,7 +443,7 @@ fn two_sessions_cannot_make_a_cycle_of_departments() {
         first.batch_execute("COMMIT").unwrap();
         let _ = attempt.join().unwrap();
         let sql = "SELECT count(*) FROM deskguard.department WHERE id IN (10, 11) AND parent_id IS NOT NULL";
-        let parents: i64 = first.query_one(sql, &[]).unwrap().get(0);
+        let parents: i64 = value(&mut first, sql);
         assert_eq!(parents, 1);
         // With one session, too, and for a longer way round.
         for sql in [
@@ -448,6 +458,7 @@ fn two_sessions_cannot_make_a_cycle_of_departments() {
 
 #[test]
 fn two_sessions_cannot_make_a_role_an_agent_and_trusted() {
+    let _roles = roles_stay();
     let database = help_desk(PLAIN);
     let trust = format!("INSERT INTO deskguard.trusted_role VALUES ('{STRANGER}')");
     let map =

@@ -3,11 +3,11 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use deskguard_tests::lab::{act_for, run};
 use deskguard_tests::server::{APP, Database};
 
 use crate::desk::{
-    ALL, Asker, BY_ANN, Fold, Kind, MAX, NOTHING, act_for, assert_rows_or_retry, desk,
-    roles_change, run,
+    ALL, Asker, BY_ANN, Fold, Kind, MAX, NOTHING, assert_rows_or_retry, desk, roles_change,
 };
 
 /// A login role of this test alone.

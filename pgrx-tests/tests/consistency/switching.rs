@@ -1,5 +1,6 @@
 //! Sessions that switch agents and roles.
 
+use deskguard_tests::lab::{act_for, app, code, ids, is_retry, run, simple_ids, value};
 use deskguard_tests::server::{APP, MAPPED, STRANGER};
 use deskguard_tests::{ident, literal};
 use postgres::Client;
@@ -7,8 +8,7 @@ use postgres::error::SqlState;
 
 use crate::desk::{
     AFTER_SWAP, ALL, ANN, Asker, BOB, BY_ANN, BY_BOB, Fold, GRANT_CATEGORY, Kind, MAX, NOTHING,
-    REVOKE_CATEGORY, SELECT, SWAP, act_for, app, assert_rows_or_retry, code, desk, ids, is_retry,
-    roles_stay, run, simple_ids, while_it_waits,
+    REVOKE_CATEGORY, SELECT, SWAP, assert_rows_or_retry, desk, roles_stay, while_it_waits,
 };
 
 /// The same session asks in all these ways, and no right changes meanwhile; their plans are made once and kept where possible.
@@ -135,7 +135,7 @@ fn agents_alternate_within_one_message_and_one_function() {
         let rows = client.query("SELECT desk.by_turns()", &[]).unwrap();
         let seen: Vec<Vec<i64>> = rows.iter().map(|row| row.get(0)).collect();
         assert_eq!(seen, [BY_ANN, BY_BOB, BY_ANN, BY_BOB, BY_ANN, BY_BOB]);
-        let mut seen = |sql: &str| -> Vec<i64> { client.query_one(sql, &[]).unwrap().get(0) };
+        let mut seen = |sql: &str| -> Vec<i64> { value(&mut client, sql) };
         for _ in 0..3 {
             assert_eq!(seen("SELECT desk.seen()"), ALL);
             assert_eq!(seen("SELECT desk.as_bob()"), BY_BOB);
@@ -149,7 +149,8 @@ fn agents_alternate_within_one_message_and_one_function() {
             BEGIN; SET LOCAL deskguard.agent_id = 1; EXECUTE q; COMMIT; EXECUTE q";
         let expected = [BY_ANN, BY_BOB, BY_ANN, BY_BOB].concat();
         for _ in 0..3 {
-            assert_eq!(ids(&mut client, by_turns), expected);
+            let seen = simple_ids(&mut client, by_turns);
+            assert_eq!(seen.unwrap(), expected);
         }
     }
 }

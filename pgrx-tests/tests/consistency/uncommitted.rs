@@ -1,5 +1,6 @@
 //! Changes that are not committed yet, or only prepared; and the catalog of permissions.
 
+use deskguard_tests::lab::{act_for, app, code, ids, run, value};
 use deskguard_tests::literal;
 use deskguard_tests::server::APP;
 use postgres::Client;
@@ -7,8 +8,7 @@ use postgres::error::SqlState;
 
 use crate::desk::{
     AFTER_SWAP, ALL, ANN, Asker, BOB, BY_ANN, Fold, GRANT_CATEGORY, Kind, MAX, PARALLEL,
-    REVOKE_CATEGORY, SWAP, act_for, app, assert_rows_or_retry, code, desk, ids, partitioned_desk,
-    roles_stay, run,
+    REVOKE_CATEGORY, SWAP, assert_rows_or_retry, desk, partitioned_desk, roles_stay,
 };
 
 #[test]
@@ -112,10 +112,7 @@ fn a_prepared_transaction_counts_when_it_is_committed() {
     for fold in Fold::ALL {
         let database = desk(fold);
         let mut admin = database.superuser();
-        let most: String = admin
-            .query_one("SHOW max_prepared_transactions", &[])
-            .unwrap()
-            .get(0);
+        let most: String = value(&mut admin, "SHOW max_prepared_transactions");
         if most == "0" {
             println!("skipped: the server has max_prepared_transactions = 0");
             return;

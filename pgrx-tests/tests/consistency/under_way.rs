@@ -1,14 +1,14 @@
 //! Statements that begin before a change and go on after it.
 
 use deskguard_tests::ident;
+use deskguard_tests::lab::{app, ids, is_retry, run, simple_ids};
 use deskguard_tests::server::{Database, MAPPED, STRANGER};
 use postgres::error::SqlState;
 use postgres::{Client, Error, IsolationLevel};
 
 use crate::desk::{
     AFTER_SWAP, ANN, BY_ANN, FOLLOWERS, Fold, GRANT_CATEGORY, NOTHING, REVOKE_CATEGORY, SELECT,
-    SWAP, app, assert_rows_or_retry, desk, ids, is_retry, partitioned_desk, roles_stay, run,
-    simple_ids, while_it_waits,
+    SWAP, assert_rows_or_retry, desk, partitioned_desk, roles_stay, while_it_waits,
 };
 
 #[test]

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 
 use deskguard_tests::help_desk::{HelpDesk, Id, Level, Principal, Ticket};
+use deskguard_tests::lab::{Counts, Outcome, fail, query, refused, same};
 use deskguard_tests::literal;
 use deskguard_tests::oracle::{ACTIONS, Granter, Refusal};
 use postgres::Client;
 use postgres::error::SqlState;
 use serde_json::{Value, json};
 
-use crate::ask::{
-    NO_TICKET, Outcome, asked_ids, attempt, fail, id_form, id_of, ids, query, refused, same,
-};
-use crate::counts::Counts;
+use crate::ask::{NO_TICKET, asked_ids, attempt, id_form, id_of, ids};
 use crate::database::Lab;
 
 /// What a superuser or the table's owner is told about an agent.

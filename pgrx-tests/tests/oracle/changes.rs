@@ -2,10 +2,11 @@
 
 use deskguard_tests::help_desk::{Case, HelpDesk, Id, Part, Ticket, TicketChange};
 use deskguard_tests::ident;
+use deskguard_tests::lab::{Counts, Outcome, refused, same};
 use postgres::Client;
 
-use crate::ask::{NO_TICKET, Outcome, attempt, refused, same};
-use crate::counts::{Counts, count_change};
+use crate::ask::{NO_TICKET, attempt};
+use crate::counts::count_change;
 use crate::writes::values;
 
 /// Ways to write the change of one ticket.

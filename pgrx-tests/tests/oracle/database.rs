@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use deskguard_tests::help_desk::{Access, Case, HelpDesk, catalog};
+use deskguard_tests::lab::{Outcome, query, same, try_run};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
 use deskguard_tests::{ident, literal};
 use postgres::Client;
-
-use crate::ask::{Outcome, query, run, same};
 
 /// One for each value of deskguard.default_category_access, which sessions get at their start.
 #[derive(Default)]
@@ -87,14 +86,14 @@ impl Lab {
 
     pub fn load(&mut self, desk: &HelpDesk) -> Outcome {
         let table = &desk.table;
-        run(&mut self.superuser, &desk.load_sql())?;
+        try_run(&mut self.superuser, &desk.load_sql())?;
         let protector = if table.protected_by_owner {
             &mut self.owner
         } else {
             &mut self.superuser
         };
-        run(protector, &table.protect_sql())?;
-        run(
+        try_run(protector, &table.protect_sql())?;
+        try_run(
             &mut self.superuser,
             &format!(
                 "CREATE TRIGGER probe AFTER INSERT OR UPDATE OR DELETE ON {} \
@@ -111,18 +110,18 @@ impl Lab {
             .into_iter()
             .chain(&mut self.mapped)
         {
-            run(client, "ROLLBACK; RESET ROLE; RESET deskguard.agent_id")?;
+            try_run(client, "ROLLBACK; RESET ROLE; RESET deskguard.agent_id")?;
         }
         let table = &case.desk.table;
         let there = "SELECT to_regclass($1) IS NOT NULL";
         if query(&mut self.superuser, there, &[&table.sql()])?[0].get(0) {
             if case.unprotect {
-                run(&mut self.superuser, &table.unprotect_sql())?;
+                try_run(&mut self.superuser, &table.unprotect_sql())?;
                 self.assert_unprotected(&case.desk)?;
             }
-            run(&mut self.superuser, &table.drop_sql())?;
+            try_run(&mut self.superuser, &table.drop_sql())?;
         }
-        run(&mut self.superuser, HelpDesk::clean_sql())?;
+        try_run(&mut self.superuser, HelpDesk::clean_sql())?;
         let left = query(
             &mut self.superuser,
             "SELECT * FROM deskguard.protected_table",

@@ -2,10 +2,10 @@
 
 use deskguard_tests::help_desk::{Case, Id};
 use deskguard_tests::ident;
+use deskguard_tests::lab::{Counts, Outcome, refused, same};
 use postgres::Client;
 
-use crate::ask::{Outcome, attempt, refused, same};
-use crate::counts::Counts;
+use crate::ask::attempt;
 use crate::reads::Follower;
 
 pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Counts) -> Outcome {

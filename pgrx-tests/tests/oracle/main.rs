@@ -13,59 +13,50 @@ mod follows;
 mod reads;
 mod writes;
 
-use std::env;
-use std::io::Write as _;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use deskguard_tests::help_desk::{Case, DANGLING, Id, cases};
+use deskguard_tests::help_desk::{Case, DANGLING, Id, cases as random_cases};
+use deskguard_tests::lab::{Cases, Counts, Outcome, PLANS, fail, say, try_run};
 use deskguard_tests::server::MAPPED;
 use deskguard_tests::{ident, worked};
 use postgres::Client;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::TestCaseError;
 
 use crate::answers::{answers_about, audits, who_can};
-use crate::ask::{Outcome, fail, run};
 use crate::changes::changes;
-use crate::counts::{Counts, count};
+use crate::counts::{assert_nothing_missed, count};
 use crate::database::{Lab, Labs};
 use crate::follows::follows;
 use crate::reads::{identity, reads};
 use crate::writes::{inserts, writes};
 
-/// The rules as literals of the plan, as calls for each row, and as what the length of lists makes
-/// of them: all the same to who asks.
-
-const PLANS: [&str; 4] = [
-    "SET deskguard.fold = on; RESET deskguard.fold_limit",
-    "SET deskguard.fold = off; RESET deskguard.fold_limit",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 0",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 1",
-];
-
 #[test]
 fn random_help_desks_are_answered_as_by_the_oracle() {
-    let cases_wanted = number("DESKGUARD_CASES")
-        .or(number("PROPTEST_CASES"))
-        .unwrap_or(300);
-    let first_seed = number("DESKGUARD_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        // Short enough to be typed.
-        now.as_micros() as u64 % 1_000_000_000
-    });
+    let cases = Cases::of("oracle", 300, 1);
     say(&format!(
-        "oracle: {cases_wanted} random help desks from seed {first_seed}"
+        "oracle: {} random help desks from seed {}",
+        cases.wanted, cases.first_seed
     ));
-
     let start = Instant::now();
     let mut labs = Labs::default();
     let mut counts = Counts::default();
-    run_worked(&mut labs, &mut counts);
-    for seed in first_seed..first_seed + cases_wanted {
-        run_seed(seed, &mut labs, &mut counts);
+    for case in worked::KINDS.map(worked::case) {
+        if let Err(reason) = check(&mut labs, &case, &mut counts) {
+            panic!(
+                "the help desk made by hand fails:\n{}\n\n{reason}",
+                told(&case)
+            );
+        }
     }
+    cases.check(
+        &random_cases(),
+        |case| check(&mut labs, case, &mut counts),
+        told,
+    );
     say(&format!(
-        "oracle: {cases_wanted} help desks in {:.0} s; {} pairs of agent and ticket, \
+        "oracle: {} help desks in {:.0} s; {} pairs of agent and ticket, \
          {} allowed, {} denied; {} commands tried in sessions",
+        cases.wanted,
         start.elapsed().as_secs_f32(),
         counts.get("view allowed") + counts.get("view denied"),
         counts.get("view allowed"),
@@ -74,38 +65,16 @@ fn random_help_desks_are_answered_as_by_the_oracle() {
     ));
     say(&format!("oracle: {counts}"));
     // A few help desks may miss a rare rule; a real run may not.
-    if cases_wanted >= 200 {
-        counts.assert_nothing_missed();
+    if cases.wanted >= 200 {
+        assert_nothing_missed(&counts);
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    let text = env::var(variable).ok()?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{variable} is not a number: {text:?}")))
-}
-
-/// Past the test harness, which keeps what a passing test prints.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-fn run_worked(labs: &mut Labs, counts: &mut Counts) {
-    for case in worked::KINDS.map(worked::case) {
-        let lab = labs.of(case.desk.default_category_access);
-        if let Err(reason) = check(lab, &case, counts) {
-            panic!(
-                "the help desk made by hand fails:\n{}",
-                told(&case, &reason)
-            );
-        }
-    }
-}
-
-/// A help desk, what was tried on it, and what went wrong.
-fn told(case: &Case, reason: &dyn std::fmt::Display) -> String {
+/// A help desk, and what was tried on it.
+fn told(case: &Case) -> String {
     format!(
-        "{}{}\ntried on it: {:?} {:?} {:?}\n\n{reason}",
+        "deskguard.default_category_access = {:?}:\n{}{}\ntried on it: {:?} {:?} {:?}",
+        case.desk.default_category_access,
         case.desk.load_sql(),
         case.desk.table.protect_sql(),
         case.new_tickets,
@@ -114,39 +83,8 @@ fn told(case: &Case, reason: &dyn std::fmt::Display) -> String {
     )
 }
 
-fn run_seed(seed: u64, labs: &mut Labs, counts: &mut Counts) {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config {
-        cases: 1,
-        failure_persistence: None,
-        max_shrink_iters: 1500,
-        ..Config::default()
-    };
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    // The runner wants a Fn; one thread only, so that these cells are never borrowed twice.
-    let labs = std::cell::RefCell::new(labs);
-    let counts = std::cell::RefCell::new(counts);
-    let result = TestRunner::new_with_rng(config, rng).run(&cases(), |case| {
-        let mut labs = labs.borrow_mut();
-        let lab = labs.of(case.desk.default_category_access);
-        check(lab, &case, &mut counts.borrow_mut())
-    });
-    match result {
-        Ok(()) => {}
-        Err(TestError::Abort(reason)) => panic!("seed {seed}: no help desk: {reason}"),
-        Err(TestError::Fail(reason, case)) => panic!(
-            "the smallest help desk found that fails, with \
-             deskguard.default_category_access = {:?}:\n\n{}\n\n\
-             To repeat: DESKGUARD_SEED={seed} DESKGUARD_CASES=1 \
-             cargo test -p deskguard-tests --test oracle",
-            case.desk.default_category_access,
-            told(&case, &reason),
-        ),
-    }
-}
-
-fn check(lab: &mut Lab, case: &Case, counts: &mut Counts) -> Outcome {
+fn check(labs: &mut Labs, case: &Case, counts: &mut Counts) -> Outcome {
+    let lab = labs.of(case.desk.default_category_access);
     lab.load(&case.desk)?;
     let result = check_loaded(lab, case, counts);
     let cleaned = lab.clean(case);
@@ -196,7 +134,7 @@ fn check_loaded(lab: &mut Lab, case: &Case, counts: &mut Counts) -> Outcome {
             case,
             counts,
         )?;
-        run(&mut lab.app, "RESET ROLE")?;
+        try_run(&mut lab.app, "RESET ROLE")?;
     }
     Ok(())
 }
@@ -210,13 +148,13 @@ fn session(
     case: &Case,
     counts: &mut Counts,
 ) -> Outcome {
-    run(client, enter)?;
+    try_run(client, enter)?;
     // Reads with all kinds of plan; which one the writes get differs from session to session.
     let turn =
         case.desk.tickets.len() + name.len() + who.unwrap_or_default().unsigned_abs() as usize;
     for nth in 1..=PLANS.len() {
         let plan = PLANS[(turn + nth) % PLANS.len()];
-        run(client, plan)?;
+        try_run(client, plan)?;
         reads(client, &case.desk, who)
             .map_err(|error| fail(format!("as {name}, {plan}: {error}")))?;
     }

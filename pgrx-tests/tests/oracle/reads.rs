@@ -5,9 +5,10 @@ use std::io::Read as _;
 
 use deskguard_tests::help_desk::{HelpDesk, Id, Partitioning};
 use deskguard_tests::ident;
+use deskguard_tests::lab::{Outcome, broken, fail, query, same};
 use postgres::{Client, Row};
 
-use crate::ask::{Outcome, broken, fail, ids, query, same};
+use crate::ask::ids;
 
 /// A follower row: ticket, agent.
 pub type Follower = (Option<Id>, Option<Id>);

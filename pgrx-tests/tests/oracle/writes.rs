@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use deskguard_tests::help_desk::{Case, HelpDesk, Id, Partitioning, Ticket};
 use deskguard_tests::ident;
+use deskguard_tests::lab::{Counts, Outcome, broken, counted, fail, refused, same, try_run};
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::ask::{NO_TICKET, Outcome, attempt, broken, counted, fail, refused, run, same, touched};
-use crate::counts::Counts;
+use crate::ask::{NO_TICKET, attempt, touched};
 
 /// UPDATE and DELETE, with and without WHERE, on the table and on its partitions.
 pub fn writes(
@@ -110,7 +110,7 @@ pub fn writes(
     }
     let joined = script.join("; ");
     let rows = counted(client, &joined).map_err(|error| broken(&joined, &error))?;
-    run(client, "ROLLBACK")?;
+    try_run(client, "ROLLBACK")?;
     for ((sql, rows), expected) in script.iter().zip(rows).zip(expected) {
         same(sql, rows, expected)?;
     }

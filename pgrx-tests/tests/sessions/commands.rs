@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
+use deskguard_tests::lab::{app, code, ids, value};
 use deskguard_tests::server::APP;
 use deskguard_tests::small_desk::{
-    ANN, BOB, DEE, EVE, NOTHING, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB, SEEN_BY_DEE, SEEN_BY_MAX, app,
-    both_ways, code, contents, ids, seen,
+    ANN, BOB, DEE, EVE, NOTHING, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB, SEEN_BY_DEE, SEEN_BY_MAX,
+    both_ways, contents, seen,
 };
 use postgres::error::SqlState;
 
@@ -199,6 +200,6 @@ fn errors_name_what_is_valid() {
             "{error}"
         );
         let sql = "SELECT deskguard.agent_can_view(1, 1, 'desk.ticket')";
-        assert!(superuser.query_one(sql, &[]).unwrap().get::<_, bool>(0));
+        assert!(value::<bool>(&mut superuser, sql));
     }
 }

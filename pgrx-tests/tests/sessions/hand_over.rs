@@ -1,9 +1,8 @@
 //! Tickets that are handed over to where one cannot see.
 
+use deskguard_tests::lab::{act_for, app, code, ids, value};
 use deskguard_tests::server::{APP, OWNER};
-use deskguard_tests::small_desk::{
-    ANN, CID, PLAIN, act_for, app, both_ways, code, help_desk, ids, seen,
-};
+use deskguard_tests::small_desk::{ANN, CID, PLAIN, both_ways, help_desk, seen};
 use postgres::error::SqlState;
 
 #[test]
@@ -33,7 +32,7 @@ fn a_hand_over_to_where_one_cannot_see() {
         assert_eq!(seen(&mut ann), [2, 5, 6]);
         assert_eq!(seen(&mut app(&database, CID)), [1, 3, 4, 7]);
         let version = "SELECT current_setting('server_version_num')::int";
-        if ann.query_one(version, &[]).unwrap().get::<_, i32>(0) >= 170_000 {
+        if value::<i32>(&mut ann, version) >= 170_000 {
             let mut by_merge = |ticket: i64, department: i64| {
                 let sql = "MERGE INTO desk.ticket AS t USING (SELECT $1::bigint AS id) AS given ON t.id = given.id
                            WHEN MATCHED THEN UPDATE SET department_id = $2

@@ -1,11 +1,11 @@
 //! Who a session acts for.
 
 use deskguard_tests::ident;
+use deskguard_tests::lab::{act_for, app, code, ids};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER, STRANGER};
 use deskguard_tests::small_desk::{
     ANN, BOB, CID, DEE, EVE, HELP_DESK, MAX, NOTHING, PARTITIONED, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB,
-    SEEN_BY_CID, SEEN_BY_DEE, SEEN_BY_MAX, SELECT, act_for, app, both_ways, code, help_desk, ids,
-    seen,
+    SEEN_BY_CID, SEEN_BY_DEE, SEEN_BY_MAX, SELECT, both_ways, help_desk, seen,
 };
 use postgres::Client;
 use postgres::error::SqlState;

@@ -1,8 +1,9 @@
 //! Workers of parallel plans.
 
 use deskguard_tests::ident;
+use deskguard_tests::lab::{act_for, app, code, value};
 use deskguard_tests::server::{APP, MAPPED};
-use deskguard_tests::small_desk::{ANN, BOB, PLAIN, SELECT, act_for, app, both_ways, code, seen};
+use deskguard_tests::small_desk::{ANN, BOB, PLAIN, SELECT, both_ways, seen};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -40,10 +41,7 @@ fn parallel_workers_know_the_agent() {
             for _ in 0..3 {
                 assert_eq!(seen(&mut client), serial, "agent {agent:?}");
             }
-            let counted: i64 = client
-                .query_one("SELECT count(*) FROM desk.ticket", &[])
-                .unwrap()
-                .get(0);
+            let counted: i64 = value(&mut client, "SELECT count(*) FROM desk.ticket");
             assert_eq!(counted as usize, serial.len(), "agent {agent:?}");
             if agent == Some(ANN) {
                 assert!(serial.len() > 100);

@@ -1,9 +1,8 @@
 //! Partitions and children by inheritance.
 
+use deskguard_tests::lab::{app, code, ids};
 use deskguard_tests::server::{APP, OWNER, STRANGER};
-use deskguard_tests::small_desk::{
-    ANN, NOTHING, PARTITIONED, PLAIN, app, both_ways, code, ids, seen,
-};
+use deskguard_tests::small_desk::{ANN, NOTHING, PARTITIONED, PLAIN, both_ways, seen};
 use postgres::error::SqlState;
 
 #[test]

@@ -1,9 +1,8 @@
 //! Where the library is not preloaded.
 
+use deskguard_tests::lab::act_for;
 use deskguard_tests::server::{APP, STRANGER};
-use deskguard_tests::small_desk::{
-    ANN, MAX, NOTHING, PLAIN, SEEN_BY_ANN, act_for, both_ways, seen,
-};
+use deskguard_tests::small_desk::{ANN, MAX, NOTHING, PLAIN, SEEN_BY_ANN, both_ways, seen};
 use postgres::error::SqlState;
 
 #[test]

@@ -1,22 +1,15 @@
 //! Rows that others write at the same moment.
 
-use std::time::Duration;
-
+use deskguard_tests::lab::{app, code, value, wait_until};
 use deskguard_tests::server::{APP, OWNER};
-use deskguard_tests::small_desk::{ANN, PARTITIONED, PLAIN, SELECT, app, both_ways, code};
+use deskguard_tests::small_desk::{ANN, PARTITIONED, PLAIN, SELECT, both_ways};
 use postgres::Client;
 use postgres::error::SqlState;
 
 /// Waits until a session waits for a lock that another one holds.
 fn until_somebody_waits(superuser: &mut Client) {
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    for _ in 0..600 {
-        if superuser.query_one(waiting, &[]).unwrap().get::<_, i64>(0) > 0 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("nobody waits");
+    let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted";
+    wait_until("somebody waits", || value(superuser, waiting));
 }
 
 #[test]

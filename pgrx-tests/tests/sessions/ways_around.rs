@@ -1,9 +1,10 @@
 //! Views, policies and functions of users give nobody more rows.
 
+use deskguard_tests::lab::{app, code, ids};
 use deskguard_tests::server::{APP, MAPPED, OWNER, STRANGER};
 use deskguard_tests::small_desk::{
-    ANN, BOB, MAX, NOTHING, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB, SEEN_BY_CID, SEEN_BY_MAX, SELECT, app,
-    both_ways, code, ids, seen,
+    ANN, BOB, MAX, NOTHING, PLAIN, SEEN_BY_ANN, SEEN_BY_BOB, SEEN_BY_CID, SEEN_BY_MAX, SELECT,
+    both_ways, seen,
 };
 use postgres::error::SqlState;
 
