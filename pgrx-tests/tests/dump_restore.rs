@@ -5,21 +5,16 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, Partitioning, Time, cases};
+use deskguard_tests::lab::{act_for, app, case_of, texts};
 use deskguard_tests::oracle::ACTIONS;
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER, STRANGER};
 use deskguard_tests::{ident, literal};
 use postgres::Client;
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// The first random help desk of a fixed sequence that has what the test needs.
 fn find(what: &str, wanted: impl Fn(&HelpDesk) -> bool) -> HelpDesk {
     for seed in 0..20_000u64 {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let Case { desk, .. } = cases().new_tree(&mut runner).unwrap().current();
+        let Case { desk, .. } = case_of(&cases(), seed);
         let all_kinds = !desk.groups.is_empty()
             && !desk.group_members.is_empty()
             && !desk.agent_categories.is_empty()
@@ -157,13 +152,6 @@ fn attempts(name: &str, client: &mut Client, desk: &HelpDesk) -> Vec<String> {
     commands.into_iter().map(outcome).collect()
 }
 
-fn column(client: &mut Client, sql: &str) -> Vec<String> {
-    let rows = client
-        .query(sql, &[])
-        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
 /// The rows of every session, what a superuser is told, and what `\d` shows: all as text.
 fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
     let mut lines = Vec::new();
@@ -171,7 +159,7 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
     let look = |name: &str, client: &mut Client, lines: &mut Vec<String>| {
         for table in &tables {
             let sql = format!("SELECT t::text FROM {table} AS t ORDER BY 1");
-            lines.push(format!("{name}, {table}: {:?}", column(client, &sql)));
+            lines.push(format!("{name}, {table}: {:?}", texts(client, &sql)));
         }
     };
     let mut agents: Vec<i64> = desk.agents.iter().map(|agent| agent.id).collect();
@@ -179,8 +167,7 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
     let mut app = database.connect(APP);
     look("nobody", &mut app, &mut lines);
     for &agent in &agents {
-        app.batch_execute(&format!("SET deskguard.agent_id = '{agent}'"))
-            .unwrap();
+        act_for(&mut app, agent);
         let name = format!("agent {agent}");
         look(&name, &mut app, &mut lines);
         lines.extend(attempts(&name, &mut app, desk));
@@ -196,12 +183,12 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
             for action in ACTIONS {
                 let arguments = format!("{agent}, {}, '{action}', {table}", ticket.id);
                 let sql = format!("SELECT deskguard.explain_access({arguments})::text");
-                lines.extend(column(&mut superuser, &sql));
+                lines.extend(texts(&mut superuser, &sql));
             }
         }
         let sql =
             format!("SELECT p::text FROM deskguard.effective_permissions({agent}) p ORDER BY 1");
-        lines.extend(column(&mut superuser, &sql));
+        lines.extend(texts(&mut superuser, &sql));
     }
     for sql in [
         "SELECT concat_ws(' ', polname, polrelid::regclass, polpermissive, polcmd, polroles::regrole[],
@@ -221,7 +208,7 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
         "SELECT a::text FROM deskguard.agent a ORDER BY 1",
         "SELECT t::text FROM deskguard.trusted_role t ORDER BY 1",
     ] {
-        lines.extend(column(&mut superuser, sql));
+        lines.extend(texts(&mut superuser, sql));
     }
     lines
 }
@@ -301,7 +288,7 @@ fn check(desk: &HelpDesk, format: Format) {
 fn it_lives_on(database: &Database, desk: &HelpDesk) {
     let mut superuser = database.superuser();
     let sql = "SELECT name FROM deskguard.permission_group WHERE builtin ORDER BY id";
-    let builtin = column(&mut superuser, sql);
+    let builtin = texts(&mut superuser, sql);
     assert_eq!(
         builtin,
         ["All Permissions", "All Non-Destructive Permissions"]
@@ -313,24 +300,22 @@ fn it_lives_on(database: &Database, desk: &HelpDesk) {
 
     // A grant and its end are still obeyed.
     let agent = desk.agents.iter().find(|agent| agent.active).unwrap().id;
-    let mut app = database.connect(APP);
-    app.batch_execute(&format!("SET deskguard.agent_id = '{agent}'"))
-        .unwrap();
+    let mut app = app(database, agent);
     let sql = format!("SELECT count(*)::text FROM {}", desk.table.sql());
-    let before = column(&mut app, &sql);
+    let before = texts(&mut app, &sql);
     superuser
         .batch_execute(&format!(
             "UPDATE deskguard.agent SET category_access = 'open' WHERE id = {agent};
              INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (1, {agent}) ON CONFLICT DO NOTHING"
         ))
         .unwrap();
-    assert_eq!(column(&mut app, &sql), [desk.tickets.len().to_string()]);
+    assert_eq!(texts(&mut app, &sql), [desk.tickets.len().to_string()]);
     superuser
         .batch_execute(&format!(
             "UPDATE deskguard.agent SET active = false WHERE id = {agent}"
         ))
         .unwrap();
-    assert_eq!(column(&mut app, &sql), ["0"], "{before:?} before");
+    assert_eq!(texts(&mut app, &sql), ["0"], "{before:?} before");
     // The built-in groups are still locked, the catalog too.
     for sql in [
         "DELETE FROM deskguard.permission_group WHERE id = 1",
@@ -467,18 +452,17 @@ fn keyed_picture(database: &Database) -> Vec<String> {
     let mut lines = Vec::new();
     let mut superuser = database.superuser();
     let mut app = database.connect(APP);
-    for agent in ["", "1", "2", "3", "4"] {
-        app.batch_execute(&format!("SET deskguard.agent_id = '{agent}'"))
-            .unwrap();
+    for agent in [None, Some(1), Some(2), Some(3), Some(4)] {
+        act_for(&mut app, agent);
         for table in KEYED_TABLES {
             let sql = format!("SELECT t::text FROM keyed.{table} AS t ORDER BY 1");
-            lines.push(format!("{agent}, {table}: {:?}", column(&mut app, &sql)));
+            lines.push(format!("{agent:?}, {table}: {:?}", texts(&mut app, &sql)));
         }
-        if !agent.is_empty() {
+        if let Some(agent) = agent {
             let explain = format!(
                 "SELECT deskguard.explain_access({agent}, id, 'modify')::text FROM keyed.ticket ORDER BY id"
             );
-            lines.extend(column(&mut superuser, &explain));
+            lines.extend(texts(&mut superuser, &explain));
         }
     }
     for table in [
@@ -489,7 +473,7 @@ fn keyed_picture(database: &Database) -> Vec<String> {
         "shared_visibility",
     ] {
         let sql = format!("SELECT t::text FROM deskguard.{table} AS t ORDER BY 1");
-        lines.extend(column(&mut superuser, &sql));
+        lines.extend(texts(&mut superuser, &sql));
     }
     lines
 }
@@ -539,15 +523,15 @@ fn keys_that_are_no_numbers() {
         // A key is still a right, and still of one agent.
         let mut app = restored.connect(APP);
         let seen = "SELECT count(*)::text FROM keyed.ticket";
-        app.batch_execute("SET deskguard.agent_id = '1'").unwrap();
-        assert_eq!(column(&mut app, seen), ["3"]);
+        act_for(&mut app, 1);
+        assert_eq!(texts(&mut app, seen), ["3"]);
         let mut superuser = restored.superuser();
         let twice = "UPDATE deskguard.agent SET external_key = key(1) WHERE id = 3";
         assert!(superuser.batch_execute(twice).is_err());
         superuser
             .batch_execute("UPDATE deskguard.department SET external_key = NULL WHERE id = 2")
             .unwrap();
-        assert_eq!(column(&mut app, seen), ["2"]);
+        assert_eq!(texts(&mut app, seen), ["2"]);
         superuser
             .batch_execute("UPDATE deskguard.department SET external_key = key(20) WHERE id = 2")
             .unwrap();

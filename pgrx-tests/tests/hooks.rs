@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use deskguard_tests::lab::value;
 use deskguard_tests::server::{Cluster, Database, has_library};
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
@@ -150,12 +151,6 @@ const HELPERS: [&str; 6] = [
     "desk.own()",
 ];
 
-fn number(client: &mut Client, sql: &str) -> i64 {
-    let row = client.query_one(sql, &[]);
-    row.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
-        .get(0)
-}
-
 /// Ann sees her rows, and no others, by every way.
 fn sees_her_rows(client: &mut Client, after: &str) {
     for (sql, rows) in [
@@ -169,7 +164,7 @@ fn sees_her_rows(client: &mut Client, after: &str) {
         ),
         ("SELECT coalesce(deskguard.current_agent(), 0)", 7),
     ] {
-        assert_eq!(number(client, sql), rows, "{sql}, after {after}");
+        assert_eq!(value::<i64>(client, sql), rows, "{sql}, after {after}");
     }
     let told = "DO $$ BEGIN IF deskguard.parent_seen('desk.message', 5::bigint) OR NOT deskguard.parent_seen('desk.message', 1950::bigint) \
                 THEN RAISE 'another''s rights'; END IF; END $$";
@@ -219,11 +214,11 @@ fn a_caught_error_leaves_no_rights_behind() {
                         ),
                     ] {
                         let sql = sql.replace("{}", helper);
-                        assert_eq!(number(&mut client, &sql), rows, "{sql}, {role}");
+                        assert_eq!(value::<i64>(&mut client, &sql), rows, "{sql}, {role}");
                     }
                     // ... and of those after it, in the same transaction and in others.
                     client.batch_execute("BEGIN").unwrap();
-                    number(&mut client, &format!("SELECT count({helper})"));
+                    value::<i64>(&mut client, &format!("SELECT count({helper})"));
                     sees_her_rows(&mut client, helper);
                     client.batch_execute("COMMIT").unwrap();
                     sees_her_rows(&mut client, helper);
@@ -295,7 +290,7 @@ fn a_cancel_or_a_timeout_leaves_no_rights_behind() {
         client
             .batch_execute("SET statement_timeout = '300ms'")
             .unwrap();
-        assert_eq!(number(&mut client, query), 200);
+        assert_eq!(value::<i64>(&mut client, query), 200);
         client.batch_execute("RESET statement_timeout").unwrap();
         sees_her_rows(&mut client, "a timeout that was caught");
         // ... so does a cancel from outside, ...
@@ -306,7 +301,7 @@ fn a_cancel_or_a_timeout_leaves_no_rights_behind() {
                 token.cancel_query(NoTls).unwrap();
             }
         });
-        assert_eq!(number(&mut client, query), 200);
+        assert_eq!(value::<i64>(&mut client, query), 200);
         done.send(()).unwrap();
         cancels.join().unwrap();
         // One that came late.
@@ -409,7 +404,7 @@ fn errors_keep_all_their_fields() {
         .unwrap();
     without.batch_execute(ERRORS_TABLES).unwrap();
     let loaded = "SELECT count(*) FROM pg_settings WHERE name = 'deskguard.fold'";
-    assert_eq!(number(&mut without, loaded), 0);
+    assert_eq!(value::<i64>(&mut without, loaded), 0);
     let wanted: Vec<_> = ERRORS.map(|sql| fields(&mut without, sql)).into();
     // They do have fields.
     let constraints = wanted.iter().flatten();
@@ -419,7 +414,7 @@ fn errors_keep_all_their_fields() {
     for_each_arrangement(|cluster| {
         let mut with = cluster.superuser();
         with.batch_execute(ERRORS_TABLES).unwrap();
-        assert_eq!(number(&mut with, loaded), 1);
+        assert_eq!(value::<i64>(&mut with, loaded), 1);
         for (sql, wanted) in ERRORS.iter().zip(&wanted) {
             assert_eq!(&fields(&mut with, sql), wanted, "{sql}");
         }

@@ -2,31 +2,28 @@
 //!
 //! DESKGUARD_CASES (or a fifth of PROPTEST_CASES) sets how many help desks; DESKGUARD_SEED where to start.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::env;
+use std::collections::BTreeSet;
 
 use deskguard_tests::help_desk::{
-    Case, DANGLING, HelpDesk, Id, KeyForm, Kind, Principal, cases, kind,
+    Access, Case, DANGLING, HelpDesk, Id, KeyForm, Kind, Principal, cases, kind,
+};
+use deskguard_tests::lab::{
+    Cases, Counts, Outcome, PLANS, act_for, attempt, fail, query, refused, same, try_run,
 };
 use deskguard_tests::server::{APP, Database, OWNER};
 use deskguard_tests::{ident, literal, worked};
-use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-type Outcome<T = ()> = Result<T, TestCaseError>;
-
-/// All the same to who asks: literals, calls, lists that are too long; and plans that use indexes
-/// wherever they can.
-const PLANS: [&str; 4] = [
-    "SET deskguard.fold = on; RESET deskguard.fold_limit; RESET enable_seqscan",
-    "SET deskguard.fold = off; RESET deskguard.fold_limit; SET enable_seqscan = off",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 0; RESET enable_seqscan",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 1; SET enable_seqscan = off",
+/// Plans that use indexes wherever they can, and others, for each of `PLANS`.
+const INDEXES: [&str; 4] = [
+    "RESET enable_seqscan",
+    "SET enable_seqscan = off",
+    "RESET enable_seqscan",
+    "SET enable_seqscan = off",
 ];
 
 /// A help desk with messages.
@@ -339,35 +336,6 @@ impl Desk {
 
 // ---- asking ----
 
-fn fail(reason: impl std::fmt::Display) -> TestCaseError {
-    TestCaseError::fail(reason.to_string())
-}
-
-fn run(client: &mut Client, sql: &str) -> Outcome {
-    client
-        .batch_execute(sql)
-        .map_err(|error| fail(format!("{error:?}\n{sql}")))
-}
-
-/// The result of a command: how many rows it touched, or refused. Nothing of it stays.
-fn attempt(client: &mut Client, sql: &str) -> Outcome<Option<u64>> {
-    let result = client.simple_query(&format!("BEGIN; {sql}"));
-    run(client, "ROLLBACK")?;
-    match result {
-        Ok(messages) => Ok(messages
-            .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-                _ => None,
-            })
-            .nth(1)),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(None),
-        Err(error) => Err(fail(format!("{error:?}\n{sql}"))),
-    }
-}
-
-type Counts = BTreeMap<String, u64>;
-
 struct Session<'a> {
     client: &'a mut Client,
     desk: &'a Desk,
@@ -378,40 +346,17 @@ struct Session<'a> {
 impl Session<'_> {
     /// `expected`: none if it is to be refused.
     fn tries(&mut self, what: &str, sql: &str, expected: Option<usize>) -> Outcome {
-        let got = attempt(self.client, sql)?;
-        let kind = if expected.is_some() {
-            "allowed"
-        } else {
-            "refused"
-        };
-        *self.counts.entry(format!("{what} {kind}")).or_default() += 1;
-        if got == expected.map(|rows| rows as u64) {
-            return Ok(());
-        }
-        Err(fail(format!(
-            "{sql}\n     got: {got:?}\n  oracle: {expected:?}"
-        )))
+        self.counts.either(expected.is_some(), what);
+        let expected = expected.map_or(refused(), |rows| Ok(rows as u64));
+        same(sql, attempt(self.client, sql)?, expected)
     }
 
     /// `kind`: of the column of ids that the query returns as texts.
     fn ids(&mut self, kind: Kind, sql: &str, expected: &BTreeSet<Id>) -> Outcome {
-        let rows = self.client.query(sql, &[]);
-        let rows = rows.map_err(|error| fail(format!("{error:?}\n{sql}")))?;
+        let rows = query(self.client, sql, &[])?;
         let mut got: Vec<Id> = rows.iter().map(|row| kind.id_of(row.get(0))).collect();
         got.sort();
-        let wanted: Vec<Id> = expected.iter().copied().collect();
-        let kind = if wanted.is_empty() {
-            "nothing"
-        } else {
-            "something"
-        };
-        *self.counts.entry(format!("sees {kind}")).or_default() += 1;
-        if got == wanted {
-            return Ok(());
-        }
-        Err(fail(format!(
-            "{sql}\n     got: {got:?}\n  oracle: {wanted:?}"
-        )))
+        same(sql, got, expected.iter().copied().collect())
     }
 
     fn reads(&mut self) -> Outcome {
@@ -579,7 +524,7 @@ impl Session<'_> {
 }
 
 struct Lab {
-    _database: Database,
+    database: Database,
     superuser: Client,
     app: Client,
 }
@@ -590,36 +535,33 @@ impl Lab {
         Lab {
             superuser: database.superuser(),
             app: database.connect(APP),
-            _database: database,
+            database,
         }
     }
 
     fn check(&mut self, desk: &Desk, counts: &mut Counts) -> Outcome {
         let help_desk = desk.help_desk();
         let setting = match help_desk.default_category_access {
-            deskguard_tests::help_desk::Access::Silo => "silo",
-            deskguard_tests::help_desk::Access::Open => "open",
+            Access::Silo => "silo",
+            Access::Open => "open",
         };
-        run(
+        try_run(
             &mut self.superuser,
             &format!(
                 "ALTER ROLE {APP} IN DATABASE {} SET deskguard.default_category_access = '{setting}'",
-                self._database.name()
+                self.database.name()
             ),
         )?;
-        self.app = self._database.connect(APP);
-        run(&mut self.superuser, &help_desk.load_sql())?;
-        run(&mut self.superuser, &desk.load_sql())?;
-        run(&mut self.superuser, &help_desk.table.protect_sql())?;
-        run(&mut self.superuser, &desk.protect_sql())?;
+        self.app = self.database.connect(APP);
+        try_run(&mut self.superuser, &help_desk.load_sql())?;
+        try_run(&mut self.superuser, &desk.load_sql())?;
+        try_run(&mut self.superuser, &help_desk.table.protect_sql())?;
+        try_run(&mut self.superuser, &desk.protect_sql())?;
         let agents = help_desk.agents.iter().map(|agent| Some(agent.id));
         for who in agents.chain([Some(DANGLING), None]) {
-            let enter = match who {
-                Some(agent) => format!("SET deskguard.agent_id = '{agent}'"),
-                None => "RESET deskguard.agent_id".into(),
-            };
-            for plan in PLANS {
-                run(&mut self.app, &format!("{enter}; {plan}"))?;
+            act_for(&mut self.app, who);
+            for (plan, indexes) in PLANS.into_iter().zip(INDEXES) {
+                try_run(&mut self.app, &format!("{plan}; {indexes}"))?;
                 let mut session = Session {
                     client: &mut self.app,
                     desk,
@@ -630,70 +572,52 @@ impl Lab {
                     .reads()
                     .and_then(|()| session.replies())
                     .and_then(|()| session.edits());
-                outcome.map_err(|error| fail(format!("{error}\nas {who:?} with {plan}")))?;
+                outcome
+                    .map_err(|error| fail(format!("{error}\nas {who:?} with {plan}; {indexes}")))?;
             }
         }
         Ok(())
     }
 
-    fn clean(&mut self, desk: &Desk) -> Outcome {
-        run(&mut self.superuser, "ROLLBACK")?;
-        run(&mut self.superuser, &desk.unload_sql())?;
-        run(&mut self.superuser, HelpDesk::clean_sql())
+    fn check_and_clean(&mut self, desk: &Desk, counts: &mut Counts) -> Outcome {
+        let result = self.check(desk, counts);
+        let cleaned = self.clean(desk);
+        result.and(cleaned)
     }
-}
 
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok()?.parse().ok()
+    fn clean(&mut self, desk: &Desk) -> Outcome {
+        try_run(&mut self.superuser, "ROLLBACK")?;
+        try_run(&mut self.superuser, &desk.unload_sql())?;
+        try_run(&mut self.superuser, HelpDesk::clean_sql())
+    }
 }
 
 #[test]
 fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
     // Each takes as long as several of the oracle's.
-    let wanted = number("DESKGUARD_CASES")
-        .or(number("PROPTEST_CASES").map(|cases| cases.div_ceil(5)))
-        .unwrap_or(40);
-    let first = number("DESKGUARD_SEED").unwrap_or_else(|| u64::from(std::process::id()) * 1000);
+    let cases = Cases::of("messages", 40, 5);
     let mut lab = Lab::new();
-    let mut counts = Counts::new();
+    let mut counts = Counts::default();
     for kind in worked::KINDS {
-        let by_hand = worked(kind);
-        let result = lab.check(&by_hand, &mut counts);
-        let cleaned = lab.clean(&by_hand);
-        if let Err(reason) = result.and(cleaned) {
+        if let Err(reason) = lab.check_and_clean(&worked(kind), &mut counts) {
             panic!("{reason}\n\non the help desk made by hand, of {kind:?}");
         }
     }
-    for seed in first..first + wanted {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let config = Config {
-            cases: 1,
-            failure_persistence: None,
-            max_shrink_iters: 300,
-            ..Config::default()
-        };
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let lab = std::cell::RefCell::new(&mut lab);
-        let counts = std::cell::RefCell::new(&mut counts);
-        let result = TestRunner::new_with_rng(config, rng).run(&desks(), |desk| {
-            let mut lab = lab.borrow_mut();
-            let result = lab.check(&desk, &mut counts.borrow_mut());
-            let cleaned = lab.clean(&desk);
-            result.and(cleaned)
-        });
-        if let Err(TestError::Fail(reason, desk)) = result {
-            panic!(
-                "{reason}\n\non:\n{}{}{}{}\n\nTo repeat: DESKGUARD_SEED={seed} DESKGUARD_CASES=1",
+    cases.check(
+        &desks(),
+        |desk| lab.check_and_clean(desk, &mut counts),
+        |desk| {
+            [
                 desk.help_desk().load_sql(),
                 desk.load_sql(),
                 desk.help_desk().table.protect_sql(),
                 desk.protect_sql(),
-            );
-        }
-    }
-    if wanted >= 40 {
-        for what in [
+            ]
+            .concat()
+        },
+    );
+    if cases.wanted >= 40 {
+        counts.assert_both([
             "reply",
             "mass reply",
             "unread reply",
@@ -704,15 +628,7 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
             "merge",
             "move",
             "move all",
-        ] {
-            for kind in ["allowed", "refused"] {
-                let what = format!("{what} {kind}");
-                assert!(
-                    counts.contains_key(&what),
-                    "the help desks never had: {what}"
-                );
-            }
-        }
+        ]);
     }
 }
 

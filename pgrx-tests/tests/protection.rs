@@ -4,7 +4,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deskguard_tests::server::{APP, Database, OWNER};
+use deskguard_tests::lab::{app, code, value, wait_until};
+use deskguard_tests::server::{Database, OWNER};
 use postgres::Client;
 use postgres::error::SqlState;
 
@@ -33,19 +34,15 @@ fn desk(label: &str) -> Database {
     database
 }
 
+/// The agent.
+const ANN: i64 = 1;
+
 const PROTECT: &str = "SELECT deskguard.protect_tickets('desk.ticket', department_column => 'dep')";
 const SALES: &str = "CREATE TABLE desk.sales PARTITION OF desk.ticket FOR VALUES IN (2);
                      INSERT INTO desk.sales VALUES (2, 2)";
 
 fn count(client: &mut Client, from: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM {from}");
-    client.query_one(&sql, &[]).unwrap().get(0)
-}
-
-fn ann(database: &Database) -> Client {
-    let mut client = database.connect(APP);
-    client.batch_execute("SET deskguard.agent_id = 1").unwrap();
-    client
+    value(client, &format!("SELECT count(*) FROM {from}"))
 }
 
 /// As the owner, who sees no tickets but may write a partition that nobody protects yet.
@@ -68,7 +65,7 @@ fn a_partition_of_a_transaction_that_does_not_see_the_protection_is_protected() 
         .unwrap();
     old.batch_execute("COMMIT; RESET ROLE; INSERT INTO desk.sales VALUES (2, 2)")
         .unwrap();
-    let mut ann = ann(&database);
+    let mut ann = app(&database, ANN);
     assert_eq!(count(&mut ann, "desk.ticket"), 1);
     assert_eq!(count(&mut ann, "desk.sales"), 0);
     assert_eq!(
@@ -87,7 +84,7 @@ fn a_transaction_that_does_not_see_a_partition_protects_it() {
     database.connect(OWNER).batch_execute(SALES).unwrap();
     old.batch_execute(PROTECT).unwrap();
     old.batch_execute("COMMIT").unwrap();
-    let mut ann = ann(&database);
+    let mut ann = app(&database, ANN);
     assert_eq!(count(&mut ann, "desk.sales"), 0);
     assert_eq!(count(&mut ann, "desk.support"), 1);
     // And one that does not see the protection does not take half of it away.
@@ -98,9 +95,8 @@ fn a_transaction_that_does_not_see_a_partition_protects_it() {
     ] {
         let mut old = begin_with_a_snapshot(&database);
         database.connect(OWNER).batch_execute(PROTECT).unwrap();
-        let error = old.batch_execute(change).unwrap_err();
-        let retry = Some(&SqlState::T_R_SERIALIZATION_FAILURE);
-        assert_eq!(error.code(), retry, "{change}");
+        let refused = code(old.batch_execute(change));
+        assert_eq!(refused, SqlState::T_R_SERIALIZATION_FAILURE, "{change}");
     }
 }
 
@@ -117,7 +113,7 @@ fn other_sessions_follow_a_rename_at_once() {
              SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket')"
         ))
         .unwrap();
-    let mut ann = ann(&database);
+    let mut ann = app(&database, ANN);
     let seen = "desk.message";
     assert_eq!(count(&mut ann, seen), 1);
     for change in [
@@ -152,7 +148,7 @@ fn protecting_again_waits_for_queries_and_is_no_deadlock() {
     let readers: Vec<_> = ["desk.ticket", "desk.follower", "desk.ticket, desk.follower"]
         .into_iter()
         .map(|from| {
-            let mut ann = ann(&database);
+            let mut ann = app(&database, ANN);
             thread::spawn(move || {
                 while Instant::now() < until {
                     let sql = format!("SELECT count(*) FROM {from}");
@@ -199,13 +195,13 @@ fn a_message_is_written_while_a_table_that_belongs_to_it_is_dropped() {
     owner
         .batch_execute("BEGIN; DROP TABLE desk.attachment")
         .unwrap();
-    let mut ann = ann(&database);
+    let mut ann = app(&database, ANN);
     let writer = thread::spawn(move || ann.execute("INSERT INTO desk.message VALUES (1, 1)", &[]));
     let mut superuser = database.superuser();
-    while count(&mut superuser, "pg_locks WHERE NOT granted") == 0 {
+    wait_until("the writer waits", || {
         assert!(!writer.is_finished());
-        thread::sleep(Duration::from_millis(10));
-    }
+        count(&mut superuser, "pg_locks WHERE NOT granted") > 0
+    });
     owner.batch_execute("COMMIT").unwrap();
     assert_eq!(writer.join().unwrap().unwrap(), 1);
 }
@@ -214,7 +210,7 @@ fn a_message_is_written_while_a_table_that_belongs_to_it_is_dropped() {
 fn rights_that_are_restored_without_triggers_are_heard_of() {
     let database = desk("no_triggers");
     database.connect(OWNER).batch_execute(PROTECT).unwrap();
-    let mut ann = ann(&database);
+    let mut ann = app(&database, ANN);
     assert_eq!(count(&mut ann, "desk.ticket"), 1);
     let dump = database
         .program("pg_dump")
@@ -270,13 +266,9 @@ fn a_foreign_key_that_was_checked_before_deskguard_was_loaded_is_refused() {
         ))
         .unwrap();
     let mut unloaded = database.try_connect(OWNER, "").unwrap();
-    let error = unloaded.batch_execute(key).unwrap_err();
-    assert_eq!(
-        error.code(),
-        Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE),
-        "{error:?}"
-    );
+    let refused = code(unloaded.batch_execute(key));
+    assert_eq!(refused, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
     // Loaded now.
-    let error = unloaded.batch_execute(key).unwrap_err();
-    assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
+    let refused = code(unloaded.batch_execute(key));
+    assert_eq!(refused, SqlState::FOREIGN_KEY_VIOLATION);
 }

@@ -3,25 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deskguard_tests::help_desk::{KeyForm, Kind};
+use deskguard_tests::help_desk::{Id, KeyForm, Kind};
+use deskguard_tests::lab::{
+    Cases, Outcome, PLANS, act_for, app, attempt, attempt_ids, fail, refused, same, simple_ids,
+    try_run,
+};
 use deskguard_tests::literal;
 use deskguard_tests::server::{APP, Database, OWNER};
+use postgres::Client;
 use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-type Id = i64;
-
-/// The rules as literals of the plan, as calls for each row, and as what the length of lists makes
-/// of them: all the same to who asks.
-const PLANS: [&str; 4] = [
-    "SET deskguard.fold = on; RESET deskguard.fold_limit",
-    "SET deskguard.fold = off; RESET deskguard.fold_limit",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 0",
-    "SET deskguard.fold = on; SET deskguard.fold_limit = 1",
-];
 const COMMANDS: [&str; 5] = ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"];
 /// Of the catalog; of the user's own; of the user's own and destructive; to manage.
 const PERMISSIONS: [&str; 4] = ["report.view", "thing.use", "thing.break", "shared.manage"];
@@ -59,14 +52,13 @@ struct World {
 
 /// Integers as often as all others together.
 fn kind() -> impl Strategy<Value = Kind> {
-    let integers = vec![Kind::Int8, Kind::Int4, Kind::Int2];
     let texts = vec![
         Kind::Text(KeyForm::Words),
         Kind::Text(KeyForm::Uuid),
         Kind::Varchar(KeyForm::Number),
     ];
     prop_oneof![
-        3 => prop::sample::select(integers),
+        3 => prop::sample::select(&Kind::INTEGERS[..]),
         2 => Just(Kind::Uuid),
         1 => prop::sample::select(texts),
     ]
@@ -358,152 +350,126 @@ const PROBE: &str = "CREATE FUNCTION visibility_of(ids text[]) RETURNS bigint LA
     'SELECT count(*) FROM deskguard.shared_visibility WHERE coalesce(object_key, object_id::text) = ANY (ids)';
     GRANT CREATE ON SCHEMA public TO PUBLIC;";
 
-/// The ids that a statement returns, of a column of that kind, or the SQLSTATE; nothing of it stays.
-fn ids(client: &mut Client, kind: Kind, sql: &str) -> Result<BTreeSet<Id>, SqlState> {
-    let result = client.simple_query(&format!("BEGIN; {sql}"));
-    let outcome = match result {
-        Ok(messages) => Ok(messages
-            .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(kind.id_of(row.get(0)?)),
-                _ => None,
-            })
-            .collect()),
-        Err(error) => Err(error
-            .code()
-            .cloned()
-            .unwrap_or_else(|| panic!("{sql}: {error}"))),
-    };
-    client.batch_execute("ROLLBACK").unwrap();
-    outcome
+/// A session whose settings say who asks and how, and what that agent may do.
+struct Session<'a> {
+    client: &'a mut Client,
+    world: &'a World,
+    may: &'a Allowed,
 }
 
-/// How many rows a statement counts, or the SQLSTATE; nothing of it stays.
-fn count(client: &mut Client, sql: &str) -> Result<u64, SqlState> {
-    let result = client.simple_query(&format!("BEGIN; {sql}"));
-    let outcome = match result {
-        Ok(messages) => Ok(messages
-            .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-                _ => None,
-            })
-            .next_back()
-            .unwrap()),
-        Err(error) => Err(error
-            .code()
-            .cloned()
-            .unwrap_or_else(|| panic!("{sql}: {error}"))),
-    };
-    client.batch_execute("ROLLBACK").unwrap();
-    outcome
-}
+impl Session<'_> {
+    fn gives(&mut self, sql: &str, expected: BTreeSet<Id>) -> Outcome {
+        let got = attempt_ids(self.client, self.world.id, sql)?;
+        same(sql, got, Ok(expected))
+    }
 
-fn refused<T>() -> Result<T, SqlState> {
-    Err(SqlState::INSUFFICIENT_PRIVILEGE)
-}
+    /// `expected`: none if it is to be refused.
+    fn counts(&mut self, sql: &str, expected: Option<usize>) -> Outcome {
+        let expected = expected.map_or(refused(), |rows| Ok(rows as u64));
+        same(sql, attempt(self.client, sql)?, expected)
+    }
 
-/// What one agent may do, in a session whose settings say who and how.
-fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCaseError> {
-    let any = world.id.any_sql("id");
-    let read = ids(client, world.id, "SELECT id FROM \"Thing\"");
-    prop_assert_eq!(read, Ok(may.if_all(&["SELECT"], &may.seen)));
-    if world.partitioned {
-        let mut parts = BTreeSet::new();
-        for part in ["thing_0", "thing_1"] {
-            client.batch_execute("RESET ROLE").unwrap();
-            parts.extend(ids(client, world.id, &format!("SELECT id FROM {part}")).unwrap());
+    fn check(&mut self) -> Outcome {
+        self.reads()?;
+        self.changes()?;
+        self.changes_of_some()?;
+        for owner in [None, Some(1), Some(2), self.may.agent, Some(DANGLING)] {
+            self.inserts(owner)?;
+            self.changes_owner_to(owner)?;
         }
-        prop_assert_eq!(parts, may.if_all(&["SELECT"], &may.seen));
+        self.shares()
     }
-    let updated = ids(
-        client,
-        world.id,
-        &format!("UPDATE \"Thing\" SET body = 'new' WHERE {any} RETURNING id"),
-    );
-    prop_assert_eq!(updated, Ok(may.if_all(&["SELECT", "UPDATE"], &may.changed)));
-    let updated = count(client, "UPDATE \"Thing\" SET body = 'new'");
-    let expected = may.if_all(&["UPDATE"], &may.changed).len() as u64;
-    prop_assert_eq!(updated, Ok(expected));
-    let delete = format!("DELETE FROM \"Thing\" WHERE {any} RETURNING id");
-    let deleted = ids(client, world.id, &delete);
-    prop_assert_eq!(deleted, Ok(may.if_all(&["SELECT", "DELETE"], &may.changed)));
-    let deletable = may.if_all(&["DELETE"], &may.changed);
-    let deleted = count(client, "DELETE FROM \"Thing\"");
-    prop_assert_eq!(deleted, Ok(deletable.len() as u64));
-    let sql = format!(
-        "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id IN ({})",
-        [1, 3, 5, 7].map(|id| world.id_sql(id)).join(", ")
-    );
-    let odd = may.if_all(&["SELECT", "DELETE"], &may.changed);
-    let odd = odd.into_iter().filter(|id| id % 2 == 1).collect();
-    prop_assert_eq!(ids(client, world.id, &sql), Ok(odd));
-    let three = BTreeSet::from([1, 3, 6]);
-    let values = three.iter().map(|id| format!("({})", world.id_sql(*id)));
-    let values: Vec<String> = values.collect();
-    let from = format!("(VALUES {}) AS v (id)", values.join(", "));
-    let update = format!("UPDATE \"Thing\" AS t SET body = 'new' FROM {from} WHERE t.id = v.id");
-    let found = &may.if_all(&["SELECT", "UPDATE"], &may.changed) & &three;
-    prop_assert_eq!(count(client, &update), Ok(found.len() as u64));
-    // A MERGE is refused where an UPDATE or DELETE finds no row that is seen.
-    for (command, what) in [("UPDATE", "UPDATE SET body = 'new'"), ("DELETE", "DELETE")] {
-        let merge = format!(
-            "MERGE INTO \"Thing\" AS t USING {from} ON t.id = v.id WHEN MATCHED THEN {what}"
+
+    fn reads(&mut self) -> Outcome {
+        let seen = self.may.if_all(&["SELECT"], &self.may.seen);
+        self.gives("SELECT id FROM \"Thing\"", seen.clone())?;
+        if self.world.partitioned {
+            let mut parts = BTreeSet::new();
+            for part in ["thing_0", "thing_1"] {
+                let sql = format!("SELECT id FROM {part}");
+                let of_part = attempt_ids(self.client, self.world.id, &sql)?;
+                parts.extend(of_part.map_err(|code| fail(format!("{sql}: {code:?}")))?);
+            }
+            same("rows of the partitions", parts, seen)?;
+        }
+        Ok(())
+    }
+
+    /// Of all rows.
+    fn changes(&mut self) -> Outcome {
+        let (may, any) = (self.may, self.world.id.any_sql("id"));
+        let found = |commands: &[&str]| may.if_all(commands, &may.changed);
+        self.gives(
+            &format!("UPDATE \"Thing\" SET body = 'new' WHERE {any} RETURNING id"),
+            found(&["SELECT", "UPDATE"]),
+        )?;
+        let updated = found(&["UPDATE"]).len();
+        self.counts("UPDATE \"Thing\" SET body = 'new'", Some(updated))?;
+        self.gives(
+            &format!("DELETE FROM \"Thing\" WHERE {any} RETURNING id"),
+            found(&["SELECT", "DELETE"]),
+        )?;
+        let deleted = found(&["DELETE"]);
+        self.counts("DELETE FROM \"Thing\"", Some(deleted.len()))?;
+        let odd = [1, 3, 5, 7].map(|id| self.world.id_sql(id)).join(", ");
+        let sql = format!(
+            "WITH gone AS (DELETE FROM \"Thing\" RETURNING id) SELECT id FROM gone WHERE id IN ({odd})"
         );
-        let seen = &may.if_all(&["SELECT"], &may.seen) & &three;
-        let expected = if seen.is_subset(&may.if_all(&[command], &may.changed)) {
-            Ok(seen.len() as u64)
-        } else {
-            refused()
-        };
-        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
-    }
-    let texts: Vec<String> = deletable
-        .iter()
-        .map(|id| literal(&world.id.text(*id)))
-        .collect();
-    let left = ids(
-        client,
-        Kind::Int8,
-        &format!(
+        let odd = found(&["SELECT", "DELETE"]);
+        self.gives(&sql, odd.into_iter().filter(|id| id % 2 == 1).collect())?;
+        // With a thing goes whom it was shared with.
+        let texts = deleted.iter().map(|id| literal(&self.world.id.text(*id)));
+        let texts: Vec<String> = texts.collect();
+        let sql = format!(
             "DELETE FROM \"Thing\"; SELECT visibility_of(ARRAY[{}]::text[])",
             texts.join(", ")
-        ),
-    );
-    prop_assert_eq!(left, Ok(BTreeSet::from([0])));
+        );
+        let left = attempt_ids(self.client, Kind::Int8, &sql)?;
+        same(&sql, left, Ok([0].into()))
+    }
 
-    for owner in [None, Some(1), Some(2), may.agent, Some(DANGLING)] {
+    /// Of rows that another table names.
+    fn changes_of_some(&mut self) -> Outcome {
+        let may = self.may;
+        let three = BTreeSet::from([1, 3, 6]);
+        let values = three
+            .iter()
+            .map(|id| format!("({})", self.world.id_sql(*id)));
+        let values: Vec<String> = values.collect();
+        let from = format!("(VALUES {}) AS v (id)", values.join(", "));
+        let found = &may.if_all(&["SELECT", "UPDATE"], &may.changed) & &three;
+        self.counts(
+            &format!("UPDATE \"Thing\" AS t SET body = 'new' FROM {from} WHERE t.id = v.id"),
+            Some(found.len()),
+        )?;
+        // A MERGE is refused where an UPDATE or DELETE finds no row that is seen.
+        for (command, what) in [("UPDATE", "UPDATE SET body = 'new'"), ("DELETE", "DELETE")] {
+            let merge = format!(
+                "MERGE INTO \"Thing\" AS t USING {from} ON t.id = v.id WHEN MATCHED THEN {what}"
+            );
+            let seen = &may.if_all(&["SELECT"], &may.seen) & &three;
+            let is_allowed = seen.is_subset(&may.if_all(&[command], &may.changed));
+            self.counts(&merge, is_allowed.then_some(seen.len()))?;
+        }
+        Ok(())
+    }
+
+    /// Of a thing with that owner.
+    fn inserts(&mut self, owner: Option<Id>) -> Outcome {
+        let (may, world) = (self.may, self.world);
         let to = world.owner_sql(owner);
         let fifty = world.id_sql(50);
-        let insert = format!("INSERT INTO \"Thing\" VALUES ({fifty}, {to}, 'new')");
         let makes = may.makes(world.named(owner));
-        let expected = if makes && may.all(&["INSERT"]) {
-            Ok(1)
-        } else {
-            refused()
-        };
-        prop_assert_eq!(count(client, &insert), expected, "{}", insert);
-        let expected = if makes && may.all(&["INSERT", "SELECT"]) {
-            Ok(1)
-        } else {
-            refused()
-        };
-        prop_assert_eq!(
-            count(client, &(insert.clone() + " RETURNING id")),
-            expected,
-            "{}",
-            insert
-        );
+        let inserts = (makes && may.all(&["INSERT"])).then_some(1);
+        let inserts_and_reads = (makes && may.all(&["INSERT", "SELECT"])).then_some(1);
+        let insert = format!("INSERT INTO \"Thing\" VALUES ({fifty}, {to}, 'new')");
+        self.counts(&insert, inserts)?;
+        self.counts(&(insert + " RETURNING id"), inserts_and_reads)?;
         let merge = format!(
             "MERGE INTO \"Thing\" AS t USING (VALUES ({fifty})) AS v (id) ON t.id = v.id
              WHEN NOT MATCHED THEN INSERT VALUES (v.id, {to}, 'new')"
         );
-        let expected = if makes && may.all(&["INSERT"]) {
-            Ok(1)
-        } else {
-            refused()
-        };
-        prop_assert_eq!(count(client, &merge), expected, "{}", merge);
+        self.counts(&merge, inserts)?;
         for id in [1, 50] {
             let insert = format!(
                 "INSERT INTO \"Thing\" VALUES ({}, {to}, 'new')
@@ -511,43 +477,66 @@ fn check(client: &mut Client, world: &World, may: &Allowed) -> Result<(), TestCa
                 world.id_sql(id)
             );
             let updates = id == 50 || may.if_all(&["UPDATE"], &may.changed).contains(&id);
-            let expected = if makes && may.all(&["INSERT", "SELECT"]) && updates {
-                Ok(1)
-            } else {
-                refused()
-            };
-            prop_assert_eq!(count(client, &insert), expected, "{}", insert);
+            self.counts(&insert, inserts_and_reads.filter(|_| updates))?;
         }
+        Ok(())
+    }
+
+    fn changes_owner_to(&mut self, owner: Option<Id>) -> Outcome {
+        let (may, world) = (self.may, self.world);
+        let to = world.owner_sql(owner);
+        let found = may.if_all(&["SELECT", "UPDATE"], &may.changed);
         for id in 1..=OBJECTS {
             let update = format!(
                 "UPDATE \"Thing\" SET owner_id = {to} WHERE id = {}",
                 world.id_sql(id)
             );
-            let found = may
-                .if_all(&["SELECT", "UPDATE"], &may.changed)
-                .contains(&id);
-            let expected = match (found, makes) {
-                (false, _) => Ok(0),
-                (true, true) => Ok(1),
-                // Without the column an owner is like any other value.
-                (true, false) => refused(),
+            // Without the column an owner is like any other value.
+            let expected = match (found.contains(&id), may.makes(world.named(owner))) {
+                (false, _) => Some(0),
+                (true, makes) => makes.then_some(1),
             };
-            prop_assert_eq!(count(client, &update), expected, "{}", update);
+            self.counts(&update, expected)?;
         }
+        Ok(())
     }
-    for id in 0..=OBJECTS {
-        for call in ["share", "unshare"] {
-            // A string finds the object, too.
-            let argument = match id % 2 {
-                0 => world.id_sql(id),
-                _ => literal(&world.id.text(id)),
-            };
-            let sql = format!("SELECT deskguard.{call}('\"Thing\"', {argument}, everyone => true)");
-            let changes = may
-                .if_all(&["SELECT", "UPDATE"], &may.changed)
-                .contains(&id);
-            let expected = if changes { Ok(1) } else { refused() };
-            prop_assert_eq!(count(client, &sql), expected, "{}", sql);
+
+    fn shares(&mut self) -> Outcome {
+        let changed = (self.may).if_all(&["SELECT", "UPDATE"], &self.may.changed);
+        for id in 0..=OBJECTS {
+            for call in ["share", "unshare"] {
+                // A string finds the object, too.
+                let argument = match id % 2 {
+                    0 => self.world.id_sql(id),
+                    _ => literal(&self.world.id.text(id)),
+                };
+                let sql =
+                    format!("SELECT deskguard.{call}('\"Thing\"', {argument}, everyone => true)");
+                self.counts(&sql, changed.contains(&id).then_some(1))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What each agent may do in a world, by plans of all kinds.
+fn check(superuser: &mut Client, app: &mut Client, world: &World) -> Outcome {
+    act_for(app, None);
+    try_run(superuser, CLEAN)?;
+    for sql in [world.load_sql(), world.protect_sql(), world.share_sql()] {
+        try_run(superuser, &sql)?;
+    }
+    if world.partitioned {
+        try_run(superuser, "GRANT SELECT ON thing_0, thing_1 TO PUBLIC")?;
+    }
+    for who in (1..=AGENTS).map(Some).chain([None, Some(DANGLING)]) {
+        let may = &world.allowed(who);
+        act_for(app, who);
+        for plan in PLANS {
+            try_run(app, plan)?;
+            let client = &mut *app;
+            let outcome = Session { client, world, may }.check();
+            outcome.map_err(|error| fail(format!("agent {who:?}, {plan}: {error}")))?;
         }
     }
     Ok(())
@@ -559,49 +548,11 @@ fn random_shared_things_are_seen_and_changed_as_by_the_model() {
     let mut superuser = database.superuser();
     superuser.batch_execute(PROBE).unwrap();
     let mut app = database.connect(APP);
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .map_or(60, |number: u32| number.div_ceil(5));
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 300,
-        ..Config::default()
-    };
-    let cells = std::cell::RefCell::new((&mut superuser, &mut app));
-    let result = TestRunner::new(config).run(&worlds(), |world| {
-        let (superuser, app) = &mut *cells.borrow_mut();
-        app.batch_execute("RESET deskguard.agent_id").unwrap();
-        superuser.batch_execute(CLEAN).unwrap();
-        for sql in [world.load_sql(), world.protect_sql(), world.share_sql()] {
-            superuser
-                .batch_execute(&sql)
-                .map_err(|error| TestCaseError::fail(format!("{error:?}\n{sql}")))?;
-        }
-        superuser
-            .batch_execute(if world.partitioned {
-                "GRANT SELECT ON thing_0, thing_1 TO PUBLIC"
-            } else {
-                ""
-            })
-            .unwrap();
-        for who in (1..=AGENTS).map(Some).chain([None, Some(DANGLING)]) {
-            let may = world.allowed(who);
-            let agent = who.map_or(String::new(), |id| id.to_string());
-            for plan in PLANS {
-                app.batch_execute(&format!("{plan}; SET deskguard.agent_id = '{agent}'"))
-                    .unwrap();
-                check(app, &world, &may).map_err(|error| {
-                    TestCaseError::fail(format!("agent {who:?}, {plan}: {error}"))
-                })?;
-            }
-        }
-        Ok(())
-    });
-    if let Err(error) = result {
-        panic!("{error}");
-    }
+    Cases::of("shared", 60, 5).check(
+        &worlds(),
+        |world| check(&mut superuser, &mut app, world),
+        |world| [world.load_sql(), world.protect_sql(), world.share_sql()].concat(),
+    );
 }
 
 /// Three things of agent 1 and one of agent 2; agent 3 is in a group. 1 is shared with the group, 2
@@ -631,13 +582,8 @@ SELECT deskguard.share('\"Thing\"', 1, group_id => 100);
 SELECT deskguard.share('\"Thing\"', 2, agent_id => 3);";
 
 fn things(client: &mut Client, sql: &str) -> BTreeSet<Id> {
-    let messages = client.simple_query(sql);
-    let messages = messages.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-        _ => None,
-    });
-    rows.collect()
+    let ids = simple_ids(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    ids.into_iter().collect()
 }
 
 #[test]
@@ -741,21 +687,20 @@ fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
     std::fs::remove_file(&file).unwrap();
     assert_eq!(restored.dump(), protected);
     for database in [&database, &restored] {
-        let mut app = database.connect(APP);
-        app.batch_execute("SET deskguard.agent_id = 3").unwrap();
+        let mut app = app(database, 3);
         let seen = things(&mut app, "SELECT id FROM \"Thing\"");
         assert_eq!(seen, BTreeSet::from([1, 2]));
         let labels = things(&mut app, "SELECT id FROM label");
         assert_eq!(labels, BTreeSet::from([1, 2]));
-        app.batch_execute("SET deskguard.agent_id = 1").unwrap();
+        act_for(&mut app, 1);
         app.batch_execute(
             "DELETE FROM \"Thing\" WHERE id = 1; INSERT INTO \"Thing\" VALUES (1, 1, 1)",
         )
         .unwrap();
-        app.batch_execute("SET deskguard.agent_id = 3").unwrap();
+        act_for(&mut app, 3);
         let seen = things(&mut app, "SELECT id FROM \"Thing\"");
         assert_eq!(seen, BTreeSet::from([2]));
-        app.batch_execute("RESET deskguard.agent_id").unwrap();
+        act_for(&mut app, None);
         assert!(things(&mut app, "SELECT id FROM label").is_empty());
         let mut superuser = database.superuser();
         let renamed =

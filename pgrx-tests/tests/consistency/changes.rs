@@ -1,11 +1,11 @@
 //! Every kind of change of rights, seen through every kind of statement.
 
+use deskguard_tests::lab::{app, is_retry, run};
 use deskguard_tests::server::{Database, MAPPED};
 use postgres::Client;
 
 use crate::desk::{
-    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, PROTECT, app, desk, is_retry, keyed_desk,
-    roles_stay, run,
+    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, PROTECT, desk, keyed_desk, roles_stay,
 };
 
 /// A change, and what Ann sees after it; before it she sees `BY_ANN`.

@@ -1,13 +1,13 @@
 //! Who hears of a change: those whose rights it changes, and nobody else. Whoever hears must retry what
 //! it runs in an open transaction, and loads its rights anew; all others go on as if nothing had been.
 
-use deskguard_tests::ident;
+use deskguard_tests::lab::{app, ids, is_retry, run};
 use deskguard_tests::server::{APP, Database, MAPPED};
+use deskguard_tests::{ident, literal};
 use postgres::Client;
 
 use crate::desk::{
-    ANN, Asker, BOB, BY_ANN, Fold, Kind, MAX, NOTHING, app, desk, ids, is_retry, keyed_desk,
-    roles_change, roles_stay, run,
+    ANN, Asker, BOB, BY_ANN, Fold, Kind, MAX, NOTHING, desk, keyed_desk, roles_change, roles_stay,
 };
 
 /// In All Non-Destructive Permissions.
@@ -270,7 +270,7 @@ fn roles_are_told_to_nobody_unless_an_agent_changes() {
         format!("ALTER ROLE {ann} PASSWORD NULL"),
         format!("ALTER ROLE {name} RENAME TO {name}_2"),
         format!("UPDATE deskguard.agent SET db_role = '{name}_2' WHERE id = 2"),
-        format!("INSERT INTO deskguard.agent (id, name, db_role) VALUES (50, 'New', {})", quoted(MAPPED[1])),
+        format!("INSERT INTO deskguard.agent (id, name, db_role) VALUES (50, 'New', {})", literal(MAPPED[1])),
         "DELETE FROM deskguard.agent WHERE id = 50; UPDATE deskguard.agent SET db_role = NULL WHERE id = 2".into(),
         format!("INSERT INTO deskguard.trusted_role (role_name) VALUES ('{name}_2')"),
         "DELETE FROM deskguard.trusted_role WHERE role_name LIKE '%told_2'".into(),
@@ -296,10 +296,6 @@ fn roles_are_told_to_nobody_unless_an_agent_changes() {
         let expected = session.who.starts_with("the application");
         assert_eq!(session.is_told(before), Ok(expected), "{}", session.who);
     }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whoever changes a group does not know who joins it meanwhile.

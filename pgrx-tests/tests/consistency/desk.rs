@@ -1,14 +1,12 @@
 //! A small help desk whose rights change, and the ways to talk to it.
 
-use std::fmt::Debug;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use deskguard_tests::ident;
+use deskguard_tests::lab::{is_retry, run, simple_ids, wait_until};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER, STRANGER};
-use postgres::error::SqlState;
-use postgres::{Client, Error, SimpleQueryMessage, Statement};
+use postgres::{Client, Error, Statement};
 
 /// Siloed in category 1, full on department 1; the role `MAPPED[0]`.
 pub const ANN: i64 = 1;
@@ -57,7 +55,7 @@ const TICKETS: &str = "
     (10, 3, 1, 9, NULL)
 ) AS t (id, department, category, assignee, team)";
 
-const FOLLOWERS: &str = "
+const FOLLOWER_ROWS: &str = "
 INSERT INTO desk.follower (ticket_id, agent_id) VALUES (10, 1);
 -- Of nobody, so that each ticket has one.
 INSERT INTO desk.follower (ticket_id, agent_id) SELECT id, 77 FROM desk.ticket;";
@@ -150,6 +148,19 @@ BEGIN
     RETURN value;
 END $$;";
 
+pub const SELECT: &str = "SELECT id FROM desk.ticket ORDER BY id";
+
+/// Seen with the tickets.
+pub const FOLLOWERS: &str =
+    "SELECT ticket_id FROM desk.follower WHERE agent_id = 77 ORDER BY ticket_id";
+
+pub const REVOKE_CATEGORY: &str = "DELETE FROM deskguard.agent_category WHERE agent_id = 1";
+pub const GRANT_CATEGORY: &str =
+    "INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (1, 1)";
+/// Ann's tickets are then those of `AFTER_SWAP`.
+pub const SWAP: &str = "UPDATE deskguard.agent_category SET category_id = 2 WHERE agent_id = 1";
+pub const AFTER_SWAP: &[i64] = &[4, 5];
+
 /// How the rules get into a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fold {
@@ -206,7 +217,7 @@ fn desk_in(fold: Fold, layout: Layout) -> Database {
              {RIGHTS}
              INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id)
              SELECT {row} FROM {TICKETS};
-             {FOLLOWERS}
+             {FOLLOWER_ROWS}
              {then}
              ANALYZE",
             database.name(),
@@ -215,22 +226,6 @@ fn desk_in(fold: Fold, layout: Layout) -> Database {
         .unwrap();
     database.connect(OWNER).batch_execute(PROTECT).unwrap();
     database
-}
-
-/// A session of the application that acts for the agent.
-pub fn app(database: &Database, agent: i64) -> Client {
-    let mut client = database.connect(APP);
-    act_for(&mut client, agent);
-    client
-}
-
-pub fn act_for(client: &mut Client, agent: i64) {
-    run(client, &format!("SET deskguard.agent_id = '{agent}'"));
-}
-
-pub fn run(client: &mut Client, sql: &str) {
-    let result = client.batch_execute(sql);
-    result.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
 }
 
 /// Makes plans parallel even if the table is tiny, and leaves the rows to the workers.
@@ -377,32 +372,6 @@ impl Asker {
     }
 }
 
-/// The first column of all rows that a text of several statements gives.
-pub fn simple_ids(client: &mut Client, sql: &str) -> Result<Vec<i64>, Error> {
-    let messages = client.simple_query(sql)?;
-    Ok(messages
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(|id| id.parse().unwrap()),
-            _ => None,
-        })
-        .collect())
-}
-
-pub fn ids(client: &mut Client, sql: &str) -> Vec<i64> {
-    simple_ids(client, sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
-}
-
-pub fn is_retry(error: &Error) -> bool {
-    error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
-}
-
-/// The SQLSTATE of a statement that must fail.
-pub fn code<T: Debug>(result: Result<T, Error>) -> SqlState {
-    let error = result.expect_err("this must be refused");
-    error.code().unwrap_or_else(|| panic!("{error:?}")).clone()
-}
-
 /// Either the rows, or the request to retry.
 pub fn assert_rows_or_retry(result: Result<Vec<i64>, Error>, rows: &[i64], what: &str) {
     match result {
@@ -437,13 +406,10 @@ pub fn while_it_waits<T: Send>(
         let running = scope.spawn(move || statements(client));
         let waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let since = Instant::now();
-        while gate.query(waits, &[]).unwrap().is_empty() {
-            let patience = Duration::from_secs(30);
+        wait_until("the statement waits", || {
             assert!(!running.is_finished(), "the statement did not wait");
-            assert!(since.elapsed() < patience, "the statement does not wait");
-            thread::sleep(Duration::from_millis(5));
-        }
+            !gate.query(waits, &[]).unwrap().is_empty()
+        });
         meanwhile();
         run(&mut gate, "SELECT pg_advisory_unlock(77)");
         running.join().unwrap()

@@ -4,10 +4,11 @@ use std::env;
 use std::fs;
 use std::time::Instant;
 
+use deskguard_tests::lab::{act_for, run};
 use deskguard_tests::server::APP;
 use postgres::Client;
 
-use crate::desk::{Fold, act_for, desk, roles_stay, run};
+use crate::desk::{Fold, desk, roles_stay};
 
 /// `DESKGUARD_MEMORY=full` takes all of these, else a tenth is done.
 const CHECKS: u64 = 1_000_000;

@@ -1,15 +1,12 @@
 //! Rights that come from another server by logical replication.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
+use deskguard_tests::lab::{act_for, run, wait_until};
 use deskguard_tests::server::{APP, Database, MAPPED};
 use postgres::Client;
 
 use crate::copy::{PORT, ServerCopy};
 use crate::desk::{
-    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, act_for, assert_rows_or_retry, desk,
-    roles_stay, run,
+    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, NOTHING, assert_rows_or_retry, desk, roles_stay,
 };
 
 /// What decides rights, but for what belongs to one server: its roles and its tables.
@@ -92,14 +89,7 @@ impl Drop for Subscriber<'_> {
 
 /// Waits until a query has a row.
 fn until(client: &mut Client, query: &str, what: &str) {
-    let since = Instant::now();
-    while client.query(query, &[]).unwrap().is_empty() {
-        assert!(
-            since.elapsed() < Duration::from_secs(60),
-            "not in a minute: {what}"
-        );
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until(what, || !client.query(query, &[]).unwrap().is_empty());
 }
 
 /// A transaction that is sent in parts before it is committed.

@@ -1,13 +1,11 @@
 //! deskguard.default_category_access decides what agents in no group see.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
+use deskguard_tests::lab::{act_for, app, code, is_retry, run, value, wait_until};
 use deskguard_tests::server::{APP, Database, MAPPED};
 use deskguard_tests::{ident, literal};
 use postgres::Client;
 
-use crate::desk::{Asker, Fold, Kind, act_for, app, code, desk, is_retry, roles_change, run};
+use crate::desk::{Asker, Fold, Kind, desk, roles_change};
 
 /// In no group, with what Ann has; the role `MAPPED[1]`.
 const EVE: i64 = 3;
@@ -73,15 +71,10 @@ const ISOLATIONS: [Option<&str>; 3] = [None, Some("READ COMMITTED"), Some("REPEA
 /// Waits until the session has heard of the server's configuration: it is told after a while, but
 /// from then on it obeys.
 fn until_configured(client: &mut Client, access: &str) {
-    let since = Instant::now();
     let show = format!("SHOW {ACCESS}");
-    while client.query_one(&show, &[]).unwrap().get::<_, String>(0) != access {
-        assert!(
-            since.elapsed() < Duration::from_secs(30),
-            "the configuration is not read again"
-        );
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("the configuration is read again", || {
+        value::<String>(client, &show) == access
+    });
 }
 
 /// Puts the configuration of the server under test back.

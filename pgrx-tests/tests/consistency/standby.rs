@@ -1,32 +1,20 @@
 //! A hot standby of the server under test.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
+use deskguard_tests::lab::{act_for, ids, run, value, wait_until};
 use deskguard_tests::server::{APP, MAPPED};
 use postgres::Client;
 
 use crate::copy::ServerCopy;
 use crate::desk::{
-    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, MAX, NOTHING, act_for, assert_rows_or_retry, desk,
-    ids, roles_stay, run,
+    ALL, ANN, Asker, BY_ANN, BY_BOB, Fold, Kind, MAX, NOTHING, assert_rows_or_retry, desk,
+    roles_stay,
 };
 
 /// Waits until the standby has replayed what the primary has committed.
 fn replayed(primary: &mut Client, standby: &mut Client) {
-    let at: String = primary
-        .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
-        .unwrap()
-        .get(0);
-    let since = Instant::now();
+    let at: String = value(primary, "SELECT pg_current_wal_insert_lsn()::text");
     let is = format!("SELECT pg_last_wal_replay_lsn() >= '{at}'::pg_lsn");
-    while !standby.query_one(&is, &[]).unwrap().get::<_, bool>(0) {
-        assert!(
-            since.elapsed() < Duration::from_secs(60),
-            "the standby does not follow"
-        );
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("the standby follows", || value(standby, &is));
 }
 
 #[test]

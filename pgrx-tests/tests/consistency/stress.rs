@@ -13,10 +13,11 @@ use deskguard_tests::help_desk::{
     Access, Agent, Column, Department, Group, HelpDesk, Id, KeyForm, Kind as Integer, Level,
     Partitioning, Ticket, TicketTable, Time, catalog,
 };
+use deskguard_tests::lab::{is_retry, run, simple_ids};
 use deskguard_tests::server::{APP, Database, OWNER};
 use postgres::{Client, Error, Statement};
 
-use crate::desk::{Fold, is_retry, roles_stay, run, simple_ids};
+use crate::desk::{Fold, roles_stay};
 
 const AGENTS: i64 = 6;
 const CATEGORIES: i64 = 6;

@@ -4,11 +4,12 @@
 use std::thread;
 use std::time::Duration;
 
+use deskguard_tests::lab::{app, ids, run, value};
 use deskguard_tests::server::{Database, MAPPED};
 use postgres::Client;
 
 use crate::desk::{
-    ALL, ANN, Asker, BY_ANN, Fold, Kind, NOTHING, app, desk, ids, partitioned_desk, roles_stay, run,
+    ALL, ANN, Asker, BY_ANN, Fold, Kind, NOTHING, desk, partitioned_desk, roles_stay,
 };
 
 /// What happens at a moment, and what Ann sees before and after.
@@ -92,7 +93,7 @@ const UNDO: &str = "
 /// Makes something happen at a moment ahead, and tells the moment.
 fn make_happen(superuser: &mut Client, make: &str, milliseconds: u64) -> String {
     let sql = format!("SELECT (clock_timestamp() + interval '{milliseconds} ms')::text");
-    let at: String = superuser.query_one(&sql, &[]).unwrap().get(0);
+    let at: String = value(superuser, &sql);
     let at = format!("'{at}'::timestamptz");
     run(superuser, &make.replace("{at}", &at));
     at
@@ -100,7 +101,7 @@ fn make_happen(superuser: &mut Client, make: &str, milliseconds: u64) -> String 
 
 fn is_over(superuser: &mut Client, at: &str) -> bool {
     let sql = format!("SELECT clock_timestamp() >= {at}");
-    superuser.query_one(&sql, &[]).unwrap().get(0)
+    value(superuser, &sql)
 }
 
 fn wait_for(superuser: &mut Client, at: &str) {
@@ -224,7 +225,7 @@ fn a_kept_plan_goes_on_and_is_then_made_anew() {
         wait_for(&mut superuser, &at);
         let mut generic_plans = || -> i64 {
             let sql = "SELECT generic_plans FROM pg_prepared_statements WHERE name = 'asked'";
-            client.query_one(sql, &[]).unwrap().get(0)
+            value(&mut client, sql)
         };
         let before = generic_plans();
         assert_eq!(asker.ask(&mut client).unwrap(), NOTHING);

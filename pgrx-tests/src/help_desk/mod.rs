@@ -1,0 +1,269 @@
+//! A model of a help desk: the tables of the rules as plain collections, and the user's own ticket
+//! table in many shapes. `random` makes random ones, `sql` the SQL that loads one.
+
+mod changes;
+mod keys;
+mod random;
+mod sql;
+mod times;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use changes::{Case, Part, TicketChange};
+pub use keys::{KeyForm, Kind};
+pub use random::{cases, kind};
+pub use times::Time;
+
+pub type Id = i64;
+
+/// What a column may name, by its id or by its external key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Principal {
+    Agent,
+    Team,
+    Department,
+    Category,
+}
+
+impl Principal {
+    /// Its table.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Principal::Agent => "deskguard.agent",
+            Principal::Team => "deskguard.team",
+            Principal::Department => "deskguard.department",
+            Principal::Category => "deskguard.category",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Silo,
+    Open,
+}
+
+/// Ordered: full includes assign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Assign,
+    Full,
+}
+
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub id: Id,
+    pub active: bool,
+    pub db_role: Option<&'static str>,
+    pub category_access: Option<Access>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Department {
+    pub id: Id,
+    pub parent: Option<Id>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Permission {
+    pub name: String,
+    pub destructive: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub name: &'static str,
+    pub category_access: Access,
+    pub all_departments: bool,
+}
+
+pub const ALL_PERMISSIONS: &str = "All Permissions";
+pub const ALL_NON_DESTRUCTIVE: &str = "All Non-Destructive Permissions";
+
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub id: Id,
+    pub department: Option<Id>,
+    pub category: Option<Id>,
+    pub assignee: Option<Id>,
+    pub team: Option<Id>,
+    pub confidential: Option<bool>,
+    pub status: Option<&'static str>,
+}
+
+/// A help desk. Groups are known by their name; pairs are the rows of the join tables.
+#[derive(Clone, Debug)]
+pub struct HelpDesk {
+    pub default_category_access: Access,
+    pub agents: Vec<Agent>,
+    pub teams: Vec<Id>,
+    pub team_members: BTreeSet<(Id, Id)>,
+    /// Parents come before their children.
+    pub departments: Vec<Department>,
+    pub categories: Vec<Id>,
+    /// Those that have one.
+    pub external_keys: BTreeMap<(Principal, Id), String>,
+    /// The starting catalog and the help desk's own.
+    pub permissions: Vec<Permission>,
+    /// Without the two built-in ones.
+    pub groups: Vec<Group>,
+    pub group_members: BTreeSet<(&'static str, Id)>,
+    pub group_permissions: BTreeSet<(&'static str, String)>,
+    pub agent_permissions: BTreeSet<(Id, String)>,
+    pub group_departments: BTreeMap<(&'static str, Id), Level>,
+    pub agent_departments: BTreeMap<(Id, Id), Level>,
+    pub group_categories: BTreeSet<(&'static str, Id)>,
+    pub agent_categories: BTreeSet<(Id, Id)>,
+    pub table: TicketTable,
+    pub tickets: Vec<Ticket>,
+    /// Rows of the follower table (ticket, agent); none if there is no such table.
+    pub followers: Vec<(Option<Id>, Option<Id>)>,
+    /// When members are members and grants are valid: each row has one of these.
+    pub times: Vec<Time>,
+}
+
+/// The ticket table's shape: columns that are None do not exist.
+#[derive(Clone, Debug)]
+pub struct TicketTable {
+    pub schema: &'static str,
+    pub name: &'static str,
+    pub id: Column,
+    pub department: Option<Column>,
+    pub category: Option<Column>,
+    pub assignee: Option<Column>,
+    pub team: Option<Column>,
+    /// The name of the column.
+    pub confidential: Option<&'static str>,
+    pub status: Option<StatusColumn>,
+    /// The name of the enum, where it is one.
+    pub status_type: &'static str,
+    pub follower: Option<FollowerTable>,
+    pub unassigned_value: Option<Id>,
+    /// How texts name agents, in whatever column.
+    pub agent_form: KeyForm,
+    pub partitioning: Partitioning,
+    pub indexed: bool,
+    /// Protected by its owner, an ordinary role, rather than by a superuser.
+    pub protected_by_owner: bool,
+    /// Functions are given the table rather than left to find the only one.
+    pub named_in_calls: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct FollowerTable {
+    pub name: &'static str,
+    pub ticket: Column,
+    pub agent: Column,
+    /// A foreign key to the ticket table, ON DELETE CASCADE.
+    pub references: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct StatusColumn {
+    pub name: &'static str,
+    pub kind: StatusKind,
+    /// A value may be in both lists.
+    pub archived: Vec<&'static str>,
+    pub spam: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusKind {
+    Text,
+    Enum,
+    Integer(Kind),
+}
+
+impl StatusKind {
+    /// All values that a status has.
+    fn values(self) -> [&'static str; 5] {
+        match self {
+            // Alike, but not the same.
+            StatusKind::Text => ["open", "Open", "it's \"done\", {really}", "", "NULL"],
+            StatusKind::Enum => ["open", "on hold", "it's \"done\"", "Spam", "spam"],
+            StatusKind::Integer(_) => ["0", "1", "2", "-7", "32767"],
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partitioning {
+    None,
+    /// Two partitions, one of them with its columns in another order.
+    ById,
+    /// A partition for NULL and small values, and a default one; moves change the partition.
+    ByDepartment,
+    ByCategory,
+}
+
+/// No ticket, agent, team, department or category has this id.
+pub const DANGLING: Id = 99;
+/// The first of the ids for new tickets.
+pub const NEW_TICKET: Id = 1001;
+
+/// The starting catalog as the rules list it.
+pub fn catalog() -> Vec<Permission> {
+    let mut names: Vec<String> = [
+        "ticket.use",
+        "ticket.create",
+        "ticket.mass_reply",
+        "ticket.unarchive",
+        "ticket.create_labels",
+        "ticket.view.unassigned",
+        "ticket.view.assigned",
+        "ticket.view.confidential",
+        "report.view",
+        "permission.audit",
+        "shared.manage",
+    ]
+    .map(String::from)
+    .to_vec();
+    for action in ["reply", "modify", "edit_messages", "delete"] {
+        for relation in ["own", "followed", "unassigned", "assigned"] {
+            names.push(format!("ticket.{action}.{relation}"));
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| Permission {
+            destructive: name.starts_with("ticket.edit_messages.")
+                || name.starts_with("ticket.delete."),
+            name,
+        })
+        .collect()
+}
+
+impl TicketTable {
+    /// A kind of column that names agents as the others do, from one that was picked.
+    pub fn agent_kind(&self, picked: Kind) -> Kind {
+        match picked {
+            Kind::Uuid if self.agent_form != KeyForm::Uuid => Kind::Text(self.agent_form),
+            picked => picked.with_form(self.agent_form),
+        }
+    }
+
+    /// The name of the column for this, if there is one.
+    pub fn column(&self, part: Part) -> Option<&'static str> {
+        let name = |column: &Option<Column>| column.as_ref().map(|column| column.name);
+        match part {
+            Part::Id => Some(self.id.name),
+            Part::Department => name(&self.department),
+            Part::Category => name(&self.category),
+            Part::Assignee => name(&self.assignee),
+            Part::Team => name(&self.team),
+            Part::Confidential => self.confidential,
+            Part::Status => self.status.as_ref().map(|status| status.name),
+        }
+    }
+
+    /// May there be an ON CONFLICT on the id?
+    pub fn has_unique_id(&self) -> bool {
+        matches!(self.partitioning, Partitioning::None | Partitioning::ById)
+    }
+}

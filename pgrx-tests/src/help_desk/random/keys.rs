@@ -1,0 +1,125 @@
+//! Random kinds of columns, and the external keys of those that the columns name.
+
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::help_desk::{Id, KeyForm, Kind, Principal};
+
+/// The kinds of a help desk's columns. Half of the help desks have integers only.
+#[derive(Clone, Debug)]
+pub(super) struct Kinds {
+    pub(super) id: Kind,
+    pub(super) department: Kind,
+    pub(super) category: Kind,
+    pub(super) assignee: Kind,
+    pub(super) team: Kind,
+    pub(super) follower_ticket: Kind,
+    pub(super) follower_agent: Kind,
+    pub(super) forms: Forms,
+}
+
+/// How texts name each of these.
+#[derive(Clone, Debug)]
+pub(super) struct Forms {
+    pub(super) agent: KeyForm,
+    pub(super) team: KeyForm,
+    pub(super) department: KeyForm,
+    pub(super) category: KeyForm,
+}
+
+fn form() -> impl Strategy<Value = KeyForm> {
+    select(&KeyForm::ALL[..])
+}
+
+pub fn kind() -> impl Strategy<Value = Kind> {
+    // The form is put in later.
+    select(&Kind::ALL[..])
+}
+
+pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
+    (
+        weighted(0.5),
+        vec(kind(), 7),
+        (form(), form(), form(), form(), form()),
+    )
+        .prop_map(|(keys, picked, forms)| {
+            let kind = |nth: usize| match keys {
+                true => picked[nth],
+                false => picked[nth].as_integer(),
+            };
+            let (id_form, agent, team, department, category) = forms;
+            let forms = Forms {
+                agent: shared_form(&[kind(3), kind(6)], agent),
+                team: shared_form(&[kind(4)], team),
+                department: shared_form(&[kind(1)], department),
+                category: shared_form(&[kind(2)], category),
+            };
+            let id = kind(0).with_form(id_form);
+            Kinds {
+                id,
+                department: kind(1).with_form(forms.department),
+                category: kind(2).with_form(forms.category),
+                assignee: kind(3).with_form(forms.agent),
+                team: kind(4).with_form(forms.team),
+                follower_ticket: id.referring(kind(5)),
+                follower_agent: kind(6).with_form(forms.agent),
+                forms,
+            }
+        })
+}
+
+/// The form that texts have beside a uuid column for the same.
+fn shared_form(kinds: &[Kind], form: KeyForm) -> KeyForm {
+    if kinds.contains(&Kind::Uuid) {
+        KeyForm::Uuid
+    } else {
+        form
+    }
+}
+
+/// What a principal has as its external key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyPick {
+    /// As columns name it; or another one, if the keys are shifted.
+    Named,
+    None,
+    /// Which a uuid never has.
+    Upper,
+    Nonsense,
+}
+
+/// The keys of one kind of principal, and whether each has its neighbour's.
+pub(super) fn key_picks() -> impl Strategy<Value = (Vec<KeyPick>, bool)> {
+    let pick = prop_oneof![
+        12 => Just(KeyPick::Named),
+        1 => Just(KeyPick::None),
+        1 => Just(KeyPick::Upper),
+        1 => Just(KeyPick::Nonsense),
+    ];
+    (vec(pick, 6), weighted(0.1))
+}
+
+pub(super) fn external_keys<'a>(
+    principal: Principal,
+    form: KeyForm,
+    ids: &'a [Id],
+    (picks, shifted): &'a (Vec<KeyPick>, bool),
+) -> impl Iterator<Item = ((Principal, Id), String)> + use<'a> {
+    let named = ids
+        .iter()
+        .cycle()
+        .skip(usize::from(*shifted))
+        .map(move |id| form.text(*id));
+    let keys = ids.iter().zip(named).zip(picks);
+    keys.filter_map(move |((&id, named), pick)| {
+        let key = match pick {
+            KeyPick::Named => named,
+            KeyPick::None => return None,
+            KeyPick::Upper => named.to_uppercase(),
+            KeyPick::Nonsense => format!("nonsense \"{id}\""),
+        };
+        Some(((principal, id), key))
+    })
+}

@@ -1,0 +1,169 @@
+//! Random shapes of the ticket table.
+
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::keys::{Forms, kinds};
+use crate::help_desk::{
+    Column, FollowerTable, Kind, Partitioning, StatusColumn, StatusKind, TicketTable,
+};
+
+/// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
+/// for confidential tickets and for the status, the type of the latter.
+type Names = [&'static str; 13];
+
+const NAMES: [Names; 3] = [
+    [
+        "helpdesk",
+        "ticket",
+        "id",
+        "department_id",
+        "category_id",
+        "assignee_id",
+        "team_id",
+        "ticket_follower",
+        "ticket_id",
+        "agent_id",
+        "confidential",
+        "status",
+        "ticket_status",
+    ],
+    [
+        "Help \"Desk\" 1",
+        "Tickets, \"open\"",
+        "Ticket No",
+        "Department's",
+        "CATEGORY",
+        "user",
+        "te\"am",
+        "order",
+        "Ticket",
+        "select",
+        "geheim?",
+        "Der \"Status\"",
+        "State's",
+    ],
+    // As likely as any to clash with names inside of a function.
+    [
+        "public",
+        "ticket_table",
+        "ticket_id",
+        "department",
+        "category",
+        "assignee",
+        "team",
+        "followers",
+        "ticket_id",
+        "agent",
+        "before",
+        "action",
+        "level",
+    ],
+];
+
+pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
+    let there = || weighted(0.85);
+    let columns = (there(), there(), there(), there()).prop_filter(
+        "a table needs one of these columns",
+        |(department, category, assignee, team)| *department || *category || *assignee || *team,
+    );
+    let follower = (there(), weighted(0.3));
+    let confidential = weighted(0.5);
+    let integers = Kind::INTEGERS.map(StatusKind::Integer);
+    let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
+    let status_kind = select(status_kinds);
+    let some_values = || vec(weighted(0.35), 5);
+    let status = proptest::option::weighted(0.6, (status_kind, some_values(), some_values()))
+        .prop_map(|status| {
+            let (kind, archived, spam) = status?;
+            let some = |picks: Vec<bool>| -> Vec<&'static str> {
+                let values = kind.values().into_iter().zip(picks);
+                values
+                    .filter_map(|(value, is)| is.then_some(value))
+                    .collect()
+            };
+            Some((kind, some(archived), some(spam)))
+        });
+    let status = status.prop_map(|status| {
+        status.filter(|(_, archived, spam)| !archived.is_empty() || !spam.is_empty())
+    });
+    let unassigned_value = prop_oneof![2 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(-1))];
+    let partitioning = prop_oneof![
+        4 => Just(Partitioning::None),
+        1 => Just(Partitioning::ById),
+        1 => Just(Partitioning::ByDepartment),
+        1 => Just(Partitioning::ByCategory),
+    ];
+    (
+        (
+            (columns, confidential, status),
+            follower,
+            kinds(),
+            unassigned_value,
+            partitioning,
+        ),
+        select(NAMES.to_vec()),
+        (any::<bool>(), any::<bool>(), any::<bool>()),
+    )
+        .prop_map(
+            |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
+                let (columns, follower, kinds, unassigned_value, partitioning) = shape;
+                let (columns, confidential, status) = columns;
+                let column = |there: bool, name, kind| there.then_some(Column { name, kind });
+                let (has_department, has_category, has_assignee, has_team) = columns;
+                let (has_follower, references) = follower;
+                let partitioning = match partitioning {
+                    Partitioning::ByDepartment if !has_department => Partitioning::None,
+                    Partitioning::ByCategory if !has_category => Partitioning::None,
+                    possible => possible,
+                };
+                let mut table = TicketTable {
+                    schema: names[0],
+                    name: names[1],
+                    id: Column {
+                        name: names[2],
+                        kind: kinds.id,
+                    },
+                    department: column(has_department, names[3], kinds.department),
+                    category: column(has_category, names[4], kinds.category),
+                    assignee: column(has_assignee, names[5], kinds.assignee),
+                    team: column(has_team, names[6], kinds.team),
+                    confidential: confidential.then_some(names[10]),
+                    status: status.map(|(kind, archived, spam)| StatusColumn {
+                        name: names[11],
+                        kind,
+                        archived,
+                        spam,
+                    }),
+                    status_type: names[12],
+                    follower: has_follower.then_some(FollowerTable {
+                        name: names[7],
+                        ticket: Column {
+                            name: names[8],
+                            kind: kinds.follower_ticket,
+                        },
+                        agent: Column {
+                            name: names[9],
+                            kind: kinds.follower_agent,
+                        },
+                        references,
+                    }),
+                    unassigned_value: unassigned_value
+                        .filter(|_| has_assignee && kinds.assignee.is_integer()),
+                    agent_form: kinds.forms.agent,
+                    partitioning,
+                    indexed,
+                    protected_by_owner,
+                    named_in_calls,
+                };
+                // A foreign key needs a unique id, which some partitions cannot have.
+                let has_unique_id = table.has_unique_id();
+                if let Some(follower) = &mut table.follower {
+                    follower.references &= has_unique_id;
+                }
+                (table, kinds.forms)
+            },
+        )
+}

@@ -1,0 +1,220 @@
+//! The user's tables: how they are made, protected and dropped.
+
+use crate::help_desk::{Column, Part, Partitioning, StatusKind, TicketTable};
+use crate::server::{APP, MAPPED, OWNER};
+use crate::{ident, literal};
+
+impl TicketTable {
+    pub(super) fn create_sql(&self) -> String {
+        [
+            format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema)),
+            self.create_enum_sql(),
+            self.create_table_sql(),
+            self.create_follower_sql(),
+            self.create_indexes_sql(),
+            self.grant_sql(),
+        ]
+        .concat()
+    }
+
+    fn create_enum_sql(&self) -> String {
+        let Some(status) = self.status.as_ref().filter(|_| self.is_enum()) else {
+            return String::new();
+        };
+        let labels = status.kind.values().map(literal).join(", ");
+        format!("CREATE TYPE {} AS ENUM ({labels});\n", self.enum_sql())
+    }
+
+    fn create_table_sql(&self) -> String {
+        let define = |(part, name): &(Part, String)| {
+            let not_null = if *part == Part::Id { " NOT NULL" } else { "" };
+            format!("{name} {}{not_null}", self.type_of(*part))
+        };
+        let mut columns: Vec<String> = self.columns().iter().map(define).collect();
+        let forward = columns.join(", ");
+        columns.reverse();
+        let backward = columns.join(", ");
+        let (table, id) = (self.sql(), ident(self.id.name));
+        let key = match self.partitioning {
+            Partitioning::ByDepartment => self.department.as_ref().map(|c| ("LIST", c)),
+            Partitioning::ByCategory => self.category.as_ref().map(|c| ("LIST", c)),
+            Partitioning::ById => Some(("HASH", &self.id)),
+            Partitioning::None => None,
+        };
+        // A dropped column makes column numbers of a table and its partitions differ.
+        let Some((strategy, Column { name, kind })) = key else {
+            return format!(
+                "CREATE TABLE {table} (gone text, {forward}, subject text, PRIMARY KEY ({id}));\n\
+                 ALTER TABLE {table} DROP COLUMN gone;\n"
+            );
+        };
+        let values = [1, 2].map(|id| kind.literal(id)).join(", ");
+        let (unique, bounds) = if strategy == "HASH" {
+            let bound = |rest| format!("FOR VALUES WITH (MODULUS 2, REMAINDER {rest})");
+            (format!(", PRIMARY KEY ({id})"), [0, 1].map(bound))
+        } else {
+            let in_first = format!("FOR VALUES IN (NULL, {values})");
+            (String::new(), [in_first, "DEFAULT".into()])
+        };
+        let key = ident(name);
+        let partitions = self.partitions();
+        let (first, second) = (&partitions[0], &partitions[1]);
+        let [first_bound, second_bound] = bounds;
+        format!(
+            "CREATE TABLE {table} ({forward}, subject text{unique}) \
+             PARTITION BY {strategy} ({key});\n\
+             CREATE TABLE {first} PARTITION OF {table} {first_bound};\n\
+             CREATE TABLE {second} (gone int, subject text, {backward}{unique});\n\
+             ALTER TABLE {second} DROP COLUMN gone;\n\
+             ALTER TABLE {table} ATTACH PARTITION {second} {second_bound};\n"
+        )
+    }
+
+    fn create_follower_sql(&self) -> String {
+        let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) else {
+            return String::new();
+        };
+        let references = if follower.references {
+            format!(" REFERENCES {} ON DELETE CASCADE", self.sql())
+        } else {
+            String::new()
+        };
+        let (ticket, agent) = (ident(follower.ticket.name), ident(follower.agent.name));
+        let mut sql = format!(
+            "CREATE TABLE {name} ({ticket} {}{references}, {agent} {});\n",
+            follower.ticket.kind.sql(),
+            follower.agent.kind.sql(),
+        );
+        if self.indexed {
+            sql += &format!(
+                "CREATE INDEX ON {name} ({ticket}, {agent}); CREATE INDEX ON {name} ({agent});\n"
+            );
+        }
+        sql
+    }
+
+    fn create_indexes_sql(&self) -> String {
+        let columns = self.columns().into_iter().filter(|_| self.indexed);
+        let table = self.sql();
+        columns
+            .map(|(_, column)| format!("CREATE INDEX ON {table} ({column});\n"))
+            .collect()
+    }
+
+    fn grant_sql(&self) -> String {
+        let app = [APP].into_iter().chain(MAPPED).map(ident);
+        let app = app.collect::<Vec<_>>().join(", ");
+        let tables = self.tables().into_iter().map(|table| {
+            format!(
+                "ALTER TABLE {table} OWNER TO {OWNER};\n\
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {app};\n"
+            )
+        });
+        let schema = format!("GRANT USAGE ON SCHEMA {} TO PUBLIC;\n", ident(self.schema));
+        schema + &tables.collect::<String>()
+    }
+
+    pub fn protect_sql(&self) -> String {
+        let mut arguments = vec![
+            format!("ticket_table => {}", literal(&self.sql())),
+            format!("id_column => {}", literal(self.id.name)),
+        ];
+        for (argument, column) in [
+            ("department_column", &self.department),
+            ("category_column", &self.category),
+            ("assignee_column", &self.assignee),
+            ("team_column", &self.team),
+        ] {
+            if let Some(column) = column {
+                arguments.push(format!("{argument} => {}", literal(column.name)));
+            }
+        }
+        if let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) {
+            arguments.push(format!("follower_table => {}", literal(&name)));
+            arguments.push(format!(
+                "follower_ticket_column => {}",
+                literal(follower.ticket.name)
+            ));
+            arguments.push(format!(
+                "follower_agent_column => {}",
+                literal(follower.agent.name)
+            ));
+        }
+        if let Some(column) = self.confidential {
+            arguments.push(format!("confidential_column => {}", literal(column)));
+        }
+        if let Some(status) = &self.status {
+            let column = literal(status.name);
+            arguments.push(format!("status_column => {column}"));
+            for (argument, values) in [
+                ("archived_values", &status.archived),
+                ("spam_values", &status.spam),
+            ] {
+                let values: Vec<String> = values.iter().map(|value| literal(value)).collect();
+                if !values.is_empty() {
+                    let values = values.join(", ");
+                    arguments.push(format!("{argument} => ARRAY[{values}]"));
+                }
+            }
+        }
+        if let Some(value) = self.unassigned_value {
+            arguments.push(format!("unassigned_value => {value}"));
+        }
+        format!(
+            "SELECT deskguard.protect_tickets({});\n",
+            arguments.join(", ")
+        )
+    }
+
+    pub fn unprotect_sql(&self) -> String {
+        format!("SELECT deskguard.unprotect({});\n", literal(&self.sql()))
+    }
+
+    pub fn drop_sql(&self) -> String {
+        let follower = self.follower_sql();
+        let follower = follower.map_or(String::new(), |name| format!("DROP TABLE {name};\n"));
+        let status = if self.is_enum() {
+            format!("DROP TYPE {};\n", self.enum_sql())
+        } else {
+            String::new()
+        };
+        format!("{follower}DROP TABLE {};\n{status}", self.sql())
+    }
+
+    fn enum_sql(&self) -> String {
+        format!("{}.{}", ident(self.schema), ident(self.status_type))
+    }
+
+    fn is_enum(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.kind == StatusKind::Enum)
+    }
+
+    fn type_of(&self, part: Part) -> String {
+        let of = |column: &Option<Column>| column.as_ref().map_or("", |c| c.kind.sql()).into();
+        match part {
+            Part::Id => self.id.kind.sql().into(),
+            Part::Department => of(&self.department),
+            Part::Category => of(&self.category),
+            Part::Assignee => of(&self.assignee),
+            Part::Team => of(&self.team),
+            Part::Confidential => "boolean".into(),
+            Part::Status => match self.status.as_ref().map(|status| status.kind) {
+                Some(StatusKind::Integer(kind)) => kind.sql().into(),
+                Some(StatusKind::Enum) => self.enum_sql(),
+                Some(StatusKind::Text) | None => "text".into(),
+            },
+        }
+    }
+
+    fn tables(&self) -> Vec<String> {
+        let mut tables = vec![self.sql()];
+        tables.extend(self.partitions());
+        tables.extend(self.follower_sql());
+        tables
+    }
+
+    pub(super) fn partition(&self, number: usize) -> String {
+        ident(&format!("{} part {number}", self.name))
+    }
+}

@@ -1,0 +1,69 @@
+//! Commands that write tickets.
+
+use super::nullable;
+use crate::help_desk::changes::ALL_PARTS;
+use crate::help_desk::{Column, Id, Part, Ticket, TicketTable};
+use crate::{ident, literal};
+
+impl TicketTable {
+    /// The names and the values of a ticket's columns, as lists.
+    fn row(&self, ticket: &Ticket) -> (String, String) {
+        let columns = self.columns();
+        let values: Vec<String> = columns
+            .iter()
+            .map(|(part, _)| self.value(*part, ticket))
+            .collect();
+        let names: Vec<String> = columns.into_iter().map(|(_, name)| name).collect();
+        (names.join(", "), values.join(", "))
+    }
+
+    /// The value of one of a ticket's columns.
+    fn value(&self, part: Part, ticket: &Ticket) -> String {
+        let key = |column: &Option<Column>, value: Option<Id>| {
+            let literal = |value| Some(column.as_ref()?.kind.literal(value));
+            nullable(value.and_then(literal))
+        };
+        match part {
+            Part::Id => self.id.kind.literal(ticket.id),
+            Part::Department => key(&self.department, ticket.department),
+            Part::Category => key(&self.category, ticket.category),
+            Part::Assignee => key(&self.assignee, ticket.assignee),
+            Part::Team => key(&self.team, ticket.team),
+            Part::Confidential => nullable(ticket.confidential),
+            Part::Status => nullable(ticket.status.map(literal)),
+        }
+    }
+
+    /// `INSERT` of one new ticket.
+    pub fn insert_sql(&self, ticket: &Ticket) -> String {
+        let (names, values) = self.row(ticket);
+        format!("INSERT INTO {} ({names}) VALUES ({values})", self.sql())
+    }
+
+    pub fn insert_select_sql(&self, ticket: &Ticket) -> String {
+        let (names, values) = self.row(ticket);
+        format!("INSERT INTO {} ({names}) SELECT {values}", self.sql())
+    }
+
+    /// `INSERT` as the part of a MERGE.
+    pub fn merge_insert_sql(&self, ticket: &Ticket) -> String {
+        let (names, values) = self.row(ticket);
+        format!("INSERT ({names}) VALUES ({values})")
+    }
+
+    /// The list of `UPDATE … SET` that gives these columns the ticket's values.
+    pub fn set_sql(&self, parts: &[Part], ticket: &Ticket) -> String {
+        let columns = self.columns().into_iter();
+        columns
+            .filter(|(part, _)| parts.contains(part))
+            .map(|(part, name)| format!("{name} = {}", self.value(part, ticket)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// Its columns, quoted, in one order.
+    pub(super) fn columns(&self) -> Vec<(Part, String)> {
+        let quoted = |part| Some((part, ident(self.column(part)?)));
+        ALL_PARTS.into_iter().filter_map(quoted).collect()
+    }
+}

@@ -1,0 +1,178 @@
+//! Counting, so that a generator that makes nothing of interest is found out.
+
+use deskguard_tests::help_desk::{DANGLING, HelpDesk, Id, Level, Ticket};
+use deskguard_tests::lab::Counts;
+use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
+
+use crate::changes::{FORMS, MASS_FORMS};
+use crate::writes::INSERT_FORMS;
+
+pub fn assert_nothing_missed(counts: &Counts) {
+    counts.assert_both(["view"]);
+    for relation in RELATIONS {
+        for action in ACTIONS {
+            counts.assert_both([format!("{action} {}", relation.name())]);
+        }
+    }
+    counts.assert_both([
+        "view confidential",
+        "view perhaps confidential",
+        "insert",
+        "insert of spam",
+        "department move",
+        "category move",
+        "unarchive",
+        "spam",
+        "follow oneself",
+        "follow another",
+        "unfollow oneself",
+        "unfollow another",
+        "audit",
+        "view unmapped Agent",
+        "view unmapped Team",
+        "view unmapped Department",
+        "view unmapped Category",
+        "view without a key",
+        "view by Uuid",
+        "view by Number",
+        "view by Words",
+    ]);
+    counts.assert_both(FORMS.map(|form| format!("change by {form:?}")));
+    counts.assert_both(MASS_FORMS.map(|form| format!("changes by {form:?}")));
+    counts.assert_both(INSERT_FORMS.map(|form| format!("insert by {form:?}")));
+    counts.assert_both(["deletes by merge", "updates by merge"]);
+    let refusals = [
+        Refusal::NoIdentity,
+        Refusal::UnknownAgent,
+        Refusal::InactiveAgent,
+        Refusal::MayNotUse,
+        Refusal::Silo,
+        Refusal::Kind,
+        Refusal::Department,
+        Refusal::Confidential,
+    ];
+    counts.assert_each(refusals.map(|refusal| format!("refused by {refusal:?}")));
+    let others = [
+        "seen by openness",
+        "seen by an agent's category",
+        "seen by a group's category",
+        "seen by the department itself",
+        "seen by an ancestor",
+        "seen by all departments",
+        "change out of sight",
+        "spam followed allowed",
+        "spam followed denied",
+        "spam with another id allowed",
+        "spam with another id denied",
+        "insert returning out of sight",
+        "mapped sessions",
+    ];
+    counts.assert_each(others.map(String::from));
+}
+
+pub fn count(desk: &HelpDesk, counts: &mut Counts) {
+    let mut everyone: Vec<Option<Id>> = desk.agents.iter().map(|agent| Some(agent.id)).collect();
+    everyone.extend([Some(DANGLING), None]);
+    for who in everyone {
+        for ticket in &desk.tickets {
+            let refusal = desk.refusal(who, ticket);
+            counts.either(refusal.is_none(), "view");
+            if let Some(reason) = refusal {
+                counts.add(format!("refused by {reason:?}"));
+            }
+            let Some(agent) = who.filter(|&id| id != DANGLING) else {
+                continue;
+            };
+            let concerns = desk.own(agent, ticket) || desk.followed(agent, ticket);
+            if desk.confidential(ticket)
+                && !concerns
+                && (refusal.is_none() || refusal == Some(Refusal::Confidential))
+            {
+                let perhaps = if ticket.confidential.is_none() {
+                    "perhaps "
+                } else {
+                    ""
+                };
+                counts.either(refusal.is_none(), &format!("view {perhaps}confidential"));
+            }
+            for relation in RELATIONS {
+                if !desk.holds(relation, agent, ticket) {
+                    continue;
+                }
+                counts.either(refusal.is_none(), &format!("view {}", relation.name()));
+                if refusal.is_none() {
+                    for action in &ACTIONS[1..] {
+                        let name = format!("{action} {}", relation.name());
+                        counts.either(desk.act(agent, ticket, action), &name);
+                    }
+                }
+            }
+            for (principal, ..) in desk.unmapped(ticket) {
+                counts.either(refusal.is_none(), &format!("view unmapped {principal:?}"));
+            }
+            if desk.has_no_key(agent) {
+                counts.either(refusal.is_none(), "view without a key");
+            }
+            if let Some(form) = desk.table.id.kind.form() {
+                counts.either(refusal.is_none(), &format!("view by {form:?}"));
+            }
+            if refusal.is_none() {
+                count_reasons(desk, agent, ticket, counts);
+            }
+        }
+    }
+}
+
+fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Counts) {
+    if desk.table.category.is_some() {
+        if desk.open(agent) {
+            counts.add("seen by openness");
+        } else if let Some(category) = desk.category(ticket) {
+            for granter in desk.category_granters(agent, category) {
+                counts.add(match granter {
+                    Granter::Agent(_) => "seen by an agent's category",
+                    _ => "seen by a group's category",
+                });
+            }
+        }
+    }
+    if desk.table.department.is_none() || desk.own(agent, ticket) || desk.followed(agent, ticket) {
+        return;
+    }
+    if desk.all_departments(agent) {
+        counts.add("seen by all departments");
+    } else if let Some(department) = desk.department(ticket) {
+        for (_, through) in desk.department_granters(agent, department, Level::Full) {
+            counts.add(if through == department {
+                "seen by the department itself"
+            } else {
+                "seen by an ancestor"
+            });
+        }
+    }
+}
+
+/// Each rule is counted where nothing else refuses.
+pub fn count_change(desk: &HelpDesk, agent: Id, old: &Ticket, new: &Ticket, counts: &mut Counts) {
+    let refusals = desk.refusals_of_update(agent, old, new);
+    if refusals.is_empty() && !desk.view(agent, new) {
+        counts.add("change out of sight");
+    }
+    for (rule, asked) in [
+        ("department move", old.department != new.department),
+        ("category move", old.category != new.category),
+        ("unarchive", desk.archived(old) && !desk.archived(new)),
+        ("spam", desk.spam(new) && !desk.spam(old)),
+    ] {
+        if !asked || refusals.iter().any(|other| *other != rule) {
+            continue;
+        }
+        counts.either(refusals.is_empty(), rule);
+        if rule == "spam" && desk.followed(agent, old) {
+            counts.either(refusals.is_empty(), "spam followed");
+        }
+        if rule == "spam" && old.id != new.id {
+            counts.either(refusals.is_empty(), "spam with another id");
+        }
+    }
+}
