@@ -6,9 +6,9 @@
 -- The costs are as measured. To look an id up takes as long as in a hashed list of literals, which the planner
 -- takes for two operators; a followed ticket, with the reading of them all, as long as = ANY with ten.
 
-CREATE FUNCTION deskguard.atom_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.atom_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'atom_support_wrapper';
-COMMENT ON FUNCTION deskguard.atom_support(internal) IS
+COMMENT ON FUNCTION deskguard_internal.atom_support(internal) IS
     'For the planner: how many rows these functions leave, and how an index helps';
 
 DO $do$
@@ -29,24 +29,24 @@ BEGIN
             ) AS a (name, description)
         LOOP
             EXECUTE format($$
-                CREATE FUNCTION deskguard.%1$s(id %2$s) RETURNS boolean
-                LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 2 SUPPORT deskguard.atom_support
+                CREATE FUNCTION deskguard_internal.%1$s(id %2$s) RETURNS boolean
+                LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 2 SUPPORT deskguard_internal.atom_support
                 AS 'MODULE_PATHNAME', '%1$s_%3$s_wrapper';
-                COMMENT ON FUNCTION deskguard.%1$s(%2$s) IS 'For plans: is the current agent one that %4$s?'
+                COMMENT ON FUNCTION deskguard_internal.%1$s(%2$s) IS 'For plans: is the current agent one that %4$s?'
             $$, atom.name, width.type, width.suffix, atom.description);
         END LOOP;
         EXECUTE format($$
-            CREATE FUNCTION deskguard.followed(ticket_table regclass, id %1$s) RETURNS boolean
-            LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 5 SUPPORT deskguard.atom_support
+            CREATE FUNCTION deskguard_internal.followed(ticket_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 5 SUPPORT deskguard_internal.atom_support
             AS 'MODULE_PATHNAME', 'followed_%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.followed(regclass, %1$s) IS
+            COMMENT ON FUNCTION deskguard_internal.followed(regclass, %1$s) IS
                 'For plans: does the current agent follow the ticket?'
         $$, width.type, width.suffix);
         EXECUTE format($$
-            CREATE FUNCTION deskguard.shared_with(object_table regclass, id %1$s) RETURNS boolean
-            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support
+            CREATE FUNCTION deskguard_internal.shared_with(object_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.shared_support
             AS 'MODULE_PATHNAME', 'shared_with_%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.shared_with(regclass, %1$s) IS
+            COMMENT ON FUNCTION deskguard_internal.shared_with(regclass, %1$s) IS
                 'For plans: is the object shared with the current agent?'
         $$, width.type, width.suffix);
     END LOOP;
@@ -60,29 +60,29 @@ BEGIN
         SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
     LOOP
         EXECUTE format($$
-            CREATE FUNCTION deskguard.categories%2$s() RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.categories%2$s() RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'categories%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.categories%2$s() IS
+            COMMENT ON FUNCTION deskguard_internal.categories%2$s() IS
                 'For plans: the categories of the current agent, if it is siloed, as columns of type %1$s have them';
 
-            CREATE FUNCTION deskguard.departments%2$s() RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.departments%2$s() RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'departments%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.departments%2$s() IS
+            COMMENT ON FUNCTION deskguard_internal.departments%2$s() IS
                 'For plans: the departments, with their descendants, that the current agent has full access to, if it has not all, as columns of type %1$s have them';
 
-            CREATE FUNCTION deskguard.teams%2$s() RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.teams%2$s() RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'teams%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.teams%2$s() IS
+            COMMENT ON FUNCTION deskguard_internal.teams%2$s() IS
                 'For plans: the teams of the current agent, as columns of type %1$s have them';
 
-            CREATE FUNCTION deskguard.followed_tickets%2$s(ticket_table regclass) RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.followed_tickets%2$s(ticket_table regclass) RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.followed_tickets%2$s(regclass) IS
+            COMMENT ON FUNCTION deskguard_internal.followed_tickets%2$s(regclass) IS
                 'For plans: the tickets that the current agent follows';
 
-            CREATE FUNCTION deskguard.shared_objects%2$s(object_table regclass) RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.shared_objects%2$s(object_table regclass) RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_objects%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.shared_objects%2$s(regclass) IS
+            COMMENT ON FUNCTION deskguard_internal.shared_objects%2$s(regclass) IS
                 'For plans: the objects that are shared with the current agent';
         $$, key.type, key.suffix);
     END LOOP;

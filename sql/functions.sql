@@ -172,26 +172,26 @@ END $do$;
 
 -- What opens a protected table.
 
-CREATE FUNCTION deskguard.base_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.base_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'base_support_wrapper';
-COMMENT ON FUNCTION deskguard.base_support(internal) IS
-    'For the planner: answers deskguard.base_ok(), false for a policy that was copied to another table';
+COMMENT ON FUNCTION deskguard_internal.base_support(internal) IS
+    'For the planner: answers deskguard_internal.base_ok(), false for a policy that was copied to another table';
 
-CREATE FUNCTION deskguard.base_ok(protected_table regclass) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.base_support AS 'MODULE_PATHNAME', 'base_ok_wrapper';
-COMMENT ON FUNCTION deskguard.base_ok(regclass) IS
+CREATE FUNCTION deskguard_internal.base_ok(protected_table regclass) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.base_support AS 'MODULE_PATHNAME', 'base_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.base_ok(regclass) IS
     'For policies: is the table protected, with all policies and triggers as they were made?';
 
 -- Rules, as policies and triggers call them. regclass is the protected table itself.
 
-CREATE FUNCTION deskguard.rule_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.rule_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rule_support_wrapper';
-COMMENT ON FUNCTION deskguard.rule_support(internal) IS
+COMMENT ON FUNCTION deskguard_internal.rule_support(internal) IS
     'For the planner: makes the rules part of plans, as literals for the current agent';
 
-CREATE FUNCTION deskguard.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
-COMMENT ON FUNCTION deskguard.silo_ok(regclass, bigint) IS
+CREATE FUNCTION deskguard_internal.silo_ok(ticket_table regclass, category bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.silo_ok(regclass, bigint) IS
     'For policies: does the silo rule let the current agent have tickets of the category?';
 
 DO $do$
@@ -209,42 +209,42 @@ BEGIN
             ) AS r (name, action)
         LOOP
             EXECUTE format($$
-                CREATE FUNCTION deskguard.%1$s(ticket_table regclass, id %2$s, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.rule_support AS 'MODULE_PATHNAME', '%1$s%3$s_wrapper';
-                COMMENT ON FUNCTION deskguard.%1$s(regclass, %2$s, bigint, bigint, bigint, boolean) IS
+                CREATE FUNCTION deskguard_internal.%1$s(ticket_table regclass, id %2$s, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODULE_PATHNAME', '%1$s%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard_internal.%1$s(regclass, %2$s, bigint, bigint, bigint, boolean) IS
                     'For policies: may the current agent %4$s such a ticket, apart from the silo rule?'
             $$, rule.name, key.type, key.suffix, rule.action);
         END LOOP;
         EXECUTE format($$
-            CREATE FUNCTION deskguard.update_ok(ticket_table regclass, id %1$s, department bigint, status text) RETURNS boolean
+            CREATE FUNCTION deskguard_internal.update_ok(ticket_table regclass, id %1$s, department bigint, status text) RETURNS boolean
             LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.update_ok(regclass, %1$s, bigint, text) IS
+            COMMENT ON FUNCTION deskguard_internal.update_ok(regclass, %1$s, bigint, text) IS
                 'For policies: may the current agent move the updated ticket to the department, and give it the status (42501 if not)?'
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
+CREATE FUNCTION deskguard_internal.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
-COMMENT ON FUNCTION deskguard.written_silo_ok(regclass, bigint) IS
-    'For plans: deskguard.silo_ok() asked of a row that a command writes';
+COMMENT ON FUNCTION deskguard_internal.written_silo_ok(regclass, bigint) IS
+    'For plans: deskguard_internal.silo_ok() asked of a row that a command writes';
 
-CREATE FUNCTION deskguard.create_ok(ticket_table regclass, department bigint, assignee bigint, team bigint, confidential boolean, status text) RETURNS boolean
+CREATE FUNCTION deskguard_internal.create_ok(ticket_table regclass, department bigint, assignee bigint, team bigint, confidential boolean, status text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
-COMMENT ON FUNCTION deskguard.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
+COMMENT ON FUNCTION deskguard_internal.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule?';
 
-CREATE FUNCTION deskguard.note_ticket() RETURNS trigger
+CREATE FUNCTION deskguard_internal.note_ticket() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'note_ticket';
-COMMENT ON FUNCTION deskguard.note_ticket() IS
-    'Trigger: notes what a ticket was before an UPDATE, for deskguard.update_ok()';
+COMMENT ON FUNCTION deskguard_internal.note_ticket() IS
+    'Trigger: notes what a ticket was before an UPDATE, for deskguard_internal.update_ok()';
 
 -- Rules of child tables: messages, followers and others, whose rows belong to tickets, or to rows of such a
 -- table: src/child_policy.rs. A function for each type of key, so that the planner finds the index of the column.
 
-CREATE FUNCTION deskguard.child_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.child_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'child_support_wrapper';
-COMMENT ON FUNCTION deskguard.child_support(internal) IS
+COMMENT ON FUNCTION deskguard_internal.child_support(internal) IS
     'For the planner: whether these rules are the same for all rows, how many rows they leave, and how an index helps';
 
 DO $do$
@@ -263,10 +263,10 @@ BEGIN
             ) AS r (name, action)
         LOOP
             EXECUTE format($$
-                CREATE FUNCTION deskguard.%1$s(child_table regclass, parent %2$s) RETURNS boolean
-                LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support
+                CREATE FUNCTION deskguard_internal.%1$s(child_table regclass, parent %2$s) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support
                 AS 'MODULE_PATHNAME', '%1$s_%3$s_wrapper';
-                COMMENT ON FUNCTION deskguard.%1$s(regclass, %2$s) IS
+                COMMENT ON FUNCTION deskguard_internal.%1$s(regclass, %2$s) IS
                     'For policies: may the current agent %4$s the ticket that a row belongs to? parent is the ticket, or the message that hangs on one'
             $$, rule.name, width.type, width.suffix, rule.action);
         END LOOP;
@@ -281,24 +281,24 @@ BEGIN
         SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
     LOOP
         EXECUTE format($$
-            CREATE FUNCTION deskguard.visible_parents%2$s(child_table regclass) RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.visible_parents%2$s(child_table regclass) RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'visible_parents%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.visible_parents%2$s(regclass) IS
+            COMMENT ON FUNCTION deskguard_internal.visible_parents%2$s(regclass) IS
                 'For plans: all rows of the parent table whose ticket the current agent may view';
 
-            CREATE FUNCTION deskguard.editable_parents%2$s(child_table regclass) RETURNS %1$s[]
+            CREATE FUNCTION deskguard_internal.editable_parents%2$s(child_table regclass) RETURNS %1$s[]
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'editable_parents%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.editable_parents%2$s(regclass) IS
+            COMMENT ON FUNCTION deskguard_internal.editable_parents%2$s(regclass) IS
                 'For plans: all rows of the parent table of whose ticket the current agent may edit the messages';
 
-            CREATE FUNCTION deskguard.new_message_ok(message_table regclass, ticket %1$s, author bigint) RETURNS boolean
-            LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'new_message_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.new_message_ok(regclass, %1$s, bigint) IS
+            CREATE FUNCTION deskguard_internal.new_message_ok(message_table regclass, ticket %1$s, author bigint) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'new_message_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.new_message_ok(regclass, %1$s, bigint) IS
                 'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
 
-            CREATE FUNCTION deskguard.follower_ok(follower_table regclass, ticket %1$s, agent bigint) RETURNS boolean
-            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'follower_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.follower_ok(regclass, %1$s, bigint) IS
+            CREATE FUNCTION deskguard_internal.follower_ok(follower_table regclass, ticket %1$s, agent bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'follower_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.follower_ok(regclass, %1$s, bigint) IS
                 'For policies: may the current agent make the agent follow the ticket, or stop it?';
         $$, key.type, key.suffix);
     END LOOP;
@@ -315,31 +315,31 @@ BEGIN
         SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
     LOOP
         EXECUTE format($$
-            CREATE FUNCTION deskguard.new_id_ok(protected_table regclass, id %1$s) RETURNS boolean
-            LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'new_id_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.new_id_ok(regclass, %1$s) IS
+            CREATE FUNCTION deskguard_internal.new_id_ok(protected_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'new_id_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.new_id_ok(regclass, %1$s) IS
                 'For policies: is there nothing yet that belongs to the id of a new row (55000 if there is)?';
 
-            CREATE FUNCTION deskguard.updated_id_ok(message_table regclass, id %1$s) RETURNS boolean
-            LANGUAGE c STABLE SUPPORT deskguard.child_support AS 'MODULE_PATHNAME', 'updated_id_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.updated_id_ok(regclass, %1$s) IS
+            CREATE FUNCTION deskguard_internal.updated_id_ok(message_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'updated_id_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.updated_id_ok(regclass, %1$s) IS
                 'For policies: is the id of an updated row that of a row that the current agent may change, or is there nothing yet that belongs to it (55000 if there is)?';
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard.feature_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.feature_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feature_support_wrapper';
-COMMENT ON FUNCTION deskguard.feature_support(internal) IS
-    'For the planner: answers deskguard.feature_ok() for the current agent';
+COMMENT ON FUNCTION deskguard_internal.feature_support(internal) IS
+    'For the planner: answers deskguard_internal.feature_ok() for the current agent';
 
-CREATE FUNCTION deskguard.feature_ok(permission text) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.feature_support AS 'MODULE_PATHNAME', 'feature_ok_wrapper';
-COMMENT ON FUNCTION deskguard.feature_ok(text) IS 'For policies: has the current agent the permission?';
+CREATE FUNCTION deskguard_internal.feature_ok(permission text) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.feature_support AS 'MODULE_PATHNAME', 'feature_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.feature_ok(text) IS 'For policies: has the current agent the permission?';
 
-CREATE FUNCTION deskguard.shared_support(internal) RETURNS internal
+CREATE FUNCTION deskguard_internal.shared_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_support_wrapper';
-COMMENT ON FUNCTION deskguard.shared_support(internal) IS
+COMMENT ON FUNCTION deskguard_internal.shared_support(internal) IS
     'For the planner: makes the rules for shared objects part of plans, as literals for the current agent';
 
 DO $do$
@@ -350,20 +350,20 @@ BEGIN
         SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
     LOOP
         EXECUTE format($$
-            CREATE FUNCTION deskguard.shared_seen(object_table regclass, id %1$s, owner bigint) RETURNS boolean
-            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_seen%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard.shared_seen(regclass, %1$s, bigint) IS
+            CREATE FUNCTION deskguard_internal.shared_seen(object_table regclass, id %1$s, owner bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.shared_support AS 'MODULE_PATHNAME', 'shared_seen%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.shared_seen(regclass, %1$s, bigint) IS
                 'For policies: may the current agent see the shared object?';
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard.shared_ok(object_table regclass, owner bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard.shared_support AS 'MODULE_PATHNAME', 'shared_ok_wrapper';
-COMMENT ON FUNCTION deskguard.shared_ok(regclass, bigint) IS
+CREATE FUNCTION deskguard_internal.shared_ok(object_table regclass, owner bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.shared_support AS 'MODULE_PATHNAME', 'shared_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.shared_ok(regclass, bigint) IS
     'For policies: may the current agent make or change shared objects of the owner?';
 
-CREATE FUNCTION deskguard.object_gone() RETURNS trigger
+CREATE FUNCTION deskguard_internal.object_gone() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'object_gone';
-COMMENT ON FUNCTION deskguard.object_gone() IS
+COMMENT ON FUNCTION deskguard_internal.object_gone() IS
     'Trigger: forgets with whom a deleted object was shared, and refuses to change the id of one that is (55000)';

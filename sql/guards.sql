@@ -1,12 +1,12 @@
 -- Triggers that refuse what constraints cannot.
 
-CREATE FUNCTION deskguard.guard_builtin() RETURNS trigger
+CREATE FUNCTION deskguard_internal.guard_builtin() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_WHEN <> 'BEFORE' OR (TG_OP = 'TRUNCATE') <> (TG_LEVEL = 'STATEMENT')
         OR TG_RELID NOT IN ('deskguard.permission'::regclass, 'deskguard.permission_group'::regclass)
     THEN
-        RAISE EXCEPTION 'deskguard.guard_builtin() cannot be called as this trigger'
+        RAISE EXCEPTION 'deskguard_internal.guard_builtin() cannot be called as this trigger'
             USING ERRCODE = 'trigger_protocol_violated',
                 HINT = 'It is for deskguard.permission and deskguard.permission_group, which have the trigger.';
     END IF;
@@ -30,25 +30,25 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION deskguard.guard_builtin() IS
+COMMENT ON FUNCTION deskguard_internal.guard_builtin() IS
     'Trigger: refuses to change built-in permissions and groups (55000)';
 
 CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE OR DELETE ON deskguard.permission
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin();
 CREATE TRIGGER guard_builtin_truncate BEFORE TRUNCATE ON deskguard.permission
-    FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_builtin();
+    FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.guard_builtin();
 CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE OR DELETE ON deskguard.permission_group
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin();
 CREATE TRIGGER guard_builtin_truncate BEFORE TRUNCATE ON deskguard.permission_group
-    FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_builtin();
+    FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.guard_builtin();
 
-CREATE FUNCTION deskguard.guard_builtin_grants() RETURNS trigger
+CREATE FUNCTION deskguard_internal.guard_builtin_grants() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_WHEN <> 'BEFORE' OR TG_LEVEL <> 'ROW' OR TG_OP NOT IN ('INSERT', 'UPDATE') OR TG_RELID NOT IN (
         'deskguard.group_permission'::regclass, 'deskguard.group_department'::regclass, 'deskguard.group_category'::regclass)
     THEN
-        RAISE EXCEPTION 'deskguard.guard_builtin_grants() cannot be called as this trigger'
+        RAISE EXCEPTION 'deskguard_internal.guard_builtin_grants() cannot be called as this trigger'
             USING ERRCODE = 'trigger_protocol_violated',
                 HINT = 'It is for the grants of groups, whose tables have the trigger.';
     END IF;
@@ -59,58 +59,60 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-COMMENT ON FUNCTION deskguard.guard_builtin_grants() IS
+COMMENT ON FUNCTION deskguard_internal.guard_builtin_grants() IS
     'Trigger: refuses grants to built-in groups, which have everything (55000)';
 
 CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE ON deskguard.group_permission
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin_grants();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin_grants();
 CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE ON deskguard.group_department
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin_grants();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin_grants();
 CREATE TRIGGER guard_builtin BEFORE INSERT OR UPDATE ON deskguard.group_category
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin_grants();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin_grants();
 
-CREATE FUNCTION deskguard.guard_role() RETURNS trigger
+CREATE FUNCTION deskguard_internal.guard_role() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'guard_role';
-COMMENT ON FUNCTION deskguard.guard_role() IS
+COMMENT ON FUNCTION deskguard_internal.guard_role() IS
     'Trigger: refuses a role that does not exist (42704), and one that would be an agent and trusted to name its agent (55000)';
 
 CREATE TRIGGER guard_role AFTER INSERT OR UPDATE OF db_role ON deskguard.agent
-    FOR EACH ROW WHEN (NEW.db_role IS NOT NULL) EXECUTE FUNCTION deskguard.guard_role();
+    FOR EACH ROW WHEN (NEW.db_role IS NOT NULL) EXECUTE FUNCTION deskguard_internal.guard_role();
 CREATE TRIGGER guard_role AFTER INSERT OR UPDATE ON deskguard.trusted_role
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_role();
 
-CREATE FUNCTION deskguard.guard_department_tree() RETURNS trigger
+CREATE FUNCTION deskguard_internal.guard_department_tree() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'guard_department_tree';
-COMMENT ON FUNCTION deskguard.guard_department_tree() IS
+COMMENT ON FUNCTION deskguard_internal.guard_department_tree() IS
     'Trigger: refuses a department that would be its own ancestor (23514)';
 
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
-    FOR EACH ROW EXECUTE FUNCTION deskguard.guard_department_tree();
+    FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_department_tree();
 
 -- Whoever changes rights says so to those whom it concerns: see src/concern.rs. By row, so that logical
 -- replication does it, too, and before, so that nothing sees the change without having heard of it.
 
-CREATE FUNCTION deskguard.rights_changed() RETURNS trigger
+CREATE FUNCTION deskguard_internal.rights_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed';
-COMMENT ON FUNCTION deskguard.rights_changed() IS
+COMMENT ON FUNCTION deskguard_internal.rights_changed() IS
     'Trigger: tells the sessions of those whose rights have changed';
 
 DO $$
 DECLARE
-    table_name name;
+    rights regclass;
 BEGIN
-    FOREACH table_name IN ARRAY ARRAY[
-        'agent', 'team', 'team_member', 'trusted_role', 'department', 'category', 'permission', 'permission_group',
-        'group_member', 'group_permission', 'agent_permission', 'group_department', 'agent_department', 'group_category',
-        'agent_category', 'protected_table', 'shared_visibility'
+    FOREACH rights IN ARRAY ARRAY[
+        'deskguard.agent', 'deskguard.team', 'deskguard.team_member', 'deskguard.trusted_role',
+        'deskguard.department', 'deskguard.category', 'deskguard.permission', 'deskguard.permission_group',
+        'deskguard.group_member', 'deskguard.group_permission', 'deskguard.agent_permission',
+        'deskguard.group_department', 'deskguard.agent_department', 'deskguard.group_category',
+        'deskguard.agent_category', 'deskguard.shared_visibility', 'deskguard_internal.protected_table'
     ] LOOP
         EXECUTE format('
-            CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
-                FOR EACH ROW EXECUTE FUNCTION deskguard.rights_changed();
-            CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.rights_changed();
-            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed;
-            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER rights_changed_truncate;
-        ', table_name);
+            CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON %1$s
+                FOR EACH ROW EXECUTE FUNCTION deskguard_internal.rights_changed();
+            CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON %1$s
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.rights_changed();
+            ALTER TABLE %1$s ENABLE ALWAYS TRIGGER rights_changed;
+            ALTER TABLE %1$s ENABLE ALWAYS TRIGGER rights_changed_truncate;
+        ', rights);
     END LOOP;
 END $$;

@@ -1,11 +1,11 @@
 -- Everyone may call the functions, which check for themselves who asks; nobody but administrators
 -- sees or changes the tables.
-GRANT USAGE ON SCHEMA deskguard TO PUBLIC;
+GRANT USAGE ON SCHEMA deskguard, deskguard_internal TO PUBLIC;
 
 -- Triggers need no privilege when they fire; these are for deskguard's own tables only.
 REVOKE ALL ON FUNCTION
-    deskguard.guard_builtin(), deskguard.guard_builtin_grants(), deskguard.guard_role(),
-    deskguard.guard_department_tree(), deskguard.rights_changed()
+    deskguard_internal.guard_builtin(), deskguard_internal.guard_builtin_grants(), deskguard_internal.guard_role(),
+    deskguard_internal.guard_department_tree(), deskguard_internal.rights_changed()
 FROM PUBLIC;
 
 -- Who protects a table may ask about the rights of others on it, and changes what questions without a table are
@@ -32,6 +32,6 @@ SELECT pg_catalog.pg_extension_config_dump('deskguard.group_department', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_department', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.group_category', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_category', '');
-SELECT pg_catalog.pg_extension_config_dump('deskguard.protected_table', '');
-SELECT pg_catalog.pg_extension_config_dump('deskguard.protected_feature', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.protected_feature', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.shared_visibility', '');

@@ -1,6 +1,6 @@
 -- What is protected. Written by the functions that protect, and by unprotect(), only.
 
-CREATE TABLE deskguard.protected_table (
+CREATE TABLE deskguard_internal.protected_table (
     table_id regclass PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'messages', 'shared', 'feature')),
     root regclass NOT NULL,
@@ -24,49 +24,57 @@ CREATE TABLE deskguard.protected_table (
     author_column name,
     owner_column name
 );
-CREATE INDEX protected_table_root_idx ON deskguard.protected_table (root);
-CREATE INDEX protected_table_parent_table_idx ON deskguard.protected_table (parent_table);
-COMMENT ON TABLE deskguard.protected_table IS
+CREATE INDEX protected_table_root_idx ON deskguard_internal.protected_table (root);
+CREATE INDEX protected_table_parent_table_idx ON deskguard_internal.protected_table (parent_table);
+COMMENT ON TABLE deskguard_internal.protected_table IS
     'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
-COMMENT ON COLUMN deskguard.protected_table.kind IS
+COMMENT ON COLUMN deskguard_internal.protected_table.kind IS
     'tickets, followers, messages or shared; feature: protected by protect_feature() only';
-COMMENT ON COLUMN deskguard.protected_table.root IS
+COMMENT ON COLUMN deskguard_internal.protected_table.root IS
     'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
-COMMENT ON COLUMN deskguard.protected_table.archived_values IS
+COMMENT ON COLUMN deskguard_internal.protected_table.archived_values IS
     'Statuses that tickets leave only with ticket.unarchive, as text';
-COMMENT ON COLUMN deskguard.protected_table.spam_values IS
+COMMENT ON COLUMN deskguard_internal.protected_table.spam_values IS
     'Statuses that tickets get only with the right to delete them, as text';
-COMMENT ON COLUMN deskguard.protected_table.confidential_column IS
+COMMENT ON COLUMN deskguard_internal.protected_table.confidential_column IS
     'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
-COMMENT ON COLUMN deskguard.protected_table.had_row_security IS
+COMMENT ON COLUMN deskguard_internal.protected_table.had_row_security IS
     'Was row-level security enabled before? unprotect() puts it back';
-COMMENT ON COLUMN deskguard.protected_table.had_force_row_security IS
+COMMENT ON COLUMN deskguard_internal.protected_table.had_force_row_security IS
     'Was row-level security forced before? unprotect() puts it back';
-COMMENT ON COLUMN deskguard.protected_table.id_column IS
+COMMENT ON COLUMN deskguard_internal.protected_table.id_column IS
     'The column by which other tables refer to the rows; of a message table its primary key, if that is a single column of a type that keys have';
-COMMENT ON COLUMN deskguard.protected_table.parent_table IS
+COMMENT ON COLUMN deskguard_internal.protected_table.parent_table IS
     'Of a message table: the protected table that its rows belong to. NULL after that was dropped: then nobody sees them';
-COMMENT ON COLUMN deskguard.protected_table.parent_column IS
+COMMENT ON COLUMN deskguard_internal.protected_table.parent_column IS
     'Of a message table: the column that says which row of parent_table a row belongs to';
-COMMENT ON COLUMN deskguard.protected_table.author_column IS
+COMMENT ON COLUMN deskguard_internal.protected_table.author_column IS
     'Of a message table: the column that names the agent who wrote it';
-COMMENT ON COLUMN deskguard.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
+COMMENT ON COLUMN deskguard_internal.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
 
-CREATE TABLE deskguard.protected_feature (
+CREATE TABLE deskguard_internal.protected_feature (
     table_id regclass NOT NULL,
     command text NOT NULL CHECK (command IN ('ALL', 'SELECT', 'INSERT', 'UPDATE', 'DELETE')),
     -- The policies name the permission: while they do it cannot be renamed or deleted.
     permission text NOT NULL REFERENCES deskguard.permission,
     PRIMARY KEY (table_id, command, permission)
 );
-CREATE INDEX protected_feature_permission_idx ON deskguard.protected_feature (permission);
-COMMENT ON TABLE deskguard.protected_feature IS
+CREATE INDEX protected_feature_permission_idx ON deskguard_internal.protected_feature (permission);
+COMMENT ON TABLE deskguard_internal.protected_feature IS
     'Which permissions the rows of a table need, all of them; written by deskguard.protect_feature() and deskguard.unprotect()';
-COMMENT ON COLUMN deskguard.protected_feature.table_id IS 'The table that was given to protect_feature()';
+COMMENT ON COLUMN deskguard_internal.protected_feature.table_id IS 'The table that was given to protect_feature()';
+
+CREATE VIEW deskguard.protected_table AS
+SELECT * FROM deskguard_internal.protected_table;
+COMMENT ON VIEW deskguard.protected_table IS 'The protected tables and how their columns map';
+
+CREATE VIEW deskguard.protected_feature AS
+SELECT * FROM deskguard_internal.protected_feature;
+COMMENT ON VIEW deskguard.protected_feature IS 'Which permissions the rows of a table need, all of them';
 
 CREATE TABLE deskguard.shared_visibility (
     -- Checked at the end, since to protect a table anew replaces its row there.
-    object_table regclass NOT NULL REFERENCES deskguard.protected_table DEFERRABLE INITIALLY DEFERRED,
+    object_table regclass NOT NULL REFERENCES deskguard_internal.protected_table DEFERRABLE INITIALLY DEFERRED,
     object_id bigint,
     group_id bigint REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
     agent_id bigint REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
@@ -87,24 +95,24 @@ COMMENT ON COLUMN deskguard.shared_visibility.object_key IS 'The object in that 
 COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
 
 -- How backends and their plans hear of changes that concern everyone: see src/generation.rs.
-CREATE TABLE deskguard.rights_signal ();
-COMMENT ON TABLE deskguard.rights_signal IS
+CREATE TABLE deskguard_internal.rights_signal ();
+COMMENT ON TABLE deskguard_internal.rights_signal IS
     'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
-CREATE TABLE deskguard.external_key_signal ();
-COMMENT ON TABLE deskguard.external_key_signal IS
+CREATE TABLE deskguard_internal.external_key_signal ();
+COMMENT ON TABLE deskguard_internal.external_key_signal IS
     'Always empty; the same for external keys, which backends need not load again for other changes';
 
 -- The registry is written by the functions above only, and by a dump that is restored, which inserts. It is
 -- always heard of: see src/protect/whole.rs.
 
-CREATE FUNCTION deskguard.guard_registry() RETURNS trigger
+CREATE FUNCTION deskguard_internal.guard_registry() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'guard_registry';
-COMMENT ON FUNCTION deskguard.guard_registry() IS
+COMMENT ON FUNCTION deskguard_internal.guard_registry() IS
     'Trigger: refuses to change what is protected by hand (55000)';
 
-CREATE FUNCTION deskguard.protection_changed() RETURNS trigger
+CREATE FUNCTION deskguard_internal.protection_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'protection_changed';
-COMMENT ON FUNCTION deskguard.protection_changed() IS
+COMMENT ON FUNCTION deskguard_internal.protection_changed() IS
     'Trigger: tells all backends that the registry has changed';
 
 DO $$
@@ -113,17 +121,17 @@ DECLARE
 BEGIN
     FOREACH table_name IN ARRAY ARRAY['protected_table', 'protected_feature'] LOOP
         EXECUTE format('
-            CREATE TRIGGER guard_registry BEFORE UPDATE OR DELETE ON deskguard.%1$I
-                FOR EACH ROW EXECUTE FUNCTION deskguard.guard_registry();
-            CREATE TRIGGER guard_registry_truncate BEFORE TRUNCATE ON deskguard.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_registry();
-            CREATE TRIGGER protection_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard.%1$I
-                FOR EACH ROW EXECUTE FUNCTION deskguard.protection_changed();
-            CREATE TRIGGER protection_changed_truncate BEFORE TRUNCATE ON deskguard.%1$I
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard.protection_changed();
-            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER protection_changed;
-            ALTER TABLE deskguard.%1$I ENABLE ALWAYS TRIGGER protection_changed_truncate;
+            CREATE TRIGGER guard_registry BEFORE UPDATE OR DELETE ON deskguard_internal.%1$I
+                FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_registry();
+            CREATE TRIGGER guard_registry_truncate BEFORE TRUNCATE ON deskguard_internal.%1$I
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.guard_registry();
+            CREATE TRIGGER protection_changed BEFORE INSERT OR UPDATE OR DELETE ON deskguard_internal.%1$I
+                FOR EACH ROW EXECUTE FUNCTION deskguard_internal.protection_changed();
+            CREATE TRIGGER protection_changed_truncate BEFORE TRUNCATE ON deskguard_internal.%1$I
+                FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.protection_changed();
+            ALTER TABLE deskguard_internal.%1$I ENABLE ALWAYS TRIGGER protection_changed;
+            ALTER TABLE deskguard_internal.%1$I ENABLE ALWAYS TRIGGER protection_changed_truncate;
         ', table_name);
     END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION deskguard.guard_registry(), deskguard.protection_changed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION deskguard_internal.guard_registry(), deskguard_internal.protection_changed() FROM PUBLIC;

@@ -13,6 +13,20 @@ use pgrx::prelude::*;
 use crate::error;
 use crate::key::text_datum;
 
+/// The schema of what users call, and of the tables that they write.
+const SCHEMA: &CStr = c"deskguard";
+
+/// The schema of the rest: what policies, plans and triggers call, and the tables that only deskguard writes.
+const INTERNAL_SCHEMA: &CStr = c"deskguard_internal";
+
+/// The tables of the internal schema.
+const INTERNAL_TABLES: [&CStr; 4] = [
+    c"protected_table",
+    c"protected_feature",
+    c"rights_signal",
+    c"external_key_signal",
+];
+
 /// The number of a column, in the order of the table's CREATE TABLE.
 pub type Attribute = i16;
 
@@ -121,7 +135,6 @@ impl Row {
 
 /// The extension's tables as of one moment.
 pub struct Catalog {
-    namespace: pg_sys::Oid,
     snapshot: pg_sys::Snapshot,
 }
 
@@ -132,10 +145,8 @@ impl Catalog {
         // snapshot stays the same for all scans of this Catalog; it can be had in parallel
         // workers, where GetLatestSnapshot cannot.
         unsafe {
-            let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false);
-            let agents = relation_oid(namespace, c"agent");
+            let agents = own_table(c"agent");
             Catalog {
-                namespace,
                 snapshot: pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(agents)),
             }
         }
@@ -152,10 +163,11 @@ impl Catalog {
     ) {
         // SAFETY: the callers name columns of the tables that sql/*.sql creates, with their types.
         unsafe {
-            let table = relation_oid(self.namespace, table);
+            let namespace = namespace_of(table);
             let index = index.map_or(pg_sys::InvalidOid, |name| {
-                pg_sys::get_relname_relid(name.as_ptr(), self.namespace)
+                pg_sys::get_relname_relid(name.as_ptr(), namespace)
             });
+            let table = relation_oid(namespace, table);
             scan(table, index, self.snapshot, keys, &mut each)
         }
     }
@@ -260,31 +272,34 @@ impl Drop for Catalog {
 
 /// The OID of a table of the extension.
 pub fn own_table(name: &CStr) -> pg_sys::Oid {
-    // SAFETY: plain catalog look-ups in a transaction.
-    unsafe {
-        relation_oid(
-            pg_sys::get_namespace_oid(c"deskguard".as_ptr(), false),
-            name,
-        )
-    }
+    relation_oid(namespace_of(name), name)
+}
+
+/// Is it one of the extension's schemas?
+pub fn is_own_schema(schema: pg_sys::Oid) -> bool {
+    schema != pg_sys::InvalidOid && [SCHEMA, INTERNAL_SCHEMA].map(namespace).contains(&schema)
+}
+
+/// The same of a name.
+pub fn is_own_schema_name(schema: &str) -> bool {
+    [SCHEMA, INTERNAL_SCHEMA]
+        .iter()
+        .any(|own| own.to_bytes() == schema.as_bytes())
 }
 
 /// Does this database have the extension? The library may be loaded in others, too.
 pub fn is_installed() -> bool {
-    // SAFETY: look-ups in the system cache.
+    // SAFETY: a look-up in the system cache.
     unsafe {
-        let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
-        namespace != pg_sys::InvalidOid
-            && pg_sys::get_relname_relid(c"protected_table".as_ptr(), namespace)
-                != pg_sys::InvalidOid
+        let table = c"protected_table".as_ptr();
+        pg_sys::get_relname_relid(table, namespace(INTERNAL_SCHEMA)) != pg_sys::InvalidOid
     }
 }
 
-/// The OID of a function of the extension.
+/// The OID of a function that policies, plans or triggers call.
 pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oid> {
     // SAFETY: look-ups in the system cache.
     let oid = unsafe {
-        let namespace = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
         pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
             pg_sys::Anum_pg_proc_oid as i16,
@@ -293,7 +308,7 @@ pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oi
                 arguments.as_ptr(),
                 arguments.len() as i32,
             )),
-            namespace.into(),
+            namespace(INTERNAL_SCHEMA).into(),
             pg_sys::Datum::from(0),
         )
     };
@@ -304,19 +319,39 @@ pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oi
 pub fn own_function_name<'a>(function: pg_sys::Oid) -> Option<&'a CStr> {
     // SAFETY: look-ups in the system cache; the name is a palloc'd copy.
     unsafe {
-        let deskguard = pg_sys::get_namespace_oid(c"deskguard".as_ptr(), true);
         let name = pg_sys::get_func_name(function);
-        let is_own = !name.is_null() && pg_sys::get_func_namespace(function) == deskguard;
+        let is_own = !name.is_null() && is_own_schema(pg_sys::get_func_namespace(function));
         is_own.then(|| CStr::from_ptr(name))
     }
 }
 
-unsafe fn relation_oid(namespace: pg_sys::Oid, name: &CStr) -> pg_sys::Oid {
+/// A schema of the extension. InvalidOid without the extension, where nothing is found then.
+fn namespace(schema: &CStr) -> pg_sys::Oid {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::get_namespace_oid(schema.as_ptr(), true) }
+}
+
+/// The schema that a table of the extension is in.
+fn namespace_of(table: &CStr) -> pg_sys::Oid {
+    namespace(schema_of(table))
+}
+
+fn schema_of(table: &CStr) -> &'static CStr {
+    if INTERNAL_TABLES.contains(&table) {
+        INTERNAL_SCHEMA
+    } else {
+        SCHEMA
+    }
+}
+
+fn relation_oid(namespace: pg_sys::Oid, name: &CStr) -> pg_sys::Oid {
+    // SAFETY: a look-up in the system cache.
     let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), namespace) };
     if oid == pg_sys::InvalidOid {
+        let (schema, name) = (schema_of(name).to_string_lossy(), name.to_string_lossy());
         error::raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("table deskguard.{} does not exist", name.to_string_lossy()),
+            format!("table {schema}.{name} does not exist"),
             "Run CREATE EXTENSION deskguard in this database.",
         );
     }

@@ -114,7 +114,7 @@ impl ChildTable {
     /// parent_seen, parent_reply_ok or parent_edit_ok.
     pub fn call(&self, function: &str, table: pg_sys::Oid) -> String {
         format!(
-            "deskguard.{function}({}, {})",
+            "deskguard_internal.{function}({}, {})",
             regclass(table),
             quote_identifier(&self.column)
         )

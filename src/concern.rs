@@ -85,7 +85,7 @@ unsafe fn is_changed_later(trigger: &pg_sys::TriggerData, relation: &pg_sys::Rel
 fn misused() -> ! {
     error::raise(
         PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-        "deskguard.rights_changed() is a trigger of deskguard's own tables, before each row and before TRUNCATE",
+        "deskguard_internal.rights_changed() is a trigger of deskguard's own tables, before each row and before TRUNCATE",
         "CREATE EXTENSION deskguard makes its triggers; make none with this function.",
     )
 }

@@ -343,7 +343,7 @@ impl Builder<'_> {
         }
     }
 
-    /// `deskguard.followed(table, id)`: followers are data, not rights, and read when the query runs.
+    /// `deskguard_internal.followed(table, id)`: followers are data, not rights, and read when the query runs.
     unsafe fn followed(&self) -> Option<*mut pg_sys::Node> {
         unsafe {
             let id = self.arguments.id?;

@@ -256,7 +256,7 @@ impl TicketTable {
     pub fn silo_call(&self, table: pg_sys::Oid) -> Option<String> {
         self.category.as_ref()?;
         Some(format!(
-            "deskguard.silo_ok({}, {})",
+            "deskguard_internal.silo_ok({}, {})",
             regclass(table),
             self.principal(Principal::Category)
         ))
@@ -265,7 +265,7 @@ impl TicketTable {
     /// What the policy deskguard_create asks of a new ticket.
     pub fn create_call(&self, table: pg_sys::Oid) -> String {
         format!(
-            "deskguard.create_ok({}, {}, {}, {}, {}, {})",
+            "deskguard_internal.create_ok({}, {}, {}, {}, {}, {})",
             regclass(table),
             self.principal(Principal::Department),
             self.principal(Principal::Agent),
@@ -278,7 +278,7 @@ impl TicketTable {
     /// What the policy deskguard_modify asks of an updated ticket.
     pub fn update_call(&self, table: pg_sys::Oid) -> String {
         format!(
-            "deskguard.update_ok({}, {}, {}, {})",
+            "deskguard_internal.update_ok({}, {}, {}, {})",
             regclass(table),
             key_expression(self.oid, &self.id),
             self.principal(Principal::Department),
@@ -327,7 +327,7 @@ impl TicketTable {
     /// delete_ok and so on.
     pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
         format!(
-            "deskguard.{function}({}, {}, {}, {}, {}, {})",
+            "deskguard_internal.{function}({}, {}, {}, {}, {}, {})",
             regclass(table),
             key_expression(self.oid, &self.id),
             self.principal(Principal::Department),
@@ -382,7 +382,7 @@ fn owned(name: &std::ffi::CStr) -> String {
 /// The table is `root` or a part of it.
 pub fn id_call(function: &str, table: pg_sys::Oid, root: pg_sys::Oid, id: &str) -> String {
     format!(
-        "deskguard.{function}({}, {})",
+        "deskguard_internal.{function}({}, {})",
         regclass(table),
         key_expression(root, id)
     )
@@ -405,7 +405,9 @@ pub fn principal_expression(
     };
     let key = key_expression(table, column);
     match KeyType::of_column(table, column) {
-        Some(KeyType::Uuid | KeyType::Text) => format!("deskguard.{}({key})", principal.function()),
+        Some(KeyType::Uuid | KeyType::Text) => {
+            format!("deskguard.{}({key})", principal.function())
+        }
         Some(KeyType::Number) | None => key,
     }
 }

@@ -76,7 +76,7 @@ impl TriggerCall<'_> {
         error::raise(
             PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             format!(
-                "deskguard.{function}() can only be called as a trigger {}",
+                "deskguard_internal.{function}() can only be called as a trigger {}",
                 forms.join(", ")
             ),
             maker,

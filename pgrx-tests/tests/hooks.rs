@@ -166,7 +166,7 @@ fn sees_her_rows(client: &mut Client, after: &str) {
     ] {
         assert_eq!(value::<i64>(client, sql), rows, "{sql}, after {after}");
     }
-    let told = "DO $$ BEGIN IF deskguard.parent_seen('desk.message', 5::bigint) OR NOT deskguard.parent_seen('desk.message', 1950::bigint) \
+    let told = "DO $$ BEGIN IF deskguard_internal.parent_seen('desk.message', 5::bigint) OR NOT deskguard_internal.parent_seen('desk.message', 1950::bigint) \
                 THEN RAISE 'another''s rights'; END IF; END $$";
     client
         .batch_execute(told)

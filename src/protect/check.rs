@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::catalog::{Catalog, own_table};
+use crate::catalog::{Catalog, is_own_schema};
 use crate::child_table::ChildTable;
 use crate::foreign_keys::attribute;
 use crate::key::KeyType;
@@ -71,8 +71,7 @@ pub fn check_kind(table: pg_sys::Oid) -> Result<(), SpiError> {
     }
     // SAFETY: look-ups in the system cache.
     let own = unsafe {
-        pg_sys::get_rel_namespace(table) == pg_sys::get_rel_namespace(own_table(c"agent"))
-            || pg_sys::IsCatalogRelationOid(table)
+        is_own_schema(pg_sys::get_rel_namespace(table)) || pg_sys::IsCatalogRelationOid(table)
     };
     if own {
         wrong(

@@ -75,7 +75,7 @@ pub fn follow_column(relation: pg_sys::Oid, rename: &Rename) -> Result<(), SpiEr
     ] {
         Spi::run_with_args(
             &format!(
-                "UPDATE deskguard.protected_table SET {}
+                "UPDATE deskguard_internal.protected_table SET {}
                  WHERE {table}::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)",
                 renamed(columns)
             ),
@@ -207,7 +207,7 @@ pub fn key_dropped(table: pg_sys::Oid, identity: &str) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     let _work = OwnWork::begin();
     Spi::run_with_args(
-        "UPDATE deskguard.protected_table SET id_column = NULL
+        "UPDATE deskguard_internal.protected_table SET id_column = NULL
          WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
         &[table.into()],
     )

@@ -19,7 +19,7 @@ use super::partitions::{
 };
 use super::policies::is_policy_name;
 use super::registry::is_registered;
-use crate::catalog::{Catalog, own_table};
+use crate::catalog::{Catalog, is_own_schema, is_own_schema_name, own_table};
 use crate::error;
 use crate::expression::items;
 use crate::owner_sql::RunAsOwner;
@@ -64,7 +64,7 @@ pub unsafe fn command_of<'a>(
         if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
             error::raise(
                 PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
-                format!("deskguard.{function}() can only be called as an event trigger"),
+                format!("deskguard_internal.{function}() can only be called as an event trigger"),
                 "CREATE EXTENSION makes the event trigger.",
             );
         }
@@ -157,6 +157,7 @@ unsafe fn look_at(command: *mut pg_sys::Node) -> Result<(), SpiError> {
             PG_POLICY => refuse_policy(touched.object, rename.as_ref(), command),
             PG_NAMESPACE => {
                 if let Some(rename) = &rename {
+                    refuse_own_schema(rename);
                     super::names::schema_renamed(touched.object, rename);
                 }
             }
@@ -209,15 +210,10 @@ fn look_at_table(table: pg_sys::Oid, altered: Alterations) -> Result<(), SpiErro
     if let Some(root) = root {
         protect(&catalog, root, missing)?;
     }
-    if root.is_some() || class.schema == own_schema() {
+    if root.is_some() || is_own_schema(class.schema) {
         put_back(table)?;
     }
     Ok(())
-}
-
-fn own_schema() -> pg_sys::Oid {
-    // SAFETY: a look-up in the system cache.
-    unsafe { pg_sys::get_rel_namespace(own_table(c"protected_table")) }
 }
 
 /// Protects new parts. As the extension's owner: whoever alters a table may not write the registry.
@@ -322,6 +318,21 @@ fn refuse_policy(policy: pg_sys::Oid, rename: Option<&Rename>, command: *mut pg_
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "policies of deskguard cannot be altered",
             "Protect the table anew, with other columns, or add policies of your own.",
+        );
+    }
+}
+
+/// Refuses to rename a schema of the extension, which is found by its name.
+fn refuse_own_schema(rename: &Rename) {
+    if let Some(from) = rename
+        .from
+        .as_deref()
+        .filter(|name| is_own_schema_name(name))
+    {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("schema \"{from}\" cannot be renamed: it belongs to the extension deskguard"),
+            "The extension and programs that use it find it by this name.",
         );
     }
 }

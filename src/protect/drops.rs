@@ -163,21 +163,21 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
         ),
         (
             &registered,
-            "DELETE FROM deskguard.protected_feature WHERE table_id",
+            "DELETE FROM deskguard_internal.protected_feature WHERE table_id",
         ),
         (
             &registered,
-            "DELETE FROM deskguard.protected_table WHERE table_id",
+            "DELETE FROM deskguard_internal.protected_table WHERE table_id",
         ),
         (
             &registered,
-            "UPDATE deskguard.protected_table
+            "UPDATE deskguard_internal.protected_table
              SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
              WHERE follower_table",
         ),
         (
             &parents,
-            "UPDATE deskguard.protected_table SET parent_table = NULL WHERE parent_table",
+            "UPDATE deskguard_internal.protected_table SET parent_table = NULL WHERE parent_table",
         ),
     ] {
         if !tables.is_empty() {

@@ -104,7 +104,10 @@ pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static st
                 .iter()
                 .filter(|(of, _)| of == command)
                 .map(|(_, permission)| {
-                    format!("deskguard.feature_ok({})", quote_literal(permission))
+                    format!(
+                        "deskguard_internal.feature_ok({})",
+                        quote_literal(permission)
+                    )
                 })
                 .collect();
             let clause = if *command == "INSERT" {

@@ -213,10 +213,10 @@ impl Protection<'_> {
                 let ticket = key_expression(followers.oid, &followers.ticket);
                 let agent =
                     principal_expression(followers.oid, Some(&followers.agent), Principal::Agent);
-                let change = format!("deskguard.follower_ok({this}, {ticket}, {agent})");
+                let change = format!("deskguard_internal.follower_ok({this}, {ticket}, {agent})");
                 // The column as it is, so that its index is found.
                 let seen = format!(
-                    "deskguard.parent_seen({this}, {})",
+                    "deskguard_internal.parent_seen({this}, {})",
                     quote_identifier(&followers.ticket)
                 );
                 vec![
@@ -237,7 +237,7 @@ impl Protection<'_> {
                 let is_reply = matches!(messages.parent, Parent::Tickets(_));
                 let mut create = if is_reply || messages.author.is_some() {
                     format!(
-                        "{reply} AND deskguard.new_message_ok({this}, {}, {})",
+                        "{reply} AND deskguard_internal.new_message_ok({this}, {}, {})",
                         key_expression(messages.oid, &messages.column),
                         principal_expression(
                             messages.oid,
@@ -275,13 +275,13 @@ impl Protection<'_> {
                 let id = key_expression(shared.oid, &shared.id);
                 let owner =
                     principal_expression(shared.oid, shared.owner.as_deref(), Principal::Agent);
-                let change = format!("deskguard.shared_ok({this}, {owner})");
+                let change = format!("deskguard_internal.shared_ok({this}, {owner})");
                 let new_id = id_call("new_id_ok", table, shared.oid, &shared.id);
                 vec![
                     (
                         "deskguard_view",
                         "SELECT",
-                        format!("USING (deskguard.shared_seen({this}, {id}, {owner}))"),
+                        format!("USING (deskguard_internal.shared_seen({this}, {id}, {owner}))"),
                     ),
                     (
                         "deskguard_create",
@@ -323,7 +323,7 @@ pub fn create_trigger(
     );
     let table = display_name(table);
     Spi::run(&format!(
-        "CREATE TRIGGER {name} {} ON {table} {} EXECUTE FUNCTION deskguard.{}()",
+        "CREATE TRIGGER {name} {} ON {table} {} EXECUTE FUNCTION deskguard_internal.{}()",
         trigger.event,
         trigger.condition,
         trigger.function.to_string_lossy(),
@@ -519,7 +519,7 @@ pub fn create_policies(
     }
     if open {
         Spi::run(&format!(
-            "CREATE POLICY {BASE} ON {} USING (deskguard.base_ok({}))",
+            "CREATE POLICY {BASE} ON {} USING (deskguard_internal.base_ok({}))",
             display_name(table),
             regclass(table)
         ))?;

@@ -1,4 +1,4 @@
-//! The registry, deskguard.protected_table: read as of now, written as its owner.
+//! The registry, deskguard_internal.protected_table: read as of now, written as its owner.
 
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
@@ -76,7 +76,7 @@ pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
     let gone = Spi::connect_mut(|client| {
         client
             .update(
-                "DELETE FROM deskguard.protected_table
+                "DELETE FROM deskguard_internal.protected_table
                  WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1)",
                 None,
                 &[oids.into()],
@@ -127,7 +127,7 @@ pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Re
     };
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
-        "INSERT INTO deskguard.protected_table
+        "INSERT INTO deskguard_internal.protected_table
          VALUES ($1, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
                  $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
                  $12::pg_catalog.name, $13, $14, $15::pg_catalog.name, $16, $17,
@@ -181,7 +181,7 @@ pub fn features_of(catalog: &Catalog, table: pg_sys::Oid) -> Vec<(String, String
 pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_feature"));
     Spi::run_with_args(
-        "INSERT INTO deskguard.protected_feature (table_id, command, permission)
+        "INSERT INTO deskguard_internal.protected_feature (table_id, command, permission)
          VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         &[table.into(), command.into(), permission.into()],
     )
@@ -190,7 +190,7 @@ pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Resul
 pub fn forget_features(table: pg_sys::Oid) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_feature"));
     Spi::run_with_args(
-        "DELETE FROM deskguard.protected_feature
+        "DELETE FROM deskguard_internal.protected_feature
          WHERE table_id::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
         &[table.into()],
     )

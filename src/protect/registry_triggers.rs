@@ -30,7 +30,7 @@ pub unsafe extern "C-unwind" fn guard_registry(fcinfo: pg_sys::FunctionCallInfo)
             error::raise(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!(
-                    "deskguard.{} is changed by deskguard's functions only",
+                    "deskguard_internal.{} is changed by deskguard's functions only",
                     table.unwrap_or_default()
                 ),
                 "Call deskguard.unprotect() to end the protection of a table, or protect it again.",
@@ -71,7 +71,7 @@ unsafe fn trigger_of<'a>(
         if !pgrx::trigger_support::called_as_trigger(fcinfo) {
             error::raise(
                 PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                format!("deskguard.{function}() can only be called as a trigger"),
+                format!("deskguard_internal.{function}() can only be called as a trigger"),
                 "CREATE EXTENSION makes the triggers.",
             );
         }

@@ -16,7 +16,7 @@ SET ROLE regress_other;
 CREATE FUNCTION evil.look() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     RETURN format('agent %s, user %s, sees %s, the owner sees %s, the night shift is mine: %s', deskguard.current_agent(), current_user,
-        (SELECT array_agg(id ORDER BY id) FROM desk.ticket), desk.how_many(), deskguard.in_team(10::bigint));
+        (SELECT array_agg(id ORDER BY id) FROM desk.ticket), desk.how_many(), deskguard_internal.in_team(10::bigint));
 END $$;
 CREATE FUNCTION evil.hostile(at text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -112,9 +112,9 @@ DECLARE
 BEGIN
     FOR agent IN 1..6 LOOP
         PERFORM deskguard.set_agent(agent);
-        answers := concat_ws(' ', deskguard.in_team(10::bigint), deskguard.has_category(1::bigint), deskguard.has_department(4::bigint),
-            deskguard.view_ok('desk.ticket', 1::bigint, 2, NULL, NULL, false), deskguard.parent_seen('desk.ticket_follower', 6::bigint),
-            deskguard.feature_ok('ticket.use'), deskguard.followed('desk.ticket', 6::bigint), deskguard.followed_tickets('desk.ticket'));
+        answers := concat_ws(' ', deskguard_internal.in_team(10::bigint), deskguard_internal.has_category(1::bigint), deskguard_internal.has_department(4::bigint),
+            deskguard_internal.view_ok('desk.ticket', 1::bigint, 2, NULL, NULL, false), deskguard_internal.parent_seen('desk.ticket_follower', 6::bigint),
+            deskguard_internal.feature_ok('ticket.use'), deskguard_internal.followed('desk.ticket', 6::bigint), deskguard_internal.followed_tickets('desk.ticket'));
         RAISE WARNING '%: %', agent, answers;
     END LOOP;
     key := deskguard.agent_by_key('ann'::text);
@@ -123,34 +123,34 @@ BEGIN
     -- Nothing of a call stays in memory.
     SELECT sum(used_bytes) INTO before FROM pg_backend_memory_contexts;
     FOR n IN 1..20000 LOOP
-        answers := deskguard.has_category(n::bigint) OR deskguard.view_ok(CASE WHEN n % 2 = 0 THEN 'desk.ticket' END, n::bigint, n, n, n, false);
+        answers := deskguard_internal.has_category(n::bigint) OR deskguard_internal.view_ok(CASE WHEN n % 2 = 0 THEN 'desk.ticket' END, n::bigint, n, n, n, false);
     END LOOP;
     SELECT sum(used_bytes) INTO after FROM pg_backend_memory_contexts;
     RAISE WARNING 'memory grew by less than a megabyte: %', after - before < 1e6;
 END $$;
 -- So are those that name another table each time.
 SELECT deskguard.set_agent(2, false);
-SELECT t, deskguard.view_ok(t, 1::bigint, 2, NULL, NULL, false) FROM unnest('{desk.ticket,NULL,pg_class,desk.ticket}'::regclass[]) AS t;
+SELECT t, deskguard_internal.view_ok(t, 1::bigint, 2, NULL, NULL, false) FROM unnest('{desk.ticket,NULL,pg_class,desk.ticket}'::regclass[]) AS t;
 RESET deskguard.agent_id;
 
 -- Whom somebody follows is told by the follower table only, and not of others.
 SELECT deskguard.set_agent(2, false);
-SELECT deskguard.followed_tickets('desk.ticket') AS all_that_it_follows;
+SELECT deskguard_internal.followed_tickets('desk.ticket') AS all_that_it_follows;
 SET ROLE regress_ann;
 SELECT array_agg(ticket_id ORDER BY ticket_id) AS table_shows FROM desk.ticket_follower WHERE agent_id = 2;
-SELECT deskguard.followed_tickets('desk.ticket'), deskguard.followed('desk.ticket', 10::bigint) AS hidden_one;
-SELECT array_agg(n) FROM generate_series(1, 12) AS n WHERE deskguard.followed('desk.ticket', n);
+SELECT deskguard_internal.followed_tickets('desk.ticket'), deskguard_internal.followed('desk.ticket', 10::bigint) AS hidden_one;
+SELECT array_agg(n) FROM generate_series(1, 12) AS n WHERE deskguard_internal.followed('desk.ticket', n);
 RESET ROLE;
 UPDATE deskguard.agent SET active = false WHERE id = 2;
 SET ROLE regress_ann;
-SELECT deskguard.followed_tickets('desk.ticket'), deskguard.followed('desk.ticket', 6::bigint);
+SELECT deskguard_internal.followed_tickets('desk.ticket'), deskguard_internal.followed('desk.ticket', 6::bigint);
 RESET ROLE;
 UPDATE deskguard.agent SET active = true WHERE id = 2;
 RESET deskguard.agent_id;
 -- It raises no error that depends on a value, of whatever type that is.
 SET ROLE regress_ann;
-SELECT count(*) FROM desk.ticket WHERE subject = 'EU, Personnel' AND deskguard.followed('desk.ticket', subject);
-SELECT count(*) FROM desk.ticket WHERE subject = 'no such' AND deskguard.followed('desk.ticket', subject);
+SELECT count(*) FROM desk.ticket WHERE subject = 'EU, Personnel' AND deskguard_internal.followed('desk.ticket', subject);
+SELECT count(*) FROM desk.ticket WHERE subject = 'no such' AND deskguard_internal.followed('desk.ticket', subject);
 RESET ROLE;
 
 -- A materialized view is filled for its owner, and not for the agent of the session that refreshes it.

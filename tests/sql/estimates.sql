@@ -42,7 +42,7 @@ BEGIN
     ratio := (plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric / rows;
     RETURN concat_ws(', ',
         CASE WHEN plan::text ~ 'cat\d = (ANY|''?\d)' AND plan::text !~ 'categories\(\)' THEN 'literals' END,
-        CASE WHEN plan::text ~ 'deskguard\.(has_category|categories)' THEN 'call' END,
+        CASE WHEN plan::text ~ 'deskguard_internal\.(has_category|categories)' THEN 'call' END,
         CASE WHEN plan::text ~ 'SubPlan|InitPlan' THEN 'sub-select' END,
         CASE WHEN ratio BETWEEN 0.5 AND 2 THEN 'good' ELSE 'expected ' || round(ratio, 2) || ' times ' || rows END);
 END $$;

@@ -35,8 +35,8 @@ FROM unnest(ARRAY[
     'DROP POLICY deskguard_modify ON desk.ticket',
     'DROP POLICY deskguard_base ON desk.ticket',
     'ALTER POLICY deskguard_view ON desk.ticket USING (true)',
-    'ALTER POLICY deskguard_view ON desk.ticket USING (deskguard.view_ok(''desk.ticket'', id, NULL, NULL, NULL, false))',
-    'ALTER POLICY deskguard_view ON desk.ticket USING (deskguard.view_ok(''desk.ticket'', id, department_id, assignee_id, team_id, false) OR true)',
+    'ALTER POLICY deskguard_view ON desk.ticket USING (deskguard_internal.view_ok(''desk.ticket'', id, NULL, NULL, NULL, false))',
+    'ALTER POLICY deskguard_view ON desk.ticket USING (deskguard_internal.view_ok(''desk.ticket'', id, department_id, assignee_id, team_id, false) OR true)',
     'ALTER POLICY deskguard_modify ON desk.ticket WITH CHECK (true)',
     'ALTER POLICY deskguard_view ON desk.ticket TO regress_other',
     'ALTER POLICY deskguard_view ON desk.ticket RENAME TO mine',
@@ -79,8 +79,8 @@ BEGIN;
 SET LOCAL ROLE regress_ann;
 EXECUTE tickets;
 RESET ROLE;
-ALTER TABLE deskguard.protected_feature DISABLE TRIGGER guard_registry;
-INSERT INTO deskguard.protected_feature VALUES ('desk.ticket', 'SELECT', 'ticket.use');
+ALTER TABLE deskguard_internal.protected_feature DISABLE TRIGGER guard_registry;
+INSERT INTO deskguard_internal.protected_feature VALUES ('desk.ticket', 'SELECT', 'ticket.use');
 SET LOCAL ROLE regress_ann;
 EXECUTE tickets;
 RESET ROLE;
@@ -95,15 +95,15 @@ ALTER TABLE desk.copy ENABLE ROW LEVEL SECURITY;
 GRANT ALL ON desk.copy TO PUBLIC;
 RESET ROLE;
 INSERT INTO desk.copy SELECT * FROM desk.ticket;
-CREATE POLICY deskguard_base ON desk.copy USING (deskguard.base_ok('desk.ticket'::regclass));
+CREATE POLICY deskguard_base ON desk.copy USING (deskguard_internal.base_ok('desk.ticket'::regclass));
 SET LOCAL ROLE regress_ann;
 SELECT test.seen('desk.copy') AS copy, test.seen('desk.ticket') AS original;
 SELECT test.seen('desk.copy, desk.ticket') AS joined, test.seen('(TABLE desk.copy UNION ALL TABLE desk.ticket) AS both_of_them') AS both_of_them;
 SELECT test.attempt_only('INSERT INTO desk.copy (subject) VALUES (1)');
 SELECT test.attempt_only('UPDATE desk.copy SET subject = 1');
-SELECT deskguard.base_ok('desk.ticket'), deskguard.base_ok('desk.copy'), deskguard.base_ok(NULL), deskguard.base_ok(0);
+SELECT deskguard_internal.base_ok('desk.ticket'), deskguard_internal.base_ok('desk.copy'), deskguard_internal.base_ok(NULL), deskguard_internal.base_ok(0);
 RESET ROLE;
-ALTER POLICY deskguard_base ON desk.copy USING (subject IS NULL OR deskguard.base_ok('desk.ticket'::regclass));
+ALTER POLICY deskguard_base ON desk.copy USING (subject IS NULL OR deskguard_internal.base_ok('desk.ticket'::regclass));
 SET LOCAL ROLE regress_ann;
 SELECT test.seen('desk.copy') AS copy;
 RESET ROLE;
@@ -119,10 +119,10 @@ FROM unnest(ARRAY[
 RESET ROLE;
 SELECT command, test.attempt_only(command)
 FROM unnest(ARRAY[
-    'UPDATE deskguard.protected_table SET category_column = NULL',
-    'DELETE FROM deskguard.protected_table',
-    'TRUNCATE deskguard.protected_table CASCADE',
-    'TRUNCATE deskguard.protected_feature']) AS command;
+    'UPDATE deskguard_internal.protected_table SET category_column = NULL',
+    'DELETE FROM deskguard_internal.protected_table',
+    'TRUNCATE deskguard_internal.protected_table CASCADE',
+    'TRUNCATE deskguard_internal.protected_feature']) AS command;
 
 -- Also after an error on the way of one of the functions.
 BEGIN;
@@ -134,7 +134,7 @@ DROP POLICY deskguard_view ON desk.ticket;
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id');
 SELECT test.attempt_only('ALTER TABLE desk.ticket DISABLE ROW LEVEL SECURITY');
 RESET ROLE;
-SELECT test.attempt_only('DELETE FROM deskguard.protected_table');
+SELECT test.attempt_only('DELETE FROM deskguard_internal.protected_table');
 ROLLBACK;
 
 -- Whatever command renames, and whatever it takes the table for.
@@ -167,7 +167,7 @@ CREATE TABLE desk.typed OF desk.kind_of_ticket (PRIMARY KEY (id));
 SELECT deskguard.protect_tickets('desk.typed', department_column => 'dep');
 ALTER TYPE desk.kind_of_ticket RENAME ATTRIBUTE dep TO department CASCADE;
 RESET ROLE;
-SELECT department_column, deskguard.base_ok(table_id) FROM deskguard.protected_table WHERE table_id = 'desk.typed'::regclass;
+SELECT department_column, deskguard_internal.base_ok(table_id) FROM deskguard.protected_table WHERE table_id = 'desk.typed'::regclass;
 ROLLBACK;
 
 -- Another table in the place of a protected one.
@@ -307,9 +307,9 @@ CREATE TABLE desk.message (id int PRIMARY KEY, ticket_id int);
 CREATE TABLE desk.attachment (id int PRIMARY KEY, message_id int);
 SELECT deskguard.protect_messages('desk.message', 'desk.ticket');
 SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
-SELECT deskguard.base_ok('desk.message') AS message, deskguard.base_ok('desk.attachment') AS attachment;
+SELECT deskguard_internal.base_ok('desk.message') AS message, deskguard_internal.base_ok('desk.attachment') AS attachment;
 DROP TABLE desk.attachment;
-SELECT deskguard.base_ok('desk.message') AS message;
+SELECT deskguard_internal.base_ok('desk.message') AS message;
 RESET ROLE;
 ROLLBACK;
 

@@ -88,7 +88,7 @@ RESET SESSION AUTHORIZATION;
 -- What rows need cannot be renamed or deleted.
 SELECT test.attempt_only('DELETE FROM deskguard.permission WHERE name = ''invoice.view''');
 SELECT test.attempt_only('UPDATE deskguard.permission SET name = ''bill.view'' WHERE name = ''invoice.view''');
-SELECT test.attempt_only('DELETE FROM deskguard.protected_feature');
+SELECT test.attempt_only('DELETE FROM deskguard_internal.protected_feature');
 
 -- What carries the protection cannot be taken away singly.
 SET ROLE regress_owner;
@@ -168,7 +168,7 @@ RESET ROLE;
 SET ROLE regress_owner;
 SELECT deskguard.protect_feature('desk.ticket', 'invoice.view', 'SELECT');
 SELECT deskguard.protect_feature('desk.ticket_follower', 'invoice.view', 'UPDATE');
-SELECT left(definition, 60) FROM test.protection('desk.ticket');
+SELECT left(definition, 69) FROM test.protection('desk.ticket');
 RESET ROLE;
 SET ROLE regress_ann;
 SELECT count(*) FROM desk.ticket;
@@ -186,7 +186,7 @@ RESET ROLE;
 SELECT table_id, kind, root FROM deskguard.protected_table ORDER BY 1;
 SET ROLE regress_owner;
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', follower_table => 'desk.ticket_follower', drop_rules => true);
-SELECT left(definition, 60) FROM test.protection('desk.ticket_follower');
+SELECT left(definition, 69) FROM test.protection('desk.ticket_follower');
 SELECT deskguard.unprotect('desk.ticket');
 SELECT * FROM test.protection('desk.ticket');
 SELECT * FROM test.protection('desk.ticket_follower');
@@ -194,7 +194,7 @@ SELECT deskguard.unprotect('desk.ticket_follower');
 SELECT * FROM test.protection('desk.ticket_follower');
 SELECT deskguard.protect_feature('desk.ticket', 'invoice.view');
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', drop_rules => true);
-SELECT left(definition, 60) FROM test.protection('desk.ticket');
+SELECT left(definition, 69) FROM test.protection('desk.ticket');
 RESET ROLE;
 SELECT table_id, kind, root FROM deskguard.protected_table ORDER BY 1;
 

@@ -651,7 +651,7 @@ SELECT object_table, count(*) FROM test.visibility GROUP BY 1 ORDER BY object_ta
 
 -- The functions of policies and plans, called by anybody with keys of another kind: they give nothing away.
 SET ROLE regress_ann;
-SELECT f, split_part(test.attempt('SELECT 1 WHERE deskguard.' || f), E'\n', 1) AS outcome
+SELECT f, split_part(test.attempt('SELECT 1 WHERE deskguard_internal.' || f), E'\n', 1) AS outcome
 FROM unnest(ARRAY[
     $$followed('desk.ticket', 6)$$, $$followed('desk.ticket', '6')$$, $$followed('desk.ticket', test.key('f', 6))$$,
     $$followed('keys.ticket', test.key('f', 6))$$, $$followed('keys.ticket', 6)$$, $$followed('keys.ticket', 'nonsense')$$,
@@ -670,7 +670,7 @@ FROM unnest(ARRAY[
     $$shared_seen('keys.response', 2, 4)$$, $$shared_seen('keys.response', 'nonsense', 4)$$, $$shared_seen('keys.response', test.key('b', 2), -9223372036854775808)$$,
     $$shared_ok('keys.response', -9223372036854775808)$$, $$has_category('nonsense')$$, $$has_category(test.key('c', 99))$$,
     $$has_category(test.key('c', 1))$$, $$has_department(test.key('d', 3)::text)$$, $$in_team(test.key('e', 10))$$, $$in_team(-9223372036854775808)$$]) AS f;
-SELECT f, test.attempt('SELECT * FROM unnest(deskguard.' || f || ')') AS outcome
+SELECT f, test.attempt('SELECT * FROM unnest(deskguard_internal.' || f || ')') AS outcome
 FROM unnest(ARRAY[
     $$followed_tickets('desk.ticket')$$, $$followed_tickets('keys.ticket')$$, $$followed_tickets_uuid('keys.ticket')$$, $$followed_tickets_text('keys.ticket')$$,
     $$followed_tickets_uuid('desk.ticket')$$, $$followed_tickets_text('words.ticket')$$, $$followed_tickets_uuid(NULL)$$,

@@ -93,13 +93,13 @@ GRANT SELECT ON kinds.named TO PUBLIC;
 -- The functions with a table and a key, as policies and plans call them: a call, with %s for the table and the key.
 CREATE VIEW kinds.rule AS
 SELECT p.oid::regprocedure AS function, kinds.of_type(p.proargtypes[1]) AS kind, p.proargtypes[1]::regtype AS type,
-    format('deskguard.%I(%%s, %%s%s)', p.proname, CASE
+    format('deskguard_internal.%I(%%s, %%s%s)', p.proname, CASE
         WHEN p.proname ~ '_ok$' AND p.pronargs = 6 THEN ', 5, 2, NULL, false'
         WHEN p.proname = 'update_ok' THEN ', 5, ''open'''
         WHEN p.proname = 'shared_seen' THEN ', 4'
         WHEN p.pronargs = 3 THEN ', 2' ELSE '' END) AS call
 FROM pg_proc AS p
-WHERE p.pronamespace = 'deskguard'::regnamespace AND p.prorettype = 'bool'::regtype AND p.pronargs >= 2
+WHERE p.pronamespace = 'deskguard_internal'::regnamespace AND p.prorettype = 'bool'::regtype AND p.pronargs >= 2
     AND p.proargtypes[0] = 'regclass'::regtype AND kinds.of_type(p.proargtypes[1]) IS NOT NULL
     AND p.proname NOT IN ('silo_ok', 'written_silo_ok', 'create_ok', 'shared_ok');
 GRANT SELECT ON kinds.rule TO PUBLIC;
@@ -180,10 +180,10 @@ SELECT * FROM by_constant WHERE answer <> in_where ORDER BY 1, 2, 4;
 SELECT DISTINCT function::text COLLATE "C" AS function, answer FROM by_constant WHERE answer LIKE 'error%' ORDER BY 1, 2;
 
 -- The lists: of each kind for each table.
-SELECT format('%s(%s)', p.proname, n.name) AS list, kinds.asked(format('SELECT deskguard.%I(%s)', p.proname, n.value)) AS answer
+SELECT format('%s(%s)', p.proname, n.name) AS list, kinds.asked(format('SELECT deskguard_internal.%I(%s)', p.proname, n.value)) AS answer
 FROM pg_proc AS p, kinds.named AS n
-WHERE p.pronamespace = 'deskguard'::regnamespace AND p.proargtypes::text = 'regclass'::regtype::oid::text AND p.prorettype::regtype::text LIKE '%[]'
-    AND kinds.asked(format('SELECT deskguard.%I(%s)', p.proname, n.value)) <> '{}'
+WHERE p.pronamespace = 'deskguard_internal'::regnamespace AND p.proargtypes::text = 'regclass'::regtype::oid::text AND p.prorettype::regtype::text LIKE '%[]'
+    AND kinds.asked(format('SELECT deskguard_internal.%I(%s)', p.proname, n.value)) <> '{}'
 ORDER BY p.proname::text COLLATE "C", n.name COLLATE "C";
 
 -- The rest, questions among them, with any arguments: an answer or an error that says what is wrong.
@@ -192,7 +192,7 @@ DECLARE
     asked record;
 BEGIN
     FOR asked IN
-        SELECT p.proname, p.proretset, COALESCE(c.arguments, '{""}') AS arguments
+        SELECT p.pronamespace::regnamespace AS schema, p.proname, p.proretset, COALESCE(c.arguments, '{""}') AS arguments
         FROM pg_proc AS p
         LEFT JOIN LATERAL (
             SELECT array_agg(arguments) AS arguments FROM (
@@ -206,13 +206,13 @@ BEGIN
                 END || '::' || type, ', ' ORDER BY position) AS arguments
                 FROM generate_series(1, 60) AS g, unnest(p.proargtypes) WITH ORDINALITY AS t (oid, position), CAST(t.oid AS regtype) AS type
                 GROUP BY g) AS a) AS c ON true
-        WHERE p.pronamespace = 'deskguard'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
+        WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND has_function_privilege(p.oid, 'EXECUTE')
             AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype) AND 'internal'::regtype <> ALL (p.proargtypes)
             AND p.proname <> 'cache_stats'
     LOOP
         function := asked.proname;
         FOREACH outcome IN ARRAY asked.arguments LOOP
-            outcome := kinds.asked(format('SELECT %s FROM (SELECT deskguard.%I(%s)) AS x', CASE WHEN asked.proretset THEN 'count(*)' ELSE '1' END, asked.proname, outcome));
+            outcome := kinds.asked(format('SELECT %s FROM (SELECT %s.%I(%s)) AS x', CASE WHEN asked.proretset THEN 'count(*)' ELSE '1' END, asked.schema, asked.proname, outcome));
             IF outcome LIKE 'error%' THEN
                 RETURN NEXT;
             END IF;
@@ -227,11 +227,11 @@ RESET ROLE;
 -- A function for the keys of others around a column, with lists too long for literals.
 SET ROLE regress_ann;
 SET deskguard.fold_limit = 0;
-SELECT count(*) FROM kinds.asked WHERE deskguard.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
 SET deskguard.fold_limit = 300;
-SELECT count(*) FROM kinds.asked WHERE deskguard.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
 SET deskguard.fold = off;
-SELECT count(*) FROM kinds.asked WHERE deskguard.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
 RESET deskguard.fold;
 RESET deskguard.fold_limit;
 RESET ROLE;

@@ -166,10 +166,10 @@ SELECT count(*) FROM keys.words;
 COMMIT;
 -- The lists, each as the type of the column that asks.
 SELECT deskguard.set_agent(22, false);
-SELECT pg_typeof(deskguard.departments_uuid()), deskguard.teams_uuid(), deskguard.teams_text(), cardinality(deskguard.departments_uuid()) AS uuid,
-    cardinality(deskguard.departments_text()) AS text, cardinality(deskguard.departments()) AS numbers;
+SELECT pg_typeof(deskguard_internal.departments_uuid()), deskguard_internal.teams_uuid(), deskguard_internal.teams_text(), cardinality(deskguard_internal.departments_uuid()) AS uuid,
+    cardinality(deskguard_internal.departments_text()) AS text, cardinality(deskguard_internal.departments()) AS numbers;
 SELECT deskguard.set_agent(20, false);
-SELECT deskguard.categories_uuid(), deskguard.categories_text(), deskguard.categories();
+SELECT deskguard_internal.categories_uuid(), deskguard_internal.categories_text(), deskguard_internal.categories();
 
 -- Partitions of other departments are left out when the query is planned.
 \c - postgres
@@ -260,7 +260,7 @@ SELECT test.plan('SELECT * FROM keys.filter');
 SELECT test.plan('SELECT * FROM keys.report');
 SELECT count(*) FROM keys.filter;
 SELECT count(*) FROM keys.report;
-SELECT deskguard.shared_objects_uuid('keys.filter'), deskguard.shared_objects_text('keys.report');
+SELECT deskguard_internal.shared_objects_uuid('keys.filter'), deskguard_internal.shared_objects_text('keys.report');
 SET deskguard.fold = off;
 SELECT test.plan('SELECT * FROM keys.filter');
 SELECT count(*) FROM keys.filter;

@@ -245,7 +245,7 @@ BEGIN;
 DO $$
 BEGIN
     FOR n IN 1..2 LOOP
-        RAISE NOTICE '%', deskguard.parent_seen('desk.message'::regclass, 6);
+        RAISE NOTICE '%', deskguard_internal.parent_seen('desk.message'::regclass, 6);
         DELETE FROM desk.ticket_follower WHERE ticket_id = 6 AND agent_id = 2;
     END LOOP;
 END $$;

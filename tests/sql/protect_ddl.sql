@@ -137,7 +137,7 @@ SELECT test.reset();
 
 -- The whole extension: not without CASCADE, and then the tables are closed, not open.
 SELECT test.attempt_only('DROP EXTENSION deskguard');
-SELECT test.attempt_only('DROP FUNCTION deskguard.silo_ok');
+SELECT test.attempt_only('DROP FUNCTION deskguard_internal.silo_ok');
 SELECT test.attempt_only('DROP SCHEMA deskguard CASCADE');
 BEGIN;
 DROP EXTENSION deskguard CASCADE;

@@ -52,7 +52,7 @@ RESET ROLE;
 BEGIN;
 DELETE FROM deskguard.group_permission WHERE permission = 'ticket.create';
 SET LOCAL ROLE regress_ann;
-SELECT test.attempt($$INSERT INTO twice.ticket VALUES (1, '2027-05-05', 'mine', 1, 2)$$), deskguard.new_id_ok('twice.ticket', 1);
+SELECT test.attempt($$INSERT INTO twice.ticket VALUES (1, '2027-05-05', 'mine', 1, 2)$$), deskguard_internal.new_id_ok('twice.ticket', 1);
 ROLLBACK;
 -- Where several rows have one id nevertheless, all must be allowed.
 INSERT INTO twice.ticket VALUES (1, '2027-05-05', 'of Ann', 1, 2), (3, '2027-05-05', 'of Ann, too', 1, 2), (2, '2027-05-05', 'of Ann', 1, 2);
@@ -187,7 +187,7 @@ RESET ROLE;
 SELECT deskguard.unprotect('twice.attachment');
 TABLE twice.asks;
 
-SELECT test.attempt_only('SELECT deskguard.new_id_ok(NULL, 1), deskguard.new_id_ok(''twice.ticket'', NULL), deskguard.new_id_ok(''pg_class'', 1)');
+SELECT test.attempt_only('SELECT deskguard_internal.new_id_ok(NULL, 1), deskguard_internal.new_id_ok(''twice.ticket'', NULL), deskguard_internal.new_id_ok(''pg_class'', 1)');
 DROP TABLE folded;
 DROP SCHEMA twice CASCADE;
 DROP FUNCTION test.asked();

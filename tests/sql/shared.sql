@@ -241,7 +241,7 @@ FROM unnest(ARRAY[
 BEGIN;
 INSERT INTO deskguard.shared_visibility VALUES ('pg_class', 1, 100, NULL, false);
 COMMIT;
-SELECT test.attempt_only('SELECT deskguard.object_gone()');
+SELECT test.attempt_only('SELECT deskguard_internal.object_gone()');
 REVOKE UPDATE ON ours.response FROM PUBLIC;
 SET ROLE regress_ann;
 SELECT test.attempt_only($$SELECT deskguard.share('ours.response', 1, 100)$$);
@@ -262,7 +262,7 @@ SELECT test.attempt_only($$SELECT deskguard.share('ours.response', 2, agent_id =
     test.attempt_only($$SELECT deskguard.share('ours.response', 1, agent_id => 4)$$) AS but;
 RESET ROLE;
 SET ROLE regress_owner;
-SELECT left(definition, 60) FROM test.protection('ours.response');
+SELECT left(definition, 69) FROM test.protection('ours.response');
 
 -- Protected anew, with other columns: who sees what stays.
 SELECT deskguard.protect_shared('ours.response', drop_rules => true);

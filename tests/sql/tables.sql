@@ -111,25 +111,29 @@ DROP VIEW test.grants;
 
 -- Nobody but administrators reads or writes them; everybody may ask the functions.
 SELECT r.relname, r.relkind FROM pg_class AS r, pg_roles AS u
-WHERE r.relnamespace = 'deskguard'::regnamespace AND r.relkind IN ('r', 'S', 'v') AND u.rolname = 'regress_other'
+WHERE r.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND r.relkind IN ('r', 'S', 'v')
+    AND u.rolname = 'regress_other'
     AND CASE r.relkind WHEN 'S' THEN has_sequence_privilege(u.oid, r.oid, 'USAGE, SELECT, UPDATE')
         ELSE has_table_privilege(u.oid, r.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
             OR has_any_column_privilege(u.oid, r.oid, 'SELECT, INSERT, UPDATE, REFERENCES') END;
-SELECT has_schema_privilege('regress_other', 'deskguard', 'USAGE') AS usage,
-    has_schema_privilege('regress_other', 'deskguard', 'CREATE') AS creation;
+SELECT schema, has_schema_privilege('regress_other', schema, 'USAGE') AS usage,
+    has_schema_privilege('regress_other', schema, 'CREATE') AS creation
+FROM unnest(ARRAY['deskguard', 'deskguard_internal']) AS schema;
 SELECT p.oid::regprocedure FROM pg_proc AS p
-WHERE p.pronamespace = 'deskguard'::regnamespace AND NOT has_function_privilege('regress_ann', p.oid, 'EXECUTE')
+WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
+    AND NOT has_function_privilege('regress_ann', p.oid, 'EXECUTE')
     AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 SET ROLE regress_owner;
 SELECT test.attempt('SELECT FROM deskguard.agent');
 SELECT test.attempt($$INSERT INTO deskguard.agent_permission VALUES (5, 'ticket.use')$$);
-SELECT test.attempt('DELETE FROM deskguard.protected_table');
+SELECT test.attempt('DELETE FROM deskguard_internal.protected_table');
+SELECT test.attempt('SELECT FROM deskguard.protected_table');
 RESET ROLE;
 
--- Everything has a comment, and what runs with other rights has a fixed search_path.
+-- Everything has a comment.
 SELECT c.oid::regclass FROM pg_class AS c
-WHERE c.relnamespace = 'deskguard'::regnamespace AND c.relkind = 'r' AND obj_description(c.oid, 'pg_class') IS NULL;
+WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind IN ('r', 'v')
+    AND obj_description(c.oid, 'pg_class') IS NULL;
 SELECT p.oid::regprocedure FROM pg_proc AS p
-WHERE p.pronamespace = 'deskguard'::regnamespace
-    AND (obj_description(p.oid, 'pg_proc') IS NULL OR p.prosecdef AND p.proconfig IS NULL);
+WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL;

@@ -90,7 +90,7 @@ RESET ROLE;
 -- A rule that PL/pgSQL calls by itself is asked anew in each statement.
 CREATE FUNCTION test.sees(ticket bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN deskguard.parent_seen('desk.ticket_follower'::regclass, ticket);
+    RETURN deskguard_internal.parent_seen('desk.ticket_follower'::regclass, ticket);
 END $$;
 BEGIN;
 SET LOCAL deskguard.fold = off;

@@ -41,7 +41,7 @@ BEGIN
         found := '{}';
         FOREACH relation IN ARRAY ARRAY['plain', 'ticket', 'thing', 'parted', 'part', 'view'] LOOP
             BEGIN
-                EXECUTE format('CREATE %s EXECUTE FUNCTION deskguard.%s()', format(form_of_it.definition, 'trig.' || relation), function);
+                EXECUTE format('CREATE %s EXECUTE FUNCTION deskguard_internal.%s()', format(form_of_it.definition, 'trig.' || relation), function);
                 IF relation <> 'view' THEN
                     EXECUTE format('INSERT INTO trig.%I VALUES (1, 1), (2, 2)', relation);
                     EXECUTE format('UPDATE trig.%I SET department_id = 2 WHERE id = 1', relation);
@@ -81,20 +81,20 @@ SELECT f, count(*) > 20 AS forms, string_agg(DISTINCT o, ', ') FROM unnest(ARRAY
     trig.in_each_form(f), unnest(string_to_array(outcomes, ', ')) AS o
 GROUP BY f ORDER BY f COLLATE "C";
 BEGIN;
-CREATE TRIGGER x AFTER INSERT ON deskguard.department FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_department_tree();
+CREATE TRIGGER x AFTER INSERT ON deskguard.department FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.guard_department_tree();
 SELECT test.attempt_only('INSERT INTO deskguard.department VALUES (99, ''x'')');
-CREATE TRIGGER x AFTER DELETE ON deskguard.agent FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role();
+CREATE TRIGGER x AFTER DELETE ON deskguard.agent FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_role();
 SELECT test.attempt_only('DELETE FROM deskguard.agent WHERE id = 5');
-CREATE TRIGGER x AFTER INSERT ON deskguard.team FOR EACH ROW EXECUTE FUNCTION deskguard.guard_role();
+CREATE TRIGGER x AFTER INSERT ON deskguard.team FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_role();
 SELECT test.attempt_only('INSERT INTO deskguard.team VALUES (99, ''x'')');
-CREATE TRIGGER x BEFORE INSERT ON deskguard.permission FOR EACH STATEMENT EXECUTE FUNCTION deskguard.guard_builtin();
+CREATE TRIGGER x BEFORE INSERT ON deskguard.permission FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.guard_builtin();
 SELECT test.attempt_only('INSERT INTO deskguard.permission (name) VALUES (''x'')');
-CREATE TRIGGER x AFTER INSERT ON deskguard.group_category FOR EACH ROW EXECUTE FUNCTION deskguard.guard_builtin_grants();
+CREATE TRIGGER x AFTER INSERT ON deskguard.group_category FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin_grants();
 SELECT test.attempt_only('INSERT INTO deskguard.group_category VALUES (100, 3)');
 ROLLBACK;
 
 -- Called by themselves.
-SELECT f, test.attempt(format('SELECT deskguard.%I()', f))
+SELECT f, test.attempt(format('SELECT deskguard_internal.%I()', f))
 FROM unnest(ARRAY['note_ticket', 'object_gone', 'guard_builtin', 'guard_builtin_grants', 'guard_role', 'guard_department_tree']) AS f;
 
 -- Beside ours, under another name, on a table and its partitions, whose columns are in another order: nothing changes.
@@ -106,8 +106,8 @@ ALTER TABLE trig.parted DETACH PARTITION trig.part;
 ALTER TABLE trig.parted ATTACH PARTITION trig.other FOR VALUES FROM (100) TO (200);
 SELECT deskguard.unprotect('trig.part');
 ALTER TABLE trig.parted ATTACH PARTITION trig.part DEFAULT;
-CREATE TRIGGER a_second BEFORE UPDATE ON trig.parted FOR EACH ROW EXECUTE FUNCTION deskguard.note_ticket();
-CREATE TRIGGER z_third BEFORE UPDATE OF department_id ON trig.parted FOR EACH ROW EXECUTE FUNCTION deskguard.note_ticket();
+CREATE TRIGGER a_second BEFORE UPDATE ON trig.parted FOR EACH ROW EXECUTE FUNCTION deskguard_internal.note_ticket();
+CREATE TRIGGER z_third BEFORE UPDATE OF department_id ON trig.parted FOR EACH ROW EXECUTE FUNCTION deskguard_internal.note_ticket();
 GRANT SELECT, UPDATE ON trig.parted, trig.other, trig.part TO PUBLIC;
 RESET ROLE;
 INSERT INTO trig.parted VALUES (1, 1), (2, 2), (101, 1), (102, 2);

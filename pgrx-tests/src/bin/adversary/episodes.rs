@@ -625,7 +625,7 @@ impl Episode<'_, '_> {
                 "SELECT f.f, t.{text} FROM (SELECT {helper} AS f OFFSET 0) AS f, LATERAL (SELECT * FROM {name} AS x WHERE NOT f.f) AS t"
             ),
             _ => format!(
-                "DO $d$ DECLARE b boolean; t text; BEGIN b := {helper}; b := deskguard.parent_seen('desk.message', 5::bigint); \
+                "DO $d$ DECLARE b boolean; t text; BEGIN b := {helper}; b := deskguard_internal.parent_seen('desk.message', 5::bigint); \
                  t := (SELECT string_agg({text}, ' ') FROM {name}); RAISE NOTICE '% %', b, t; END $d$"
             ),
         };

@@ -173,7 +173,10 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         2 => format!("lair.fussy({alias}.{})", table.text),
         3 => format!("{alias}.{}::bigint > 0", table.text),
         // Leakproof, and asked with a value of another kind.
-        4 => format!("deskguard.followed('desk.ticket', {alias}.{})", table.text),
+        4 => format!(
+            "deskguard_internal.followed('desk.ticket', {alias}.{})",
+            table.text
+        ),
         _ => call,
     };
     let test = match generator.random.below(4) {

@@ -1,0 +1,34 @@
+-- What the extension has in its two schemas: what users call and write, and the rest.
+SELECT DISTINCT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'deskguard'::regnamespace ORDER BY 1;
+SELECT c.relname, c.relkind FROM pg_class AS c
+WHERE c.relnamespace = 'deskguard'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S') ORDER BY c.relname;
+SELECT c.relname, c.relkind FROM pg_class AS c
+WHERE c.relnamespace = 'deskguard_internal'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S') ORDER BY c.relname;
+
+-- Both schemas belong to the extension: they are dropped with it, and not without it.
+SELECT d.objid::regnamespace AS schema FROM pg_depend AS d
+WHERE d.classid = 'pg_namespace'::regclass AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+ORDER BY d.objid::regnamespace::text COLLATE "C";
+SELECT command, test.attempt_only(command) FROM unnest(ARRAY[
+    'DROP SCHEMA deskguard CASCADE',
+    'DROP SCHEMA deskguard_internal CASCADE',
+    'ALTER SCHEMA deskguard RENAME TO other',
+    'ALTER SCHEMA deskguard_internal RENAME TO other',
+    'ALTER EXTENSION deskguard SET SCHEMA test']) AS command;
+
+BEGIN;
+SET client_min_messages = warning;
+DROP EXTENSION deskguard CASCADE;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'deskguard%';
+-- What others have made is not taken over.
+SELECT schema, test.attempt_only(format('DO $$ BEGIN CREATE SCHEMA %I; CREATE EXTENSION deskguard; END $$', schema))
+FROM unnest(ARRAY['deskguard', 'deskguard_internal']) AS schema;
+SELECT test.attempt_only('CREATE EXTENSION deskguard');
+ROLLBACK;
+
+-- Functions that run with other rights have a fixed search_path, and nothing but the extension is in its schemas.
+SELECT p.oid::regprocedure FROM pg_proc AS p
+WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND p.prosecdef AND p.proconfig IS NULL;
+SELECT p.oid::regprocedure FROM pg_proc AS p
+WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
+    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
