@@ -14,13 +14,16 @@ use std::rc::Rc;
 use deskguard_rules::{Action, Unobserved};
 use pgrx::pg_sys;
 
-use crate::cache::Agent;
-use crate::child_table::Parent;
-use crate::estimate::estimate;
-use crate::key::{KeyRef, KeySet, OwnedKey};
-use crate::policy::policies_apply;
-use crate::statement::{Acting, Statement};
-use crate::table_policies::TablePolicies;
+use crate::rights::cache::Agent;
+use crate::tables::child_table::Parent;
+use crate::rows::estimate::estimate;
+use crate::tables::key::KeyRef;
+use crate::tables::key::KeySet;
+use crate::tables::key::OwnedKey;
+use crate::pg::relation::policies_apply;
+use crate::rights::statement::Acting;
+use crate::rights::statement::Statement;
+use crate::protection::table_policies::TablePolicies;
 
 /// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
 /// by a query with the conditions of the policies.
@@ -67,6 +70,10 @@ const READ_PER_DECISION: f64 = 200.0;
 /// A query under the policies is planned for each decision.
 const READ_PER_QUERY: f64 = 1000.0;
 
+/// What a statement knows of a parent, by what it asks.
+#[derive(Default)]
+struct OfParent(RefCell<HashMap<Action, Rc<Allowed>>>);
+
 impl Allowed {
     /// For a statement; shared by all its parts.
     pub fn of_statement(
@@ -75,8 +82,8 @@ impl Allowed {
         parent: &Parent,
         action: Action,
     ) -> Rc<Allowed> {
-        let key = (parent.oid(), action);
-        if let Some(known) = statement.allowed.borrow().get(&key) {
+        let of_parent = statement.keep(parent.oid(), OfParent::default);
+        if let Some(known) = of_parent.0.borrow().get(&action) {
             return known.clone();
         }
         let above = match parent {
@@ -90,7 +97,7 @@ impl Allowed {
         };
         let by = By::of(access, parent.oid(), action, true);
         let new = Rc::new(Allowed::new(access, parent, action, by, above));
-        statement.allowed.borrow_mut().insert(key, new.clone());
+        of_parent.0.borrow_mut().insert(action, new.clone());
         new
     }
 

@@ -3,31 +3,31 @@
 use std::rc::Rc;
 
 use deskguard_rules::{Access, Action, Grants, Permission, Source, Ticket, Unobserved};
-use pgrx::JsonB;
 use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use pgrx::{JsonB, pg_sys};
 
-use crate::allowed::{Allowed, By};
-use crate::cache::Agent;
-use crate::child_table::Parent;
-use crate::external_key::ExternalKeys;
-use crate::identity::current_agent;
-use crate::key::{KeyRef, KeyType, OwnedKey};
-use crate::load::Loader;
-use crate::protected::TicketTable;
-use crate::statement::agent_of_call;
-use crate::table_policies::TablePolicies;
-use crate::{cache, compat, error, explain, identity, settings};
-
-#[pg_extern(sql = false, name = "current_agent")]
-fn current_agent_id(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
-    agent_of_call(fcinfo)
-}
-
-#[pg_extern(sql = false)]
-fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
-    settings::set_agent_id(agent_id, is_local.unwrap_or(true));
-    identity::warn_if_ignored();
-}
+use crate::rows::allowed::Allowed;
+use crate::rows::allowed::By;
+use crate::rights::cache::self;
+use crate::rights::cache::Agent;
+use crate::tables::child_table::Parent;
+use crate::rights::external_keys::ExternalKeys;
+use crate::rights::identity::current_agent;
+use crate::tables::key::KeyRef;
+use crate::tables::key::KeyType;
+use crate::tables::key::OwnedKey;
+use crate::rights::load::Loader;
+use crate::rights::owner_sql::return_keys;
+use crate::rights::owner_sql::return_rows;
+use crate::tables::policy_sql::key_expression;
+use crate::tables::ticket_table::TicketTable;
+use crate::pg::relation::display_name;
+use crate::protection::table_policies::TablePolicies;
+use crate::pg::compat;
+use crate::pg::error;
+use crate::questions::explain;
+use crate::rights::known_tables;
 
 /// SQL functions for each type of ids.
 macro_rules! for_each_id {
@@ -310,7 +310,7 @@ fn parse_action(action: Option<&str>) -> Action {
 }
 
 fn check_may_ask_about_permissions(about: Option<i64>) {
-    check_may_ask(about, &cache::ticket_tables());
+    check_may_ask(about, &known_tables::ticket_tables());
 }
 
 /// About oneself one may ask.
@@ -337,4 +337,69 @@ fn may_ask_about_others(tables: &[Rc<TicketTable>]) -> bool {
         access.is_some_and(|access| access.has(Permission::Audit))
     };
     is_superuser || owns_all && !tables.is_empty() || may_audit()
+}
+
+impl TicketTable {
+    /// The table that a caller names, or the only one there is.
+    fn resolve(named: Option<pg_sys::Oid>) -> Rc<TicketTable> {
+        let all = known_tables::ticket_tables();
+        let found = match (named, &*all) {
+            (Some(oid), _) => all.iter().find(|table| table.oid == oid),
+            (None, [only]) => Some(only),
+            (None, []) => None,
+            (None, _) => error::raise(
+                PgSqlErrorCode::ERRCODE_AMBIGUOUS_PARAMETER,
+                "several ticket tables are protected",
+                format!("Give ticket_table: {}.", names(&all)),
+            ),
+        };
+        if let Some(table) = found {
+            return table.clone();
+        }
+        error::raise(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            match named {
+                Some(oid) => format!("{} is not a protected ticket table", display_name(oid)),
+                None => "no ticket table is protected".into(),
+            },
+            if all.is_empty() {
+                "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
+            } else {
+                format!("Protected ticket tables: {}.", names(&all))
+            },
+        )
+    }
+}
+
+fn names(tables: &[Rc<TicketTable>]) -> String {
+    let mut names: Vec<_> = tables.iter().map(|table| table.name()).collect();
+    names.sort();
+    names.join(", ")
+}
+
+impl TicketTable {
+    /// The tickets that are allowed as the result of the function that is being called, which returns ids
+    /// or, as text, keys.
+    fn return_visible(
+        self: &Rc<TicketTable>,
+        allowed: &Allowed,
+        as_text: bool,
+        fcinfo: pg_sys::FunctionCallInfo,
+    ) {
+        let parent = Parent::Tickets(self.clone());
+        if !parent.has_unique_ids() {
+            return return_keys(fcinfo, allowed.all().sorted(), as_text);
+        }
+        let Some(acting) = allowed.acting() else {
+            return;
+        };
+        let id = if as_text {
+            format!("{}::pg_catalog.text", quote_identifier(&self.id))
+        } else {
+            key_expression(self.oid, &self.id)
+        };
+        if let Some(rows) = parent.rows(Action::View, &acting) {
+            return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting);
+        }
+    }
 }

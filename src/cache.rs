@@ -13,16 +13,19 @@ use deskguard_rules::Access;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::Catalog;
-use crate::child_table::ChildTable;
-use crate::external_key::{ExternalKeys, Keys, Principal};
-use crate::generation::{self, State, Subject, Tick, refresh};
-use crate::load::{self, Loader};
-use crate::new_id::NewId;
-use crate::protect::whole;
-use crate::protected::TicketTable;
-use crate::shared::{Shared, SharedTable};
-use crate::{error, identity, settings};
+use crate::tables::catalog::Catalog;
+use crate::rights::external_keys::self;
+use crate::rights::external_keys::ExternalKeys;
+use crate::signals::generation::self;
+use crate::signals::generation::State;
+use crate::signals::generation::Subject;
+use crate::signals::generation::Tick;
+use crate::signals::generation::refresh;
+use crate::rights::load::Loader;
+use crate::rights::shared_list::Shared;
+use crate::pg::error;
+use crate::rights::role;
+use crate::rights::settings;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -35,37 +38,8 @@ struct Cache {
     agents: HashMap<i64, Entry>,
     bytes: usize,
     clock: u64,
-    tables: Tables,
     roles: HashMap<pg_sys::Oid, Role>,
-    /// With the moment that they are of. Beyond the limit: all agents share them.
-    keys: [Option<(Tick, Rc<Keys>)>; Principal::ALL.len()],
     statistics: Statistics,
-}
-
-/// The protected tables, with their names and those of their columns.
-#[derive(Default)]
-struct Tables {
-    /// As of which count of changes of tables.
-    changes: u32,
-    all_tickets: Option<Rc<[Rc<TicketTable>]>>,
-    tickets: HashMap<pg_sys::Oid, Option<Rc<TicketTable>>>,
-    children: HashMap<pg_sys::Oid, Option<Rc<ChildTable>>>,
-    shared: HashMap<pg_sys::Oid, Option<Rc<SharedTable>>>,
-    new_ids: HashMap<pg_sys::Oid, Option<Rc<NewId>>>,
-}
-
-impl Tables {
-    /// Forgets all if a table has changed.
-    fn current(&mut self) -> &Tables {
-        let changes = whole::changes();
-        if self.changes != changes {
-            *self = Tables {
-                changes,
-                ..Tables::default()
-            };
-        }
-        self
-    }
 }
 
 /// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
@@ -135,7 +109,7 @@ struct Entry {
 
 /// What the tables say about a role.
 struct Role {
-    role: identity::Role,
+    role: role::Role,
     /// The name that it had.
     name: Option<CString>,
     /// What the tables say about the name.
@@ -171,28 +145,6 @@ fn keep(store: impl FnOnce(&mut Cache)) {
         cache.sweep();
         store(cache);
     });
-}
-
-/// A table, loaded if need be.
-fn table<T: Clone>(
-    find: impl Fn(&Tables) -> Option<T>,
-    load: impl Fn(&Catalog) -> T,
-    store: impl Fn(&mut Tables, T),
-) -> T {
-    if let Some(found) = look(|cache| find(cache.tables.current())) {
-        return found;
-    }
-    let (tick, changes) = (generation::listen(), whole::changes());
-    let loaded = load(&Catalog::now());
-    refresh();
-    keep(|cache| {
-        cache.tables.current();
-        // What changed while it was loaded may be half in it: good for now, but not for later.
-        if !generation::tables_changed_since(tick) && whole::changes() == changes {
-            store(&mut cache.tables, loaded.clone());
-        }
-    });
-    loaded
 }
 
 /// What an agent may do; none for an unknown or inactive one.
@@ -267,94 +219,8 @@ pub fn state(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> State {
     }
 }
 
-/// The external keys of a table as they are now.
-pub fn keys(principal: Principal) -> Rc<Keys> {
-    refresh();
-    let known = CACHE.with_borrow(|cache| cache.keys[principal as usize].clone());
-    if let Some((tick, keys)) = known
-        && !generation::keys_changed_since(tick)
-    {
-        return keys;
-    }
-    generation::uses_keys();
-    let tick = generation::listen();
-    let keys = Rc::new(Keys::load(&Catalog::now(), principal));
-    refresh();
-    let known = (tick, keys.clone());
-    CACHE.with_borrow_mut(|cache| cache.keys[principal as usize] = Some(known));
-    keys
-}
-
-/// All protected ticket tables.
-pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
-    table(
-        |tables| tables.all_tickets.clone(),
-        |catalog| {
-            let mut all = TicketTable::all(catalog);
-            all.retain(whole::are_tickets_whole);
-            all.into_iter().map(Rc::new).collect()
-        },
-        |tables, all| tables.all_tickets = Some(all),
-    )
-}
-
-/// The protected ticket table that this table is or is part of.
-pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
-    table(
-        |tables| tables.tickets.get(&oid).cloned(),
-        |catalog| {
-            let found = TicketTable::find_by_part(catalog, oid);
-            found.filter(whole::are_tickets_whole).map(Rc::new)
-        },
-        |tables, table| {
-            tables.tickets.insert(oid, table);
-        },
-    )
-}
-
-/// What may stand in the way of the id of a new row.
-pub fn new_id(oid: pg_sys::Oid) -> Option<Rc<NewId>> {
-    table(
-        |tables| tables.new_ids.get(&oid).cloned(),
-        |catalog| NewId::of(catalog, oid).map(Rc::new),
-        |tables, new_id| {
-            tables.new_ids.insert(oid, new_id);
-        },
-    )
-}
-
-/// The child table that this table is or is part of.
-pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
-    table(
-        |tables| tables.children.get(&oid).cloned(),
-        |catalog| {
-            let found = ChildTable::find_by_part(catalog, oid);
-            found.filter(whole::is_child_whole).map(Rc::new)
-        },
-        |tables, table| {
-            tables.children.insert(oid, table);
-        },
-    )
-}
-
-/// The table of shared objects that this table is or is part of.
-pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
-    table(
-        |tables| tables.shared.get(&oid).cloned(),
-        |catalog| {
-            let found = SharedTable::find_by_part(catalog, oid);
-            found
-                .filter(|table| whole::is_whole(table.oid))
-                .map(Rc::new)
-        },
-        |tables, table| {
-            tables.shared.insert(oid, table);
-        },
-    )
-}
-
 /// What the tables say about a role.
-pub fn role(oid: pg_sys::Oid) -> identity::Role {
+pub fn role(oid: pg_sys::Oid) -> role::Role {
     let known = look(|cache| {
         let known = cache.roles.get(&oid)?;
         let is_named = known.is_named.is_current();
@@ -382,7 +248,7 @@ pub fn role(oid: pg_sys::Oid) -> identity::Role {
     if let Some(name) = &name {
         state.depends_on(Subject::RoleName(name));
     }
-    let role = identity::Role::load(&Catalog::now(), oid);
+    let role = role::Role::load(&Catalog::now(), oid);
     refresh();
     let is_current = state.is_current() && is_named.is_current();
     keep(|cache| {
@@ -424,11 +290,7 @@ impl Cache {
             is_current
         });
         self.roles.retain(|_, role| role.state.is_current());
-        let mut is_less = before != (self.agents.len(), self.roles.len());
-        if generation::tables_changed_since(self.swept) {
-            self.tables = Tables::default();
-            is_less = true;
-        }
+        let is_less = before != (self.agents.len(), self.roles.len());
         self.statistics.invalidations += i64::from(is_less);
         self.swept = last;
     }
@@ -438,7 +300,7 @@ impl Cache {
         let entry = self.agents.get_mut(&agent)?;
         // Some of its rights may have ended or begun since.
         if let Some(access) = &entry.access
-            && !access.time().contains(load::now())
+            && !access.time().contains(crate::rights::load::now())
         {
             return None;
         }
@@ -523,11 +385,9 @@ fn cache_stats() -> TableIterator<
 > {
     TableIterator::once(CACHE.with_borrow(|cache| {
         let s = cache.statistics;
-        let keys = cache.keys.iter().flatten();
-        let keys: usize = keys.map(|(_, keys)| keys.bytes()).sum();
         (
             cache.agents.len() as i64,
-            (cache.bytes + keys) as i64,
+            (cache.bytes + external_keys::bytes()) as i64,
             s.hits,
             s.loads,
             s.evictions,
@@ -535,3 +395,16 @@ fn cache_stats() -> TableIterator<
         )
     }))
 }
+
+/// Something was loaded that is kept elsewhere.
+pub fn count_load() {
+    CACHE.with_borrow_mut(|cache| cache.statistics.loads += 1);
+}
+
+/// Something that was loaded is out of date.
+pub fn count_invalidation() {
+    CACHE.with_borrow_mut(|cache| cache.statistics.invalidations += 1);
+}
+
+/// What an agent may do; none for nobody, or an unknown or inactive agent.
+pub type Rights = Option<Rc<Agent>>;

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::expression::items;
+use crate::pg::node::items;
 
 /// Is the role the owner of the table, or a member of the owner?
 pub fn owns_table(table: pg_sys::Oid, role: pg_sys::Oid) -> bool {

@@ -9,10 +9,14 @@ use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::own_table;
-use crate::error;
-use crate::generation::{Subject, signal, signal_all, signal_keys};
-use crate::load::{ALL_NON_DESTRUCTIVE_PERMISSIONS, ALL_PERMISSIONS};
+use crate::tables::catalog::own_table;
+use crate::tables::columns::ALL_NON_DESTRUCTIVE_PERMISSIONS;
+use crate::tables::columns::ALL_PERMISSIONS;
+use crate::pg::error;
+use crate::signals::generation::Subject;
+use crate::signals::generation::signal;
+use crate::signals::generation::signal_all;
+use crate::signals::generation::signal_keys;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_rights_changed() -> &'static pg_sys::Pg_finfo_record {

@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, Row, ScanKey, own_table};
-use crate::error;
-use crate::load::department::{ID, PARENT_ID};
-use crate::trigger_call::{Form, TriggerCall};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::columns::department::ID;
+use crate::tables::columns::department::PARENT_ID;
+use crate::pg::error;
+use crate::pg::scan::Row;
+use crate::pg::scan::ScanKey;
+use crate::tables::trigger_call::Form;
+use crate::tables::trigger_call::TriggerCall;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_guard_department_tree() -> &'static pg_sys::Pg_finfo_record {

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
-use crate::protected::is_protected;
+use crate::tables::registry::is_protected;
 
 // Not pgrx's, which make panics of errors.
 unsafe extern "C-unwind" {

@@ -6,14 +6,17 @@ use std::collections::HashMap;
 use deskguard_rules::{Action, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 
-use crate::cache::Agent;
-use crate::child_table::Parent;
-use crate::expression::{Builder, Operand, new_node};
-use crate::external_key::Principal;
-use crate::fold::Arguments;
-use crate::foreign_keys::attribute;
-use crate::generation::{self, Tick};
-use crate::protected::TicketTable;
+use crate::rights::cache::Agent;
+use crate::tables::child_table::Parent;
+use crate::plan::condition::Builder;
+use crate::plan::condition::TicketArguments;
+use crate::signals::generation::self;
+use crate::signals::generation::Tick;
+use crate::pg::node::new_node;
+use crate::plan::operand::Operand;
+use crate::tables::principal::Principal;
+use crate::tables::ticket_table::TicketTable;
+use crate::pg::relation::attribute;
 
 #[derive(Clone, Copy)]
 pub struct Estimate {
@@ -141,7 +144,7 @@ unsafe fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, cla
             Operand::of_column(column, principal)
         };
         let of = |principal| column(tickets.principal_column(principal)?, Some(principal));
-        let arguments = Arguments {
+        let arguments = TicketArguments {
             table: tickets.oid,
             table_argument: pg_sys::makeConst(
                 pg_sys::REGCLASSOID,

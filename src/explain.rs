@@ -7,11 +7,14 @@ use deskguard_rules::{
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
 
-use crate::external_key::{Principal, UNMAPPED};
-use crate::key::{Key, OwnedKey};
-use crate::load::NoAgent;
-use crate::table_policies::OwnPolicy;
-use crate::tickets::{Unmapped, UnmappedOf};
+use crate::tables::key::Key;
+use crate::tables::key::OwnedKey;
+use crate::rights::load::NoAgent;
+use crate::tables::principal::Principal;
+use crate::tables::principal::UNMAPPED;
+use crate::protection::table_policies::OwnPolicy;
+use crate::rows::tickets::Unmapped;
+use crate::rows::tickets::UnmappedOf;
 
 /// What was asked.
 pub struct Question<'a> {

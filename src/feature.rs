@@ -4,16 +4,26 @@ use deskguard_rules::Access;
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::atoms::rights;
-use crate::expression::{as_node, boolean, items, until};
-use crate::fold::{for_later, is_for_later, rights_of_plan, selectivity};
-use crate::plan_mark::{Asked, ask};
-use crate::planner_support::{Answer, Request, answer};
-use crate::{settings, statement};
+use crate::plan::folding::for_later;
+use crate::plan::folding::is_for_later;
+use crate::plan::folding::rights_of_plan;
+use crate::plan::folding::selectivity;
+use crate::pg::node::as_node;
+use crate::pg::node::boolean;
+use crate::pg::node::items;
+use crate::rights::marks::Asked;
+use crate::rights::marks::ask;
+use crate::pg::support::Answer;
+use crate::pg::support::Request;
+use crate::pg::support::answer;
+use crate::rights::settings;
+use crate::rights::statement::self;
+use crate::rights::statement::rights_of_call;
+use crate::plan::until::until;
 
 #[pg_extern(sql = false)]
 fn feature_ok(permission: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let rights = rights(fcinfo);
+    let rights = rights_of_call(fcinfo);
     permission.is_some_and(|name| rights.as_ref().is_some_and(|access| access.has_named(name)))
 }
 

@@ -4,23 +4,35 @@
 //! answers with the condition for the current agent as one would write it by hand: literals on the
 //! table's own columns, or true or false. The plan is then the one that the hand-written query gets.
 
-use std::ffi::c_int;
-
 use deskguard_rules::{
     Access, Action, Change, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::catalog::own_function_name;
-use crate::expression::{Builder, Operand, as_node, boolean, items, named_table, until};
-use crate::key::KeyType;
-use crate::plan_mark::{Asked, Mark, Rights, ask, mark, marked};
-use crate::planner_support::{Answer, Request, answer};
-use crate::single_row::is_asked_by_key;
-use crate::statement::{may_fold, rights_to_plan_for};
-use crate::write::is_view_of_written_row;
-use crate::{cache, settings};
+use crate::tables::catalog::own_function_name;
+use crate::plan::condition::Builder;
+use crate::plan::condition::TicketArguments;
+use crate::plan::folding::for_later;
+use crate::plan::folding::is_for_later;
+use crate::plan::folding::rights_of_plan;
+use crate::plan::folding::selectivity;
+use crate::tables::key::KeyType;
+use crate::pg::node::boolean;
+use crate::pg::node::items;
+use crate::pg::node::named_table;
+use crate::plan::operand::Operand;
+use crate::rights::marks::Asked;
+use crate::rights::marks::ask;
+use crate::pg::support::Answer;
+use crate::pg::support::Request;
+use crate::pg::support::answer;
+use crate::plan::single_row::is_asked_by_key;
+use crate::rights::statement::may_fold;
+use crate::plan::until::until;
+use crate::kinds::tickets::written_rows::is_view_of_written_row;
+use crate::rights::known_tables;
+use crate::rights::settings;
 
 #[pg_extern(sql = false)]
 fn rule_support(request: Internal) -> Internal {
@@ -53,11 +65,11 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return Some(boolean(true));
         }
         let plan = &mut *(*request.root).glob;
-        let Some(arguments) = Arguments::of(rule, call) else {
+        let Some(arguments) = arguments_of(rule, call) else {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
         };
-        let table = cache::ticket_table(arguments.table);
+        let table = known_tables::ticket_table(arguments.table);
         let is_by_key = || match (&table, arguments.a_column()) {
             (Some(table), Some(column)) => {
                 is_asked_by_key(&*request.root, column.node(), &table.id)
@@ -104,63 +116,6 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         };
         let always = expression(from_now_on, rule.condition_at_least(from_now_on, shape))?;
         Some(until(moment, now, always, for_later(call)))
-    }
-}
-
-/// Where a plan has a call for the time after a change of rights, the call's first argument, a constant,
-/// has this in place of its location in the query: the planner, which looks at conditions again for each
-/// partition, is not to fold it.
-const LATER: c_int = -0xDE5C;
-
-/// The call for the time after a change.
-///
-/// # Safety
-/// A call of ours in a policy, which names its table or, for a feature, its permission first.
-pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
-    unsafe {
-        let call: *mut pg_sys::FuncExpr =
-            pg_sys::copyObjectImpl(std::ptr::from_ref(call).cast()).cast();
-        let first = items::<pg_sys::Node>((*call).args).first();
-        if let Some(first) = first.filter(|first| as_node::<pg_sys::Const>(**first).is_some()) {
-            (*first.cast::<pg_sys::Const>()).location = LATER;
-        }
-        call.cast()
-    }
-}
-
-/// # Safety
-/// The arguments of a call of ours.
-pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
-    unsafe {
-        let first = items::<pg_sys::Node>(arguments).first();
-        let constant = first.and_then(|first| as_node::<pg_sys::Const>(*first));
-        constant.is_some_and(|constant| constant.location == LATER)
-    }
-}
-
-/// A plan is made for the time before the change: what comes later takes no rows away.
-///
-/// # Safety
-/// As called by the planner.
-pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
-    let is_for_later = unsafe { is_for_later(request.args) };
-    if is_for_later {
-        request.selectivity = 1.0;
-    }
-    is_for_later
-}
-
-/// The rights that a plan is made for, which is marked for them.
-///
-/// # Safety
-/// Called while planning.
-pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
-    unsafe {
-        marked(plan).unwrap_or_else(|| {
-            let (agent, rights, generation) = rights_to_plan_for();
-            mark(plan, Mark { generation, agent }, &rights);
-            rights
-        })
     }
 }
 
@@ -212,54 +167,34 @@ impl Rule {
     }
 }
 
-/// The arguments of a call: the columns, as far as the function has them.
-pub struct Arguments {
-    pub table: pg_sys::Oid,
-    pub table_argument: *mut pg_sys::Node,
-    pub id: Option<Operand>,
-    /// Of what kind the id is.
-    pub id_type: Option<KeyType>,
-    pub category: Option<Operand>,
-    pub department: Option<Operand>,
-    pub assignee: Option<Operand>,
-    pub team: Option<Operand>,
-    pub confidential: Option<*mut pg_sys::Node>,
-}
-
-impl Arguments {
-    unsafe fn of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<Arguments> {
-        unsafe {
-            let given = items::<pg_sys::Node>(call.args);
-            let operand = |n| Operand::of(*given.get(n)?);
-            let mut arguments = Arguments {
-                table: named_table(call.args)?,
-                table_argument: *given.first()?,
-                id: None,
-                id_type: None,
-                category: None,
-                department: None,
-                assignee: None,
-                team: None,
-                confidential: None,
-            };
-            match rule {
-                Rule::Silo => arguments.category = operand(1),
-                Rule::Action(_) => {
-                    arguments.id = operand(1);
-                    arguments.id_type = given
-                        .get(1)
-                        .and_then(|id| KeyType::of_type(pg_sys::exprType(*id)));
-                    arguments.department = operand(2);
-                    arguments.assignee = operand(3);
-                    arguments.team = operand(4);
-                    arguments.confidential = given.get(5).copied();
-                }
+unsafe fn arguments_of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
+    unsafe {
+        let given = items::<pg_sys::Node>(call.args);
+        let operand = |n| Operand::of(*given.get(n)?);
+        let mut arguments = TicketArguments {
+            table: named_table(call.args)?,
+            table_argument: *given.first()?,
+            id: None,
+            id_type: None,
+            category: None,
+            department: None,
+            assignee: None,
+            team: None,
+            confidential: None,
+        };
+        match rule {
+            Rule::Silo => arguments.category = operand(1),
+            Rule::Action(_) => {
+                arguments.id = operand(1);
+                arguments.id_type = given
+                    .get(1)
+                    .and_then(|id| KeyType::of_type(pg_sys::exprType(*id)));
+                arguments.department = operand(2);
+                arguments.assignee = operand(3);
+                arguments.team = operand(4);
+                arguments.confidential = given.get(5).copied();
             }
-            Some(arguments)
         }
-    }
-
-    fn a_column(&self) -> Option<Operand> {
-        self.id.or(self.category)
+        Some(arguments)
     }
 }

@@ -1,12 +1,12 @@
 //! Foreign keys of child tables: where one holds, each row has its ticket.
 
-use std::ffi::CString;
-
 use pgrx::pg_sys;
 
-use crate::child_table::{ChildTable, Parent};
-use crate::expression::items;
-use crate::relation::open;
+use crate::tables::child_table::ChildTable;
+use crate::tables::child_table::Parent;
+use crate::pg::node::items;
+use crate::pg::relation::attribute;
+use crate::pg::relation::open;
 
 /// Has each row of this table, which is the child table or a part of it, a ticket, unless its own column
 /// is NULL? For a table that the planner has locked.
@@ -102,12 +102,4 @@ fn is_not_null(table: pg_sys::Oid, column: &str) -> bool {
         pg_sys::ReleaseSysCache(row);
         is_not_null
     }
-}
-
-/// A column's number.
-pub fn attribute(table: pg_sys::Oid, column: &str) -> Option<pg_sys::AttrNumber> {
-    let name = CString::new(column).ok()?;
-    // SAFETY: a look-up in the system cache.
-    let number = unsafe { pg_sys::get_attnum(table, name.as_ptr()) };
-    (number != pg_sys::InvalidAttrNumber as pg_sys::AttrNumber).then_some(number)
 }

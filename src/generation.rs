@@ -16,8 +16,7 @@ use std::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::own_table;
-use crate::write;
+use crate::tables::catalog::own_table;
 
 /// A moment of the clock: how many messages this backend has heard.
 pub type Tick = u64;
@@ -116,6 +115,8 @@ thread_local! {
     /// Are the callbacks of the plan cache called by this module?
     static DROPPING_PLANS: Cell<bool> = const { Cell::new(false) };
     static SENT: Cell<Sent> = const { Cell::new(Sent::NOTHING) };
+    /// Counts changes of functions.
+    static FUNCTION_CHANGES: Cell<u32> = const { Cell::new(0) };
 }
 
 /// How many subjects a backend tells apart. Some dozens of bytes each.
@@ -165,7 +166,7 @@ unsafe extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: c_int, has
 #[pg_guard]
 unsafe extern "C-unwind" fn function_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
     if !DROPPING_PLANS.get() {
-        write::forget_functions();
+        FUNCTION_CHANGES.set(FUNCTION_CHANGES.get().wrapping_add(1));
     }
 }
 
@@ -444,4 +445,9 @@ unsafe fn queue_message(key: pg_sys::Oid) {
         pg_sys::heap_freetuple(row);
         pg_sys::table_close(catalog, lock);
     }
+}
+
+/// Counts changes of functions that this backend has heard of.
+pub fn function_changes() -> u32 {
+    FUNCTION_CHANGES.get()
 }

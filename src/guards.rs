@@ -4,11 +4,15 @@ use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
-use crate::catalog::{Catalog, Row, ScanKey, own_table};
-use crate::error;
-use crate::identity::trusted_role;
-use crate::load::agent;
-use crate::trigger_call::{Form, TriggerCall};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::columns::agent;
+use crate::tables::columns::trusted_role;
+use crate::pg::error;
+use crate::pg::scan::Row;
+use crate::pg::scan::ScanKey;
+use crate::tables::trigger_call::Form;
+use crate::tables::trigger_call::TriggerCall;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_guard_role() -> &'static pg_sys::Pg_finfo_record {

@@ -12,10 +12,16 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
 #[cfg(any(feature = "pg15", feature = "pg16"))]
-use crate::expression::is_constant;
-use crate::plan_mark::{self, Asked};
-use crate::protect::exposed;
-use crate::{error_detail, statement, write};
+use crate::pg::node::is_constant;
+use crate::rights::marks::self;
+use crate::rights::marks::Asked;
+use crate::protect::foreign_key_checks;
+use crate::protection::error_detail;
+use crate::protection::exposed;
+use crate::rows::followed;
+use crate::rights::statement;
+use crate::protection::whole;
+use crate::kinds::tickets::written_rows;
 
 thread_local! {
     static NEXT_ANALYZE: Cell<pg_sys::post_parse_analyze_hook_type> = const { Cell::new(None) };
@@ -96,7 +102,7 @@ unsafe extern "C-unwind" fn planner(
 ) -> *mut pg_sys::PlannedStmt {
     unsafe {
         let (depth, asks) = guard(|| {
-            let asks = write::prepare(query);
+            let asks = written_rows::prepare(query);
             (statement::before_planning(text), asks)
         });
         let plan = match NEXT_PLANNER.get() {
@@ -105,7 +111,7 @@ unsafe extern "C-unwind" fn planner(
         };
         guard(|| {
             if asks {
-                plan_mark::ask(&mut (*plan).invalItems, Asked::Rules);
+                marks::ask(&mut (*plan).invalItems, Asked::Rules);
             }
             statement::after_planning(depth, plan);
             exposed::refuse_exposed(&*plan);
@@ -116,7 +122,13 @@ unsafe extern "C-unwind" fn planner(
 
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     unsafe {
-        let depth = guard(|| statement::before_start(query, flags));
+        let depth = guard(|| {
+            let started = statement::before_start(query, flags);
+            if let Some((statement, asked)) = &started.statement {
+                followed::load(statement, asked);
+            }
+            started.depth
+        });
         match NEXT_START.get() {
             Some(next) => next(query, flags),
             None => standard_ExecutorStart(query, flags),
@@ -231,5 +243,38 @@ unsafe extern "C-unwind" fn subtransaction_ends(
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         unsafe { guard(|| statement::forget_from(pg_sys::GetCurrentTransactionNestLevel())) };
+    }
+}
+
+/// Hears of changes of tables.
+pub fn register_callbacks() {
+    foreign_key_checks::register_hook();
+    // SAFETY: the callbacks only set thread-locals and flags of the plan cache.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), 0.into());
+        // A schema was renamed, of which its tables are not told.
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as c_int,
+            Some(schema_changed),
+            0.into(),
+        );
+    }
+}
+
+unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    unsafe {
+        guard(|| {
+            exposed::relation_changed(relation);
+            whole::relation_changed(relation);
+        });
+    }
+}
+
+unsafe extern "C-unwind" fn schema_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
+    unsafe {
+        guard(|| {
+            exposed::forget_all();
+            whole::forget_all();
+        });
     }
 }

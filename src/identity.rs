@@ -4,44 +4,16 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use crate::catalog::{Catalog, ScanKey};
-use crate::{cache, error, settings};
-
-pub mod trusted_role {
-    use crate::catalog::Attribute;
-    pub const ROLE_NAME: Attribute = 1;
-}
+use crate::rights::cache::self;
+use crate::rights::cache::Rights;
+use crate::signals::generation::self;
+use crate::signals::generation::Tick;
+use crate::pg::error;
+use crate::rights::settings;
 
 thread_local! {
     /// A session that is not trusted is told so once.
     static WARNED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What the tables say about a role.
-#[derive(Clone, Copy)]
-pub struct Role {
-    /// May its sessions name their agent?
-    trusted: bool,
-    /// The agent that it is.
-    agent: Option<i64>,
-}
-
-impl Role {
-    pub fn load(catalog: &Catalog, role: pg_sys::Oid) -> Role {
-        let trusted = ScanKey::role_name(trusted_role::ROLE_NAME, role).is_some_and(|key| {
-            catalog
-                .find(c"trusted_role", c"trusted_role_pkey", &[key], |_| ())
-                .is_some()
-        });
-        let is_agent = ScanKey::role_name(crate::load::agent::DB_ROLE, role);
-        // One that is trusted is the agent that it names, or nobody: guard_role refuses to write both.
-        let agent = is_agent.filter(|_| !trusted).and_then(|key| {
-            catalog.find(c"agent", c"agent_db_role_key", &[key], |row| {
-                row.required(crate::load::agent::ID)
-            })
-        });
-        Role { trusted, agent }
-    }
 }
 
 /// The agent of the current statement: the one that a trusted session names, else the one mapped to
@@ -88,5 +60,18 @@ fn warn_once() {
             "deskguard.agent_id is ignored: the login role of this session is not trusted to name its agent",
             "A superuser may trust it: INSERT INTO deskguard.trusted_role VALUES (session_user).",
         );
+    }
+}
+
+/// The current agent of the session and what it may do, and of which generation that is, even if rights
+/// change at this moment.
+pub fn rights_now() -> (Option<i64>, Rights, Tick) {
+    loop {
+        let generation = generation::refresh();
+        let agent = current_agent();
+        let rights = agent.and_then(cache::access);
+        if generation::refresh() == generation {
+            return (agent, rights, generation);
+        }
     }
 }

@@ -10,9 +10,11 @@ use pgrx::prelude::*;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::error;
-use crate::foreign_keys::attribute;
-use crate::protected::display_name;
+use crate::pg::datum::text_datum;
+use crate::pg::datum::uuid_datum;
+use crate::pg::error;
+use crate::pg::relation::attribute;
+use crate::pg::relation::display_name;
 
 /// What a column of keys holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,27 +207,6 @@ pub fn canonical_uuid(text: &str) -> Option<Uuid> {
     (*uuid.hyphenated().encode_lower(&mut printed) == *text).then_some(uuid)
 }
 
-/// In memory of its own.
-pub fn uuid_datum(uuid: Uuid) -> pg_sys::Datum {
-    // SAFETY: palloc does not return null.
-    unsafe {
-        let copy = pg_sys::palloc(size_of::<uuid::Bytes>()).cast::<uuid::Bytes>();
-        copy.write(uuid.into_bytes());
-        pg_sys::Datum::from(copy)
-    }
-}
-
-/// In memory of its own.
-pub fn text_datum(text: &str) -> pg_sys::Datum {
-    // SAFETY: copies the text.
-    unsafe {
-        pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(
-            text.as_ptr().cast(),
-            text.len() as std::ffi::c_int,
-        ))
-    }
-}
-
 /// Keys of one column. Whether one is among them is told in constant time.
 #[derive(Debug)]
 pub enum KeySet {
@@ -308,51 +289,6 @@ impl FromIterator<OwnedKey> for KeySet {
             KeySet::Texts(texts)
         } else {
             KeySet::Numbers(numbers.into_iter().collect())
-        }
-    }
-}
-
-/// The keys that a list function gives, each in its own array.
-#[derive(Default)]
-pub struct KeyList {
-    pub numbers: Vec<i64>,
-    pub uuids: Vec<pgrx::Uuid>,
-    pub texts: Vec<String>,
-}
-
-impl KeyList {
-    /// For an estimate the planner asks for the list itself and looks at each key of it; then some of
-    /// them do.
-    pub fn of<'a>(
-        keys: impl Iterator<Item = KeyRef<'a>>,
-        len: usize,
-        is_estimate: bool,
-    ) -> KeyList {
-        const ENOUGH: usize = 20;
-        let step = if is_estimate {
-            len.div_ceil(ENOUGH).max(1)
-        } else {
-            1
-        };
-        let mut list = KeyList::default();
-        for key in keys.step_by(step) {
-            match key {
-                Key::Number(number) => list.numbers.push(number),
-                Key::Uuid(uuid) => list.uuids.push(pgrx::Uuid::from_bytes(uuid.into_bytes())),
-                Key::Text(text) => list.texts.push(text.into()),
-            }
-        }
-        list
-    }
-
-    /// Some keys of a type, for an estimate of a list that is not at hand.
-    pub fn sample(len: i64) -> KeyList {
-        KeyList {
-            numbers: (0..len).collect(),
-            uuids: (0..len)
-                .map(|n| pgrx::Uuid::from_bytes(u128::from(n as u64).to_be_bytes()))
-                .collect(),
-            texts: (0..len).map(|n| n.to_string()).collect(),
         }
     }
 }

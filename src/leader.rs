@@ -4,29 +4,25 @@
 //! so the leader says in one for whom it runs, and with a fingerprint of which rights. A worker that finds
 //! others refuses.
 
-use std::cell::Cell;
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CString, c_int};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use pgrx::pg_sys;
 
-use crate::plan_mark::Asked;
-use crate::settings::{self, LEADER_NAME};
-use crate::statement::Statement;
-use crate::{cache, error};
-
-thread_local! {
-    /// The setting is being changed here, and not by a user.
-    static TELLING: Cell<bool> = const { Cell::new(false) };
-}
+use crate::rights::cache::self;
+use crate::rights::cache::Rights;
+use crate::pg::error;
+use crate::rights::marks::Asked;
+use crate::rights::settings::self;
+use crate::rights::settings::LEADER_NAME;
 
 /// What a leader tells its workers.
 pub struct Told {
     agent: Option<i64>,
     /// None: an agent without any rights, or nobody.
     fingerprint: Option<u64>,
-    asked: Vec<Asked>,
+    pub asked: Vec<Asked>,
 }
 
 fn is_worker() -> bool {
@@ -43,18 +39,16 @@ pub fn told() -> Option<Told> {
 }
 
 impl Told {
-    /// The statement that the worker runs a part of.
-    pub fn statement(&self) -> Statement {
+    /// For whom the worker runs a part of its leader's statement. Refused if the rights are others by now.
+    pub fn who(&self) -> (Option<i64>, Rights) {
         let rights = match (self.agent, self.fingerprint) {
             (Some(agent), Some(_)) => cache::access(agent),
             _ => None,
         };
-        let statement = Statement::new(self.agent, rights);
-        statement.load(&self.asked);
-        if fingerprint(&statement, &self.asked) != self.fingerprint {
+        if fingerprint(&rights, &self.asked) != self.fingerprint {
             error::rights_changed();
         }
-        statement
+        (self.agent, rights)
     }
 }
 
@@ -84,12 +78,12 @@ impl FromStr for Told {
 }
 
 /// Tells the workers that are about to be started; gives what ends that.
-pub fn tell_workers(statement: &Statement, asked: &[Asked]) -> c_int {
+pub fn tell_workers(agent: Option<i64>, rights: &Rights, asked: &[Asked]) -> c_int {
     let or_none = |number: Option<String>| number.unwrap_or("-".into());
     let mut text = format!(
         "{} {}",
-        or_none(statement.agent.map(|agent| agent.to_string())),
-        or_none(fingerprint(statement, asked).map(|print| print.to_string())),
+        or_none(agent.map(|agent| agent.to_string())),
+        or_none(fingerprint(rights, asked).map(|print| print.to_string())),
     );
     for what in asked {
         let (kind, table) = what.parts();
@@ -99,18 +93,18 @@ pub fn tell_workers(statement: &Statement, asked: &[Asked]) -> c_int {
     // SAFETY: as a function with SET does it. An error takes it back, too.
     unsafe {
         let level = pg_sys::NewGUCNestLevel();
-        TELLING.set(true);
-        pg_sys::set_config_option(
-            LEADER_NAME.as_ptr(),
-            text.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        TELLING.set(false);
+        settings::while_telling(|| {
+            pg_sys::set_config_option(
+                LEADER_NAME.as_ptr(),
+                text.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        });
         level
     }
 }
@@ -120,16 +114,9 @@ pub fn end_telling(level: c_int) {
     unsafe { pg_sys::AtEOXact_GUC(true, level) }
 }
 
-/// May the setting become this? For a worker that is being started, or where it is told.
-pub fn may_be_told(text: Option<&CStr>) -> bool {
-    // SAFETY: reads the state of the backend.
-    let is_starting = unsafe { pg_sys::InitializingParallelWorker };
-    TELLING.get() || is_starting || text.is_none_or(|text| text.is_empty())
-}
-
-/// Tells the rights of a statement from others.
-fn fingerprint(statement: &Statement, asked: &[Asked]) -> Option<u64> {
-    let rights = statement.rights.as_ref()?;
+/// Tells rights from others.
+fn fingerprint(rights: &Rights, asked: &[Asked]) -> Option<u64> {
+    let rights = rights.as_ref()?;
     let mut hasher = DefaultHasher::new();
     rights.hash(&mut hasher);
     for what in asked {

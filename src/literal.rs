@@ -5,7 +5,11 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::pg_sys;
 
-use crate::key::{Key, KeyRef, KeyType, text_datum, uuid_datum};
+use crate::pg::datum::text_datum;
+use crate::pg::datum::uuid_datum;
+use crate::tables::key::Key;
+use crate::tables::key::KeyRef;
+use crate::tables::key::KeyType;
 
 /// A type of columns of keys, in plans: varchar stands there as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

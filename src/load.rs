@@ -11,62 +11,24 @@ use deskguard_rules::{
 };
 use pgrx::prelude::*;
 
-use crate::catalog::{Attribute, Catalog, Row, ScanKey};
-use crate::generation::{State, Subject, Tick};
-use crate::{error, generation, settings};
-
-// The columns of the tables in sql/, by number.
-pub mod agent {
-    use crate::catalog::Attribute;
-    pub const ID: Attribute = 1;
-    pub const ACTIVE: Attribute = 3;
-    pub const DB_ROLE: Attribute = 4;
-    pub const CATEGORY_ACCESS: Attribute = 5;
-    pub const EXTERNAL_KEY: Attribute = 6;
-}
-pub mod department {
-    use crate::catalog::Attribute;
-    pub const ID: Attribute = 1;
-    pub const PARENT_ID: Attribute = 3;
-    pub const EXTERNAL_KEY: Attribute = 4;
-}
-/// team and category
-pub mod named {
-    use crate::catalog::Attribute;
-    pub const EXTERNAL_KEY: Attribute = 3;
-}
-pub mod permission {
-    use crate::catalog::Attribute;
-    pub const NAME: Attribute = 1;
-    pub const DESTRUCTIVE: Attribute = 3;
-}
-mod permission_group {
-    use crate::catalog::Attribute;
-    pub const ID: Attribute = 1;
-    pub const NAME: Attribute = 2;
-    pub const CATEGORY_ACCESS: Attribute = 3;
-    pub const DEPARTMENT_ACCESS: Attribute = 4;
-}
-/// The built-in group that has every permission.
-pub const ALL_PERMISSIONS: i64 = 1;
-/// The built-in group that has every permission but the destructive ones.
-pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
-/// group_member and team_member: the group or team first, and for how long.
-mod member {
-    use crate::catalog::Attribute;
-    pub const OF: Attribute = 1;
-    pub const AGENT_ID: Attribute = 2;
-    pub const VALID_FROM: Attribute = 3;
-}
-/// The six grant tables: who holds it, what, for departments the level, and for how long.
-mod grant {
-    use crate::catalog::Attribute;
-    pub const HOLDER: Attribute = 1;
-    pub const OBJECT: Attribute = 2;
-    pub const VALID_FROM: Attribute = 3;
-    pub const LEVEL: Attribute = 3;
-    pub const VALID_FROM_AFTER_LEVEL: Attribute = 4;
-}
+use crate::tables::catalog::Catalog;
+use crate::tables::columns::ALL_NON_DESTRUCTIVE_PERMISSIONS;
+use crate::tables::columns::ALL_PERMISSIONS;
+use crate::tables::columns::agent;
+use crate::tables::columns::department;
+use crate::tables::columns::grant;
+use crate::tables::columns::member;
+use crate::tables::columns::permission;
+use crate::tables::columns::permission_group;
+use crate::signals::generation::self;
+use crate::signals::generation::State;
+use crate::signals::generation::Subject;
+use crate::signals::generation::Tick;
+use crate::pg::scan::Attribute;
+use crate::pg::scan::Row;
+use crate::pg::scan::ScanKey;
+use crate::pg::error;
+use crate::rights::settings;
 
 /// Why an agent has no rights at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,20 +10,25 @@ use std::rc::Rc;
 use deskguard_rules::{Action, Change, Permission, Relation};
 use pgrx::prelude::*;
 
-use crate::allowed::Allowed;
-use crate::cache::Agent;
-use crate::catalog::Catalog;
-use crate::child_table::{ChildTable, Parent};
-use crate::foreign_keys;
-use crate::key::{KeyRef, KeyType};
-use crate::owner_sql::as_of_now;
-use crate::protect::whole;
-use crate::protected::display_name;
-use crate::relation::is_still_there;
-use crate::shared::SharedTable;
-use crate::statement::{Site, Statement, at_site};
-use crate::unique::is_unique;
-use crate::{cache, error};
+use crate::rows::allowed::Allowed;
+use crate::rights::cache::Agent;
+use crate::tables::catalog::Catalog;
+use crate::tables::child_table::ChildTable;
+use crate::tables::child_table::Parent;
+use crate::tables::key::KeyRef;
+use crate::tables::key::KeyType;
+use crate::rights::owner_sql::as_of_now;
+use crate::pg::relation::display_name;
+use crate::pg::relation::is_still_there;
+use crate::tables::shared_table::SharedTable;
+use crate::rights::statement::Site;
+use crate::rights::statement::Statement;
+use crate::rights::statement::at_site;
+use crate::pg::unique::is_unique;
+use crate::pg::error;
+use crate::tables::foreign_keys;
+use crate::rights::known_tables;
+use crate::protection::whole;
 
 /// What may stand in the way of an id.
 pub enum NewId {
@@ -42,8 +47,12 @@ pub enum NewId {
 impl NewId {
     /// Of a protected table, or a part of one; none if it is not protected. It is kept until something
     /// changes of the tables, their indexes and their foreign keys.
-    pub fn of(catalog: &Catalog, table: pg_sys::Oid) -> Option<NewId> {
-        if let Some(shared) = cache::shared_table(table) {
+    pub fn of_table(table: pg_sys::Oid) -> Option<Rc<NewId>> {
+        known_tables::of_table(table, |catalog| NewId::find(catalog, table))
+    }
+
+    fn find(catalog: &Catalog, table: pg_sys::Oid) -> Option<NewId> {
+        if let Some(shared) = known_tables::shared_table(table) {
             whole::watch(shared.oid);
             return Some(if is_unique(shared.oid, &shared.id) {
                 NewId::Free
@@ -51,9 +60,9 @@ impl NewId {
                 NewId::Shared(shared)
             });
         }
-        let parent = match cache::ticket_table(table) {
+        let parent = match known_tables::ticket_table(table) {
             Some(tickets) => Parent::Tickets(tickets),
-            None => Parent::Messages(cache::child_table(table)?),
+            None => Parent::Messages(known_tables::child_table(table)?),
         };
         let mut children = parent.children(catalog);
         whole::watch(parent.oid());
@@ -123,13 +132,13 @@ impl NewId {
 
 /// What the ids of a protected table are; none if nothing refers to its rows.
 fn key_type(table: pg_sys::Oid) -> Option<KeyType> {
-    if let Some(shared) = cache::shared_table(table) {
+    if let Some(shared) = known_tables::shared_table(table) {
         return Some(shared.id_type);
     }
-    if let Some(tickets) = cache::ticket_table(table) {
+    if let Some(tickets) = known_tables::ticket_table(table) {
         return Some(tickets.id_type);
     }
-    let messages = cache::child_table(table)?;
+    let messages = known_tables::child_table(table)?;
     KeyType::of_column(messages.oid, messages.id.as_deref()?)
 }
 
@@ -169,7 +178,10 @@ impl Call {
     fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
-            who: statement.rights.clone().zip(table.and_then(cache::new_id)),
+            who: statement
+                .rights
+                .clone()
+                .zip(table.and_then(NewId::of_table)),
             key_type: table.and_then(key_type),
         })
     }

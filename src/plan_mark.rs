@@ -3,17 +3,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
-use std::rc::Rc;
 
 use deskguard_rules::{Moment, Validity};
 use pgrx::pg_sys;
 
-use crate::cache::Agent;
-use crate::expression::{items, new_node};
-use crate::generation::Tick;
-use crate::identity::current_agent;
-use crate::statement::rights_now;
-use crate::{cache, error, generation, load};
+use crate::rights::cache::self;
+use crate::rights::cache::Rights;
+use crate::signals::generation::self;
+use crate::signals::generation::Tick;
+use crate::rights::identity::current_agent;
+use crate::rights::identity::rights_now;
+use crate::pg::node::items;
+use crate::pg::node::new_node;
+use crate::pg::error;
+use crate::rights::load;
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,9 +51,6 @@ pub struct Made {
     statement: pg_sys::TimestampTz,
     rights: Rights,
 }
-
-/// What an agent may do; none for nobody, or an unknown or inactive agent.
-pub type Rights = Option<Rc<Agent>>;
 
 /// Marks a plan that is being made.
 ///

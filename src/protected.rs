@@ -1,43 +1,24 @@
 //! The registry of protected tables: how their columns map to the words of the rules.
 
 use std::cell::OnceCell;
-use std::rc::Rc;
 
 use deskguard_rules::{Shape, Status};
 use pgrx::pg_sys;
-use pgrx::prelude::*;
-use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+use pgrx::spi::quote_identifier;
 
-use crate::catalog::{Catalog, Row, ScanKey};
-use crate::external_key::Principal;
-use crate::key::KeyType;
-use crate::{cache, error};
-
-pub mod protected_table {
-    use crate::catalog::Attribute;
-    pub const TABLE_ID: Attribute = 1;
-    pub const KIND: Attribute = 2;
-    pub const ROOT: Attribute = 3;
-    pub const ID_COLUMN: Attribute = 4;
-    pub const DEPARTMENT_COLUMN: Attribute = 5;
-    pub const CATEGORY_COLUMN: Attribute = 6;
-    pub const ASSIGNEE_COLUMN: Attribute = 7;
-    pub const TEAM_COLUMN: Attribute = 8;
-    pub const UNASSIGNED_VALUE: Attribute = 9;
-    pub const FOLLOWER_TABLE: Attribute = 10;
-    pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
-    pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
-    pub const HAD_ROW_SECURITY: Attribute = 13;
-    pub const HAD_FORCE: Attribute = 14;
-    pub const STATUS_COLUMN: Attribute = 15;
-    pub const ARCHIVED_VALUES: Attribute = 16;
-    pub const SPAM_VALUES: Attribute = 17;
-    pub const CONFIDENTIAL_COLUMN: Attribute = 18;
-    pub const PARENT_TABLE: Attribute = 19;
-    pub const PARENT_COLUMN: Attribute = 20;
-    pub const AUTHOR_COLUMN: Attribute = 21;
-    pub const OWNER_COLUMN: Attribute = 22;
-}
+use crate::tables::catalog::Catalog;
+use crate::tables::columns::protected_table;
+use crate::tables::key::KeyType;
+use crate::tables::policy_sql::key_expression;
+use crate::tables::policy_sql::principal_expression;
+use crate::tables::principal::Principal;
+use crate::tables::registry::TICKETS;
+use crate::tables::registry::root_of;
+use crate::pg::relation::display_name;
+use crate::pg::relation::regclass;
+use crate::pg::relation::table_name;
+use crate::pg::scan::Row;
+use crate::pg::scan::ScanKey;
 
 /// A protected ticket table.
 #[derive(Clone, Debug)]
@@ -102,35 +83,6 @@ impl FollowerTable {
             both_query: OnceCell::new(),
         }
     }
-}
-
-/// How `protected_table.kind` calls them.
-pub const TICKETS: &str = "tickets";
-pub const FOLLOWERS: &str = "followers";
-pub const MESSAGES: &str = "messages";
-pub const SHARED: &str = "shared";
-/// Protected by deskguard.protect_feature() only.
-pub const FEATURE: &str = "feature";
-
-/// A table's name, qualified and quoted; none if it does not exist.
-pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
-    // SAFETY: look-ups in the system cache; the answers are palloc'd copies.
-    unsafe {
-        let name = pg_sys::get_rel_name(oid);
-        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
-        if name.is_null() || schema.is_null() {
-            return None;
-        }
-        Some(quote_qualified_identifier(
-            std::ffi::CStr::from_ptr(schema).to_string_lossy(),
-            std::ffi::CStr::from_ptr(name).to_string_lossy(),
-        ))
-    }
-}
-
-/// A table's name for messages.
-pub fn display_name(oid: pg_sys::Oid) -> String {
-    table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
 }
 
 impl TicketTable {
@@ -208,36 +160,6 @@ impl TicketTable {
             tables.extend(TicketTable::read(row).filter(|t| table_name(t.oid).is_some()));
         });
         tables
-    }
-
-    /// The table that a caller names, or the only one there is.
-    pub fn resolve(named: Option<pg_sys::Oid>) -> Rc<TicketTable> {
-        let all = cache::ticket_tables();
-        let found = match (named, &*all) {
-            (Some(oid), _) => all.iter().find(|table| table.oid == oid),
-            (None, [only]) => Some(only),
-            (None, []) => None,
-            (None, _) => error::raise(
-                PgSqlErrorCode::ERRCODE_AMBIGUOUS_PARAMETER,
-                "several ticket tables are protected",
-                format!("Give ticket_table: {}.", names(&all)),
-            ),
-        };
-        if let Some(table) = found {
-            return table.clone();
-        }
-        error::raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            match named {
-                Some(oid) => format!("{} is not a protected ticket table", display_name(oid)),
-                None => "no ticket table is protected".into(),
-            },
-            if all.is_empty() {
-                "Protect one: SELECT deskguard.protect_tickets('your_tickets', ...).".into()
-            } else {
-                format!("Protected ticket tables: {}.", names(&all))
-            },
-        )
     }
 
     /// Which columns the rules can ask for.
@@ -343,81 +265,6 @@ impl TicketTable {
     }
 }
 
-/// The table that was given to be protected, for a table that is protected with it.
-pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    catalog.find(
-        c"protected_table",
-        c"protected_table_pkey",
-        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
-        |row| row.required(protected_table::ROOT),
-    )
-}
-
-/// Is it in the registry? A look-up by SQL would not do where an error is at hand.
-pub fn is_protected(table: pg_sys::Oid) -> bool {
-    root_of(&Catalog::now(), table).is_some()
-}
-
-/// How a table is protected.
-pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
-    catalog.find(
-        c"protected_table",
-        c"protected_table_pkey",
-        &[ScanKey::oid(protected_table::TABLE_ID, oid)],
-        |row| row.required(protected_table::KIND),
-    )
-}
-
-fn names(tables: &[Rc<TicketTable>]) -> String {
-    let mut names: Vec<_> = tables.iter().map(|table| table.name()).collect();
-    names.sort();
-    names.join(", ")
-}
-
 fn owned(name: &std::ffi::CStr) -> String {
     name.to_string_lossy().into_owned()
-}
-
-/// What a policy asks of the id that a row of a table gets; `function` is new_id_ok or updated_id_ok.
-/// The table is `root` or a part of it.
-pub fn id_call(function: &str, table: pg_sys::Oid, root: pg_sys::Oid, id: &str) -> String {
-    format!(
-        "deskguard_internal.{function}({}, {})",
-        regclass(table),
-        key_expression(root, id)
-    )
-}
-
-/// A table as a literal of SQL.
-pub fn regclass(table: pg_sys::Oid) -> String {
-    let name = table_name(table).unwrap_or_else(|| table.to_u32().to_string());
-    format!("{}::pg_catalog.regclass", quote_literal(name))
-}
-
-/// The id of what a column names, as a bigint expression of SQL; NULL if the table has none.
-pub fn principal_expression(
-    table: pg_sys::Oid,
-    column: Option<&str>,
-    principal: Principal,
-) -> String {
-    let Some(column) = column else {
-        return "NULL::pg_catalog.int8".into();
-    };
-    let key = key_expression(table, column);
-    match KeyType::of_column(table, column) {
-        Some(KeyType::Uuid | KeyType::Text) => {
-            format!("deskguard.{}({key})", principal.function())
-        }
-        Some(KeyType::Number) | None => key,
-    }
-}
-
-/// A column of keys as an expression of SQL, of one type for all that are alike.
-pub fn key_expression(table: pg_sys::Oid, column: &str) -> String {
-    let name = quote_identifier(column);
-    match KeyType::of_column(table, column) {
-        Some(KeyType::Uuid) => name,
-        Some(KeyType::Text) => format!("{name}::pg_catalog.text"),
-        Some(KeyType::Number) | None => format!("{name}::pg_catalog.int8"),
-    }
 }

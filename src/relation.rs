@@ -1,11 +1,15 @@
 //! What PostgreSQL's catalogs say of a table, as of now: whatever the isolation level is, a partition that
 //! was committed since the transaction began counts.
 
+use std::ffi::CString;
+
 use pgrx::prelude::*;
+use pgrx::spi::{quote_literal, quote_qualified_identifier};
 use pgrx::{PgRelation, pg_sys};
 
-use crate::catalog::{ScanKey, scan_system};
-use crate::error;
+use crate::pg::error;
+use crate::pg::scan::ScanKey;
+use crate::pg::scan::scan_system;
 
 /// What pg_class says of a table.
 #[derive(Clone, Copy)]
@@ -178,4 +182,49 @@ pub fn schema_name(schema: pg_sys::Oid) -> Option<String> {
 pub unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
     let text = (!text.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(text) })?;
     Some(text.to_string_lossy().into_owned())
+}
+
+/// A table's name, qualified and quoted; none if it does not exist.
+pub fn table_name(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: look-ups in the system cache; the answers are palloc'd copies.
+    unsafe {
+        let name = pg_sys::get_rel_name(oid);
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+        if name.is_null() || schema.is_null() {
+            return None;
+        }
+        Some(quote_qualified_identifier(
+            std::ffi::CStr::from_ptr(schema).to_string_lossy(),
+            std::ffi::CStr::from_ptr(name).to_string_lossy(),
+        ))
+    }
+}
+
+/// A table's name for messages.
+pub fn display_name(oid: pg_sys::Oid) -> String {
+    table_name(oid).unwrap_or_else(|| format!("table {}", oid.to_u32()))
+}
+
+/// A table as a literal of SQL.
+pub fn regclass(table: pg_sys::Oid) -> String {
+    let name = table_name(table).unwrap_or_else(|| table.to_u32().to_string());
+    format!("{}::pg_catalog.regclass", quote_literal(name))
+}
+
+/// A column's number.
+pub fn attribute(table: pg_sys::Oid, column: &str) -> Option<pg_sys::AttrNumber> {
+    let name = CString::new(column).ok()?;
+    // SAFETY: a look-up in the system cache.
+    let number = unsafe { pg_sys::get_attnum(table, name.as_ptr()) };
+    (number != pg_sys::InvalidAttrNumber as pg_sys::AttrNumber).then_some(number)
+}
+
+/// Do the policies of a table apply to the current user? Not to those who bypass row-level
+/// security, nor to foreign-key actions.
+pub fn policies_apply(table: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups in the system cache.
+    unsafe {
+        pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true)
+            == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+    }
 }

@@ -1,12 +1,20 @@
 //! The settings, `deskguard.*`.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_void};
 
+use deskguard_rules::CategoryAccess;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::{error, generation, leader};
-use deskguard_rules::CategoryAccess;
+use crate::pg::error;
+use crate::signals::generation;
+
+thread_local! {
+    /// The setting deskguard.leader is being changed by deskguard, and not by a user.
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The agent that a trusted session acts for: an integer, or empty for nobody.
 static AGENT_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -35,7 +43,7 @@ enum DefaultCategoryAccess {
     Open,
 }
 
-/// What the leader of parallel workers tells them: see src/leader.rs.
+/// What the leader of parallel workers tells them: see leader.rs.
 static LEADER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 pub const LEADER_NAME: &CStr = c"deskguard.leader";
 
@@ -156,7 +164,7 @@ unsafe extern "C-unwind" fn check_leader(
     // SAFETY: a pointer to the new value, which is NULL or a C string; the detail is only read.
     unsafe {
         let new = (!(*new_value).is_null()).then(|| CStr::from_ptr(*new_value));
-        if leader::may_be_told(new) {
+        if may_be_told(new) {
             return true;
         }
         pg_sys::GUC_check_errcode(
@@ -242,4 +250,18 @@ pub fn default_category_access() -> CategoryAccess {
         DefaultCategoryAccess::Silo => CategoryAccess::Silo,
         DefaultCategoryAccess::Open => CategoryAccess::Open,
     }
+}
+
+/// May the setting become this? For a worker that is being started, or where it is told.
+pub fn may_be_told(text: Option<&CStr>) -> bool {
+    // SAFETY: reads the state of the backend.
+    let is_starting = unsafe { pg_sys::InitializingParallelWorker };
+    TELLING.get() || is_starting || text.is_none_or(|text| text.is_empty())
+}
+
+/// Sets deskguard.leader while `change` runs.
+pub fn while_telling(change: impl FnOnce()) {
+    TELLING.set(true);
+    change();
+    TELLING.set(false);
 }

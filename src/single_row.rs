@@ -6,8 +6,12 @@ use std::ffi::{CString, c_int};
 
 use pgrx::pg_sys;
 
-use crate::expression::{as_node, items, without_relabeling};
-use crate::literal::{INTEGER_BTREE, TEXT_BTREE, UUID_BTREE};
+use crate::plan::literal::INTEGER_BTREE;
+use crate::plan::literal::TEXT_BTREE;
+use crate::plan::literal::UUID_BTREE;
+use crate::pg::node::as_node;
+use crate::pg::node::items;
+use crate::pg::node::without_relabeling;
 
 /// Does the statement ask for the row with one id, of the table that this column is of?
 ///

@@ -9,39 +9,38 @@
 //! An ERROR jumps over the hooks that begin and end all this, without running anything in them. So they
 //! hold nothing, and what they noted is taken back with the (sub)transaction that failed.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use deskguard_rules::Action;
 use pgrx::memcxt::PgMemoryContexts;
+use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::allowed::Allowed;
-use crate::cache::{self, Agent};
-use crate::generation::Tick;
-use crate::identity::current_agent;
-use crate::key::{KeySet, OwnedKey};
-use crate::plan_mark::{self, Asked, Rights};
-use crate::protected::display_name;
-use crate::{compat, error, generation, leader};
+use crate::rights::cache::Agent;
+use crate::rights::cache::Rights;
+use crate::rights::external_keys::ExternalKeys;
+use crate::signals::generation::Tick;
+use crate::rights::identity::current_agent;
+use crate::rights::identity::rights_now;
+use crate::pg::node::is_call_of_plan;
+use crate::rights::marks::self;
+use crate::rights::marks::Asked;
+use crate::pg::relation::display_name;
+use crate::pg::compat;
+use crate::pg::error;
+use crate::rights::leader;
 
 /// A statement that asks the rules, and what it knows until it ends, whichever of its parts asks: each
 /// partition of a table has its own calls of a policy's functions.
 pub struct Statement {
     pub agent: Option<i64>,
     pub rights: Rights,
-    /// The tickets that the agent follows, by ticket table.
-    followed: RefCell<HashMap<pg_sys::Oid, Rc<KeySet>>>,
-    /// Those of them that the follower table's own policies let it see.
-    followed_seen: RefCell<HashMap<pg_sys::Oid, Rc<KeySet>>>,
-    /// With which rows of a parent table the agent may do something.
-    pub allowed: RefCell<HashMap<(pg_sys::Oid, Action), Rc<Allowed>>>,
-    /// The ticket that the statement replies to, by ticket table.
-    pub replied: RefCell<HashMap<pg_sys::Oid, OwnedKey>>,
+    /// What its parts have found out about tables, by what it is.
+    kept: RefCell<HashMap<(TypeId, pg_sys::Oid), Rc<dyn Any>>>,
 }
 
 type Query = *mut pg_sys::QueryDesc;
@@ -93,10 +92,7 @@ impl Statement {
         Statement {
             agent,
             rights,
-            followed: RefCell::default(),
-            followed_seen: RefCell::default(),
-            allowed: RefCell::default(),
-            replied: RefCell::default(),
+            kept: RefCell::default(),
         }
     }
 
@@ -106,67 +102,22 @@ impl Statement {
         Statement::new(agent, rights)
     }
 
-    /// Loads what will be asked, so that it is of one state with the rest, and nothing that can fail is
-    /// left for when the value of a row is at hand.
-    pub fn load(&self, asked: &[Asked]) {
-        let Some(rights) = &self.rights else { return };
-        for what in asked {
-            match *what {
-                Asked::Rules => {}
-                Asked::Shared(table) => {
-                    rights.shared(table);
-                }
-                Asked::Followed(table) => {
-                    self.followed(table);
-                }
-                Asked::FollowedSeen(table) => {
-                    self.followed_seen(table);
-                }
-            }
+    /// What is found out about a table once for the whole statement.
+    pub fn keep<T: Any>(&self, table: pg_sys::Oid, find_out: impl FnOnce() -> T) -> Rc<T> {
+        let key = (TypeId::of::<T>(), table);
+        let known = self.kept.borrow().get(&key).cloned();
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return known;
         }
+        let found = Rc::new(find_out());
+        self.kept.borrow_mut().insert(key, found.clone());
+        found
     }
 
-    /// The tickets of a table that the agent follows.
-    pub fn followed(&self, table: pg_sys::Oid) -> Rc<KeySet> {
-        self.loaded(&self.followed, table, |rights, tickets| {
-            tickets.followed_by(rights.agent, &rights.external_keys)
-        })
-    }
-
-    /// Those that the follower table shows it.
-    pub fn followed_seen(&self, table: pg_sys::Oid) -> Rc<KeySet> {
-        self.loaded(&self.followed_seen, table, |rights, tickets| {
-            tickets.followed_seen_by(rights)
-        })
-    }
-
-    fn loaded(
-        &self,
-        all: &RefCell<HashMap<pg_sys::Oid, Rc<KeySet>>>,
-        table: pg_sys::Oid,
-        load: impl FnOnce(&Rc<Agent>, &crate::protected::TicketTable) -> KeySet,
-    ) -> Rc<KeySet> {
-        if let Some(known) = all.borrow().get(&table) {
-            return known.clone();
-        }
-        let tickets = self.rights.as_ref().zip(cache::ticket_table(table));
-        let set = tickets.map_or(KeySet::EMPTY, |(rights, tickets)| load(rights, &tickets));
-        let set = Rc::new(set);
-        all.borrow_mut().insert(table, set.clone());
-        set
-    }
-}
-
-/// The current agent of the session and what it may do, and of which generation that is, even if rights
-/// change at this moment.
-pub fn rights_now() -> (Option<i64>, Rights, Tick) {
-    loop {
-        let generation = generation::refresh();
-        let agent = current_agent();
-        let rights = agent.and_then(cache::access);
-        if generation::refresh() == generation {
-            return (agent, rights, generation);
-        }
+    /// The external keys of the state of its rights.
+    pub fn external_keys(&self) -> Rc<ExternalKeys> {
+        let rights = self.rights.as_ref();
+        rights.map_or_else(Rc::default, |agent| agent.external_keys.clone())
     }
 }
 
@@ -323,25 +274,10 @@ pub fn at_site<T: 'static>(
     }
 }
 
-/// In place of the collation of the result of a call that deskguard has put into a plan. A parser never
-/// gives a call one that does not exist, so nobody else can make such a call.
-pub const CALL_OF_PLAN: pg_sys::Oid = pg_sys::Oid::from_u32(1);
-
 /// Has deskguard put this call into the plan?
 pub fn is_of_plan(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     // SAFETY: the expression of a call is a node, or there is none.
     unsafe { is_call_of_plan((*(*fcinfo).flinfo).fn_expr.cast()) }
-}
-
-/// # Safety
-/// A node of the planner, or null.
-pub unsafe fn is_call_of_plan(node: *mut pg_sys::Node) -> bool {
-    unsafe {
-        let call = node.cast::<pg_sys::FuncExpr>();
-        !node.is_null()
-            && (*node).type_ == pg_sys::NodeTag::T_FuncExpr
-            && (*call).funccollid == CALL_OF_PLAN
-    }
 }
 
 // Planning
@@ -403,7 +339,7 @@ pub fn rights_to_plan_for() -> (Option<i64>, Rights, Tick) {
 pub unsafe fn rights_to_estimate_for(root: *mut pg_sys::PlannerInfo) -> Rights {
     unsafe {
         let plan = root.as_ref().and_then(|root| root.glob.as_ref());
-        match plan.and_then(|plan| plan_mark::marked(plan)) {
+        match plan.and_then(|plan| marks::marked(plan)) {
             Some(rights) => rights,
             None => rights_to_plan_for().1,
         }
@@ -450,7 +386,7 @@ pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
         // SAFETY: a plan that nobody else has yet.
         unsafe {
             own.serial
-                .set(Some(plan_mark::serial_or_new(&mut (*plan).invalItems)));
+                .set(Some(marks::serial_or_new(&mut (*plan).invalItems)));
             if let Acting::Caller(_) = own.acting {
                 compat::need_no_privileges(&mut *plan, own.table);
             }
@@ -462,18 +398,26 @@ pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
 
 /// A query is about to be started.
 ///
+/// A query that is about to be started.
+pub struct Started {
+    pub depth: usize,
+    /// With what it asks when it runs, which is to be loaded now, so that it is of one state with the rest,
+    /// and nothing that can fail is left for when the value of a row is at hand.
+    pub statement: Option<(Rc<Statement>, Vec<Asked>)>,
+}
+
 /// # Safety
 /// Called by the executor.
-pub unsafe fn before_start(query: Query, flags: c_int) -> usize {
+pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
     unsafe {
         let plan = (*query).plannedstmt;
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
-        let made = plan_mark::take_made();
+        let made = marks::take_made();
         let statement = if !is_run || plan.is_null() {
             None
         } else if let Some(told) = leader::told().filter(|_| is_outermost()) {
             // A worker's part of its leader's plan comes without its marks.
-            Some(Rc::new(told.statement()))
+            Some((told.who(), told.asked))
         } else {
             let who = match own_of(&*plan) {
                 Some(own) => match &own.acting {
@@ -481,15 +425,17 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> usize {
                     Acting::Caller(rights) => Some(rights.clone()),
                 }
                 .map(|rights| (Some(rights.agent), Some(rights))),
-                None => plan_mark::check_plan(&*plan, made),
+                None => marks::check_plan(&*plan, made),
             };
-            who.map(|(agent, rights)| {
-                let statement = Statement::new(agent, rights);
-                statement.load(&plan_mark::asked((*plan).invalItems));
-                Rc::new(statement)
-            })
+            who.map(|who| (who, marks::asked((*plan).invalItems)))
         };
-        push(Doing::Starting(query, statement))
+        let statement = statement
+            .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
+        let noted = statement.as_ref().map(|(statement, _)| statement.clone());
+        Started {
+            depth: push(Doing::Starting(query, noted)),
+            statement,
+        }
     }
 }
 
@@ -500,7 +446,7 @@ fn is_outermost() -> bool {
 
 /// The query of deskguard's own whose plan this is.
 unsafe fn own_of(plan: &pg_sys::PlannedStmt) -> Option<Rc<Own>> {
-    let serial = unsafe { plan_mark::serial(plan.invalItems) }?;
+    let serial = unsafe { marks::serial(plan.invalItems) }?;
     let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()))?;
     (own.serial.get() == Some(serial)).then_some(own)
 }
@@ -536,8 +482,10 @@ pub unsafe fn before_run(query: Query) -> Entered {
     let statement = STATEMENTS.with_borrow(|all| all.get(&query).cloned());
     let settings = statement.and_then(|statement| unsafe {
         let plan = (*query).plannedstmt.as_ref()?;
-        plan.parallelModeNeeded
-            .then(|| leader::tell_workers(&statement, &plan_mark::asked(plan.invalItems)))
+        plan.parallelModeNeeded.then(|| {
+            let asked = marks::asked(plan.invalItems);
+            leader::tell_workers(statement.agent, &statement.rights, &asked)
+        })
     });
     Entered {
         depth: push(Doing::Running(query)),
@@ -664,4 +612,9 @@ pub fn forget_from(level: c_int) {
         let keep = all.iter().take_while(|(began, _)| *began < level).count();
         all.truncate(keep);
     });
+}
+
+/// What an agent may do, as a call asks for it.
+pub fn rights_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Site<Option<Rc<Agent>>> {
+    at_site(fcinfo, None, |statement| statement.rights.clone())
 }

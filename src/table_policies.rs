@@ -7,9 +7,9 @@ use std::ffi::{CStr, c_char};
 use deskguard_rules::{Access, Action, Change};
 use pgrx::prelude::*;
 
-use crate::catalog::own_function_name;
-use crate::expression::items;
-use crate::relation::open;
+use crate::tables::catalog::own_function_name;
+use crate::pg::node::items;
+use crate::pg::relation::open;
 
 pub struct TablePolicies {
     pub features: Vec<Feature>,

@@ -1,20 +1,27 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
-use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-use crate::allowed::Allowed;
-use crate::cache::Agent;
-use crate::child_table::Parent;
-use crate::external_key::{ExternalKeys, Principal, UNMAPPED};
-use crate::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
-use crate::owner_sql::{for_each_of_many, for_each_row, return_keys, return_rows};
-use crate::protected::{FollowerTable, TicketTable, key_expression, table_name};
-use crate::statement::Acting;
+use crate::rights::cache::Agent;
+use crate::rights::external_keys::ExternalKeys;
+use crate::tables::key::ColumnKey;
+use crate::tables::key::KeyRef;
+use crate::tables::key::KeySet;
+use crate::tables::key::KeyType;
+use crate::tables::key::OwnedKey;
+use crate::rights::owner_sql::for_each_of_many;
+use crate::rights::owner_sql::for_each_row;
+use crate::tables::policy_sql::key_expression;
+use crate::tables::principal::Principal;
+use crate::tables::principal::UNMAPPED;
+use crate::tables::ticket_table::FollowerTable;
+use crate::tables::ticket_table::TicketTable;
+use crate::pg::relation::table_name;
+use crate::rights::statement::Acting;
 
 /// The columns of a ticket that the rules ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -168,31 +175,6 @@ impl TicketTable {
         found
     }
 
-    /// The tickets that are allowed as the result of the function that is being called, which returns ids
-    /// or, as text, keys.
-    pub fn return_visible(
-        self: &Rc<TicketTable>,
-        allowed: &Allowed,
-        as_text: bool,
-        fcinfo: pg_sys::FunctionCallInfo,
-    ) {
-        let parent = Parent::Tickets(self.clone());
-        if !parent.has_unique_ids() {
-            return return_keys(fcinfo, allowed.all().sorted(), as_text);
-        }
-        let Some(acting) = allowed.acting() else {
-            return;
-        };
-        let id = if as_text {
-            format!("{}::pg_catalog.text", quote_identifier(&self.id))
-        } else {
-            key_expression(self.oid, &self.id)
-        };
-        if let Some(rows) = parent.rows(Action::View, &acting) {
-            return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting);
-        }
-    }
-
     /// What the policies ask of the tickets with which the agent that is asked for may do this.
     pub fn condition(&self, action: Action) -> String {
         let rule = match action {
@@ -259,41 +241,6 @@ impl TicketTable {
             f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
         }
         follows
-    }
-}
-
-/// Which tickets an agent follows, for one statement: the first few are looked up one by one, for
-/// more all are read at once.
-pub struct Followed {
-    table: Rc<TicketTable>,
-    agent: i64,
-    keys: Rc<ExternalKeys>,
-    looked_up: Cell<u32>,
-    all: OnceCell<KeySet>,
-}
-
-impl Followed {
-    /// Reading all costs as much as some look-ups; a query by key needs only one.
-    const FEW: u32 = 4;
-
-    pub fn by(agent: i64, keys: Rc<ExternalKeys>, table: Rc<TicketTable>) -> Followed {
-        Followed {
-            table,
-            agent,
-            keys,
-            looked_up: Cell::new(0),
-            all: OnceCell::new(),
-        }
-    }
-
-    pub fn contains(&self, ticket: KeyRef) -> bool {
-        if self.all.get().is_none() && self.looked_up.get() < Self::FEW {
-            self.looked_up.set(self.looked_up.get() + 1);
-            return self.table.follows(self.agent, ticket, &self.keys);
-        }
-        self.all
-            .get_or_init(|| self.table.followed_by(self.agent, &self.keys))
-            .contains(ticket)
     }
 }
 

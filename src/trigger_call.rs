@@ -3,8 +3,8 @@
 
 use pgrx::prelude::*;
 
-use crate::catalog::own_table;
-use crate::error;
+use crate::tables::catalog::own_table;
+use crate::pg::error;
 
 /// What a trigger is made for.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use pgrx::pg_sys;
 
-use crate::foreign_keys::attribute;
-use crate::relation::open;
+use crate::pg::relation::attribute;
+use crate::pg::relation::open;
 
 /// Does an index see to it, at every moment, that each value of the column stands for one row at most?
 /// For a partitioned table, an index of the table itself. A deferrable key does not: within a

@@ -11,8 +11,9 @@ use std::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
-use crate::catalog::own_function;
-use crate::expression::items;
+use crate::tables::catalog::own_function;
+use crate::signals::generation;
+use crate::pg::node::items;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -28,13 +29,8 @@ enum Part {
 }
 
 thread_local! {
-    /// What functions ask.
-    static KNOWN: RefCell<HashMap<pg_sys::Oid, Option<Part>>> = RefCell::default();
-}
-
-/// Functions were changed.
-pub fn forget_functions() {
-    KNOWN.take();
+    /// What functions ask, as of which count of their changes.
+    static KNOWN: RefCell<(u32, HashMap<pg_sys::Oid, Option<Part>>)> = RefCell::default();
 }
 
 /// Shortens what is asked by a command that is about to be planned. Tells whether the rules will be
@@ -146,12 +142,19 @@ unsafe fn part_of(condition: *mut pg_sys::Node) -> Option<Part> {
             return None;
         }
         let function = (*call).funcid;
-        if let Some(known) = KNOWN.with_borrow(|all| all.get(&function).copied()) {
-            return known;
-        }
-        let found = find(function);
-        KNOWN.with_borrow_mut(|all| all.insert(function, found));
-        found
+        let changes = generation::function_changes();
+        let known = KNOWN.with_borrow_mut(|(of, all)| {
+            if *of != changes {
+                all.clear();
+                *of = changes;
+            }
+            all.get(&function).copied()
+        });
+        known.unwrap_or_else(|| {
+            let found = find(function);
+            KNOWN.with_borrow_mut(|(_, all)| all.insert(function, found));
+            found
+        })
     }
 }
 

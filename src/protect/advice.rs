@@ -5,8 +5,9 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
-use crate::error;
-use crate::protected::{TicketTable, display_name};
+use crate::pg::error;
+use crate::tables::ticket_table::TicketTable;
+use crate::pg::relation::display_name;
 
 /// A NOTICE with the CREATE INDEX statements that are missing for the columns of the rules.
 pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {

@@ -3,16 +3,24 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::catalog::{Catalog, is_own_schema};
-use crate::child_table::ChildTable;
-use crate::foreign_keys::attribute;
-use crate::key::KeyType;
-use crate::protected::{
-    FEATURE, FOLLOWERS, FollowerTable, StatusColumn, TICKETS, TicketTable, display_name, kind_of,
-    table_name,
-};
-use crate::relation::{Class, parents};
-use crate::{compat, error};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::is_own_schema;
+use crate::tables::child_table::ChildTable;
+use crate::tables::key::KeyType;
+use crate::tables::ticket_table::FollowerTable;
+use crate::tables::ticket_table::StatusColumn;
+use crate::tables::ticket_table::TicketTable;
+use crate::tables::registry::FEATURE;
+use crate::tables::registry::FOLLOWERS;
+use crate::tables::registry::TICKETS;
+use crate::tables::registry::kind_of;
+use crate::pg::relation::Class;
+use crate::pg::relation::attribute;
+use crate::pg::relation::display_name;
+use crate::pg::relation::parents;
+use crate::pg::relation::table_name;
+use crate::pg::compat;
+use crate::pg::error;
 
 pub fn check_owner(table: pg_sys::Oid) {
     check_exists(table);

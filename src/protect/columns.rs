@@ -3,16 +3,21 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::ddl::Rename;
-use super::own_work::OwnWork;
-use super::registry::changed_meanwhile;
-use crate::catalog::{Attribute, Catalog, ScanKey, own_table};
-use crate::error;
-use crate::foreign_keys::attribute;
-use crate::key::KeyType;
-use crate::owner_sql::RunAsOwner;
-use crate::protected::{MESSAGES, display_name, protected_table};
-use crate::relation::Class;
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::columns::protected_table;
+use crate::pg::error;
+use crate::tables::key::KeyType;
+use crate::protect::own_work::OwnWork;
+use crate::protect::registry::changed_meanwhile;
+use crate::protect::rename::Rename;
+use crate::tables::registry::MESSAGES;
+use crate::pg::relation::Class;
+use crate::pg::relation::attribute;
+use crate::pg::relation::display_name;
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::pg::scan::Attribute;
+use crate::pg::scan::ScanKey;
 
 /// A column of this relation was renamed, and with it those of the tables of that type.
 pub fn follow_column(relation: pg_sys::Oid, rename: &Rename) -> Result<(), SpiError> {
@@ -143,7 +148,7 @@ fn is_named(catalog: &Catalog, table: pg_sys::Oid) -> bool {
 /// The key of a message table, which no policy of its own names.
 fn key_of_messages(catalog: &Catalog, table: pg_sys::Oid) -> Option<String> {
     let keys = [ScanKey::oid(protected_table::TABLE_ID, table)];
-    let read = |row: &crate::catalog::Row| {
+    let read = |row: &crate::pg::scan::Row| {
         let is_messages = row.required::<&str>(protected_table::KIND) == MESSAGES;
         let column: Option<&std::ffi::CStr> = row.get(protected_table::ID_COLUMN);
         Some(

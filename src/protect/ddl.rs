@@ -8,23 +8,36 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::columns::{follow_column, refuse_other_key};
-use super::event_rows::for_each_event_row;
-use super::foreign_key_checks::refuse_unchecked;
-use super::names::{note_former_name, warn_of_taken_name};
-use super::own_triggers::put_back;
-use super::own_work::OwnWork;
-use super::partitions::{
-    protect_parts, refuse_below_unprotected, restore_triggers, with_protection,
-};
-use super::policies::is_policy_name;
-use super::registry::is_registered;
-use crate::catalog::{Catalog, is_own_schema, is_own_schema_name, own_table};
-use crate::error;
-use crate::expression::items;
-use crate::owner_sql::RunAsOwner;
-use crate::protected::{display_name, root_of};
-use crate::relation::{Class, children, parents, text};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::is_own_schema;
+use crate::tables::catalog::is_own_schema_name;
+use crate::tables::catalog::own_table;
+use crate::pg::error;
+use crate::pg::node::items;
+use crate::protection::policies::self;
+use crate::protection::policies::is_policy_name;
+use crate::protection::policies::with_protection;
+use crate::protect::apply::protect_parts;
+use crate::protect::columns::follow_column;
+use crate::protect::columns::refuse_other_key;
+use crate::protect::event_rows::command_of;
+use crate::protect::event_rows::finish;
+use crate::protect::event_rows::for_each_event_row;
+use crate::protect::foreign_key_checks::refuse_unchecked;
+use crate::protect::names::note_former_name;
+use crate::protect::names::warn_of_taken_name;
+use crate::protect::own_triggers::put_back;
+use crate::protect::own_work::OwnWork;
+use crate::protect::partitions::refuse_below_unprotected;
+use crate::protect::partitions::restore_triggers;
+use crate::protect::rename::Rename;
+use crate::tables::registry::is_protected;
+use crate::tables::registry::root_of;
+use crate::pg::relation::Class;
+use crate::pg::relation::children;
+use crate::pg::relation::display_name;
+use crate::pg::relation::parents;
+use crate::pg::run_as_owner::RunAsOwner;
 
 const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
@@ -51,35 +64,6 @@ pub unsafe extern "C-unwind" fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> p
         }
     }
     pg_sys::Datum::from(0)
-}
-
-/// # Safety
-/// Called with what a function was called with.
-pub unsafe fn command_of<'a>(
-    fcinfo: pg_sys::FunctionCallInfo,
-    function: &str,
-) -> &'a pg_sys::EventTriggerData {
-    unsafe {
-        let context = (*fcinfo).context;
-        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
-                format!("deskguard_internal.{function}() can only be called as an event trigger"),
-                "CREATE EXTENSION makes the event trigger.",
-            );
-        }
-        &*context.cast()
-    }
-}
-
-pub fn finish(outcome: Result<(), SpiError>) {
-    if let Err(problem) = outcome {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!("could not look after protected tables: {problem}"),
-            "Please report this.",
-        );
-    }
 }
 
 /// Only its own session can read one, and it cannot be above a table that others read.
@@ -183,10 +167,7 @@ fn look_at_table(table: pg_sys::Oid, altered: Alterations) -> Result<(), SpiErro
     let protected_above = above.iter().find_map(|parent| root_of(&catalog, *parent));
     match (root, protected_above) {
         (Some(_), _) => {
-            if let Some(open) = above
-                .iter()
-                .find(|parent| !is_registered(&catalog, **parent))
-            {
+            if let Some(open) = above.iter().find(|parent| !is_protected(**parent)) {
                 refuse_below_unprotected(table, *open);
             }
             if altered.opens {
@@ -308,12 +289,12 @@ fn refuse_policy(policy: pg_sys::Oid, rename: Option<&Rename>, command: *mut pg_
     if !is_altered {
         return;
     }
-    let Some((table, name)) = super::policies::policy(policy) else {
+    let Some((table, name)) = policies::policy(policy) else {
         return;
     };
     let is_own = is_policy_name(&name)
         || rename.is_some_and(|rename| is_policy_name(rename.from.as_deref().unwrap_or("")));
-    if is_own && is_registered(&Catalog::now(), table) {
+    if is_own && is_protected(table) {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "policies of deskguard cannot be altered",
@@ -334,55 +315,5 @@ fn refuse_own_schema(rename: &Rename) {
             format!("schema \"{from}\" cannot be renamed: it belongs to the extension deskguard"),
             "The extension and programs that use it find it by this name.",
         );
-    }
-}
-
-/// What a command gave another name, or another schema.
-pub struct Rename {
-    /// The former name of the column, policy or schema.
-    pub from: Option<String>,
-    pub to: Option<String>,
-    /// As the command named the table.
-    pub schema: Option<String>,
-    pub table: Option<String>,
-    /// Of a column of a type, which tables may be of.
-    pub is_attribute: bool,
-}
-
-impl Rename {
-    /// # Safety
-    /// A parse tree.
-    unsafe fn of(command: *mut pg_sys::Node) -> Option<Rename> {
-        unsafe {
-            let table = |named: *mut pg_sys::RangeVar| match named.as_ref() {
-                Some(named) => (text(named.schemaname), text(named.relname)),
-                None => (None, None),
-            };
-            match command.as_ref()?.type_ {
-                pg_sys::NodeTag::T_RenameStmt => {
-                    let rename = &*command.cast::<pg_sys::RenameStmt>();
-                    let (schema, name) = table(rename.relation);
-                    Some(Rename {
-                        from: text(rename.subname),
-                        to: text(rename.newname),
-                        schema,
-                        table: name,
-                        is_attribute: rename.renameType == pg_sys::ObjectType::OBJECT_ATTRIBUTE,
-                    })
-                }
-                pg_sys::NodeTag::T_AlterObjectSchemaStmt => {
-                    let moved = &*command.cast::<pg_sys::AlterObjectSchemaStmt>();
-                    let (schema, name) = table(moved.relation);
-                    Some(Rename {
-                        from: None,
-                        to: None,
-                        schema,
-                        table: name,
-                        is_attribute: false,
-                    })
-                }
-                _ => None,
-            }
-        }
     }
 }

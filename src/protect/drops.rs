@@ -7,15 +7,20 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::columns::key_dropped;
-use super::ddl::{command_of, finish};
-use super::event_rows::for_each_event_row;
-use super::own_work::OwnWork;
-use super::registry::{changed_meanwhile, is_registered};
-use crate::catalog::{Catalog, ScanKey, own_table};
-use crate::error;
-use crate::owner_sql::RunAsOwner;
-use crate::protected::{display_name, protected_table};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::columns::protected_table;
+use crate::pg::error;
+use crate::protect::columns::key_dropped;
+use crate::protect::event_rows::command_of;
+use crate::protect::event_rows::finish;
+use crate::protect::event_rows::for_each_event_row;
+use crate::protect::own_work::OwnWork;
+use crate::protect::registry::changed_meanwhile;
+use crate::tables::registry::is_protected;
+use crate::pg::relation::display_name;
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::pg::scan::ScanKey;
 
 const PG_CLASS: u32 = 1259;
 
@@ -123,7 +128,7 @@ fn refuse_of_protected(kind: &str, [schema, table, name]: &[String; 3]) {
         }
     };
     if let Some(oid) = found()
-        && is_registered(&Catalog::now(), oid)
+        && is_protected(oid)
     {
         let table = display_name(oid);
         error::raise(
@@ -145,7 +150,7 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
         found
     };
     let mut registered = tables.to_vec();
-    registered.retain(|table| is_registered(&catalog, *table));
+    registered.retain(|table| is_protected(*table));
     let mut parents = tables.to_vec();
     parents.retain(|table| {
         let index = c"protected_table_parent_table_idx";
@@ -187,10 +192,7 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
             )?;
         }
     }
-    if registered
-        .iter()
-        .any(|table| is_registered(&Catalog::now(), *table))
-    {
+    if registered.iter().any(|table| is_protected(*table)) {
         changed_meanwhile();
     }
     Ok(())

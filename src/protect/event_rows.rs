@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
+use pgrx::spi::SpiError;
 use pgrx::{FromDatum, pg_sys};
 
-use crate::error;
+use crate::pg::error;
 
 thread_local! {
     /// Kept for the session, since DDL is to pay little.
@@ -76,4 +77,33 @@ fn failed(query: &CStr) -> ! {
         format!("could not run: {}", query.to_string_lossy()),
         "Please report this.",
     )
+}
+
+/// # Safety
+/// Called with what a function was called with.
+pub unsafe fn command_of<'a>(
+    fcinfo: pg_sys::FunctionCallInfo,
+    function: &str,
+) -> &'a pg_sys::EventTriggerData {
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
+                format!("deskguard_internal.{function}() can only be called as an event trigger"),
+                "CREATE EXTENSION makes the event trigger.",
+            );
+        }
+        &*context.cast()
+    }
+}
+
+pub fn finish(outcome: Result<(), SpiError>) {
+    if let Err(problem) = outcome {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not look after protected tables: {problem}"),
+            "Please report this.",
+        );
+    }
 }

@@ -1,27 +1,23 @@
 //! deskguard.protect_feature(): rows that need a permission.
 
 use pgrx::prelude::*;
-use pgrx::spi::{SpiError, quote_literal};
+use pgrx::spi::SpiError;
 
-use super::lock::lock_all;
-use super::own_work::OwnWork;
-use super::partitions::with_protection;
-use super::policies::Protection;
-use super::registry::add_feature;
-use super::{add_with_parts, advise_preload, check_kind, rebuild};
-use crate::catalog::Catalog;
-use crate::error;
-use crate::load::Loader;
-use crate::protected::{display_name, root_of};
-
-/// The commands that may need a permission, and the name of the policy for each.
-pub const COMMANDS: [(&str, &str); 5] = [
-    ("ALL", "deskguard_feature_all"),
-    ("SELECT", "deskguard_feature_select"),
-    ("INSERT", "deskguard_feature_insert"),
-    ("UPDATE", "deskguard_feature_update"),
-    ("DELETE", "deskguard_feature_delete"),
-];
+use crate::tables::catalog::Catalog;
+use crate::pg::error;
+use crate::protection::features::COMMANDS;
+use crate::rights::load::Loader;
+use crate::protection::policies::Protection;
+use crate::protection::policies::with_protection;
+use crate::protect::advice::advise_preload;
+use crate::protect::apply::add_with_parts;
+use crate::protect::apply::rebuild;
+use crate::protect::check::check_kind;
+use crate::protect::lock::lock_all;
+use crate::protect::own_work::OwnWork;
+use crate::protect::registry::add_feature;
+use crate::tables::registry::root_of;
+use crate::pg::relation::display_name;
 
 #[pg_extern(sql = false)]
 fn protect_feature(
@@ -93,30 +89,4 @@ fn check_command(command: &str) {
             format!("Commands: {}.", COMMANDS.map(|(name, _)| name).join(", ")),
         );
     }
-}
-
-/// The policies for what the rows of a table need: name, command and expressions.
-pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static str, String)> {
-    COMMANDS
-        .iter()
-        .filter_map(|(command, policy)| {
-            let calls: Vec<String> = features
-                .iter()
-                .filter(|(of, _)| of == command)
-                .map(|(_, permission)| {
-                    format!(
-                        "deskguard_internal.feature_ok({})",
-                        quote_literal(permission)
-                    )
-                })
-                .collect();
-            let clause = if *command == "INSERT" {
-                "WITH CHECK"
-            } else {
-                "USING"
-            };
-            let expression = format!("{clause} ({})", calls.join(" AND "));
-            (!calls.is_empty()).then_some((*policy, *command, expression))
-        })
-        .collect()
 }

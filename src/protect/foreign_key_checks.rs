@@ -12,14 +12,18 @@ use std::ffi::{CStr, c_char, c_int};
 use pgrx::pg_sys::panic::pgrx_extern_c_guard;
 use pgrx::prelude::*;
 
-use super::exposed::refuse_exposed_table;
-use super::registry::is_registered;
-use crate::catalog::{Catalog, ScanKey, is_installed, scan_system};
-use crate::compat::owns_table;
-use crate::error;
-use crate::expression::items;
-use crate::foreign_keys::attribute;
-use crate::relation::{ancestors, text};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::is_installed;
+use crate::pg::compat::owns_table;
+use crate::pg::error;
+use crate::protection::exposed::refuse_exposed_table;
+use crate::pg::node::items;
+use crate::tables::registry::root_of;
+use crate::pg::relation::ancestors;
+use crate::pg::relation::attribute;
+use crate::pg::relation::text;
+use crate::pg::scan::ScanKey;
+use crate::pg::scan::scan_system;
 
 thread_local! {
     /// Has this backend run a command through the hook?
@@ -204,7 +208,7 @@ impl Checks {
                 return None;
             }
             let catalog = Catalog::now();
-            let is_protected = |table: pg_sys::Oid| is_registered(&catalog, table);
+            let is_protected = |table: pg_sys::Oid| root_of(&catalog, table).is_some();
             let (mut is_concerned, mut is_nothing_else) = (false, true);
             let mut note = |concerned: bool, plain: bool| {
                 is_concerned |= concerned;

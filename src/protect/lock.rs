@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::relation::descendants;
+use crate::pg::relation::descendants;
 
 const EXCLUSIVE: pg_sys::LOCKMODE = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
 

@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 
-use super::ddl::Rename;
-use super::registry::is_registered;
-use crate::catalog::Catalog;
-use crate::error;
-use crate::protected::{display_name, protected_table};
-use crate::relation::{Class, full_name, schema_name};
+use crate::tables::catalog::Catalog;
+use crate::tables::columns::protected_table;
+use crate::pg::error;
+use crate::protect::rename::Rename;
+use crate::tables::registry::is_protected;
+use crate::pg::relation::Class;
+use crate::pg::relation::display_name;
+use crate::pg::relation::full_name;
+use crate::pg::relation::schema_name;
 
 thread_local! {
     /// Names, of a schema and in it, that protected tables had in this session. A change that was rolled
@@ -22,7 +25,7 @@ thread_local! {
 
 /// A table was renamed, or moved to another schema.
 pub fn note_former_name(table: pg_sys::Oid, rename: &Rename) {
-    if !is_registered(&Catalog::now(), table) {
+    if !is_protected(table) {
         return;
     }
     let (Some(now), Some(former)) = (full_name(table), rename.table.clone()) else {
@@ -76,7 +79,7 @@ pub fn schema_renamed(schema: pg_sys::Oid, rename: &Rename) {
         };
         // SAFETY: a look-up in the system cache.
         let table = unsafe { pg_sys::get_relname_relid(name.as_ptr(), schema) };
-        if table != pg_sys::InvalidOid && !is_registered(&Catalog::now(), table) {
+        if table != pg_sys::InvalidOid && !is_protected(table) {
             warn_of_taken_name(table);
         }
     }
@@ -92,7 +95,7 @@ pub fn warn_of_taken_name(table: pg_sys::Oid) {
     };
     // Once.
     let former = FORMER.with_borrow_mut(|names| names.remove(&name));
-    if former.is_some_and(|former| is_registered(&Catalog::now(), former)) {
+    if former.is_some_and(|former| is_protected(former)) {
         let (schema, relation) = name;
         error::warn(
             format!(

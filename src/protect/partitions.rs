@@ -3,52 +3,15 @@
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use super::add;
-use super::policies::{Protection, create_trigger, row_triggers, triggers};
-use super::registry::is_registered;
-use crate::catalog::Catalog;
-use crate::child_table::ChildTable;
-use crate::error;
-use crate::protected::{FEATURE, TicketTable, display_name, kind_of, root_of};
-use crate::relation::{Class, children, descendants, parents};
-use crate::shared::SharedTable;
-
-/// Protects those of these tables, with what is below them, that are not protected yet.
-pub fn protect_parts(
-    protection: &Protection,
-    parts: impl IntoIterator<Item = pg_sys::Oid>,
-) -> Result<(), SpiError> {
-    for part in parts {
-        for table in std::iter::once(part).chain(descendants(part)) {
-            let Some(class) = Class::of(table) else {
-                continue;
-            };
-            if class.is_temporary || is_registered(&Catalog::now(), table) {
-                continue;
-            }
-            if class.kind == pg_sys::RELKIND_FOREIGN_TABLE {
-                error::raise(
-                    PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                    format!(
-                        "{} is a foreign table and cannot be protected",
-                        display_name(table)
-                    ),
-                    format!(
-                        "It cannot be a partition or child of {}.",
-                        display_name(protection.root())
-                    ),
-                );
-            }
-            add(protection, table)?;
-        }
-    }
-    Ok(())
-}
-
-/// Protects all tables below a protected one.
-pub fn protect_below(protection: &Protection) -> Result<(), SpiError> {
-    protect_parts(protection, children(protection.root()))
-}
+use crate::tables::catalog::Catalog;
+use crate::pg::error;
+use crate::protection::policies::row_triggers;
+use crate::protection::policies::triggers;
+use crate::protection::policies::with_protection;
+use crate::protect::apply::create_trigger;
+use crate::tables::registry::root_of;
+use crate::pg::relation::display_name;
+use crate::pg::relation::parents;
 
 /// Gives a table that was a partition the triggers that it has lost with that.
 pub fn restore_triggers(table: pg_sys::Oid) -> Result<(), SpiError> {
@@ -76,29 +39,6 @@ pub fn restore_triggers(table: pg_sys::Oid) -> Result<(), SpiError> {
     .unwrap_or(Ok(()))
 }
 
-/// Calls `then` with how a table is protected that was given to be protected; not if that is gone.
-pub fn with_protection<T>(
-    catalog: &Catalog,
-    root: pg_sys::Oid,
-    then: impl FnOnce(&Protection) -> T,
-) -> Option<T> {
-    if let Some(tickets) = TicketTable::find(catalog, root) {
-        Some(then(&Protection::Tickets(&tickets)))
-    } else if let Some(followers) =
-        TicketTable::find_by_followers(catalog, root).and_then(|table| table.followers)
-    {
-        Some(then(&Protection::Followers(&followers)))
-    } else if let Some(messages) = ChildTable::find(catalog, root) {
-        Some(then(&Protection::Messages(&messages)))
-    } else if let Some(shared) = SharedTable::find(catalog, root) {
-        Some(then(&Protection::Shared(&shared)))
-    } else if kind_of(catalog, root).as_deref() == Some(FEATURE) {
-        Some(then(&Protection::Feature(root)))
-    } else {
-        None
-    }
-}
-
 /// Through a table above that is not protected all rows would be seen.
 pub fn refuse_below_unprotected(child: pg_sys::Oid, parent: pg_sys::Oid) -> ! {
     error::raise(
@@ -119,5 +59,5 @@ pub fn refuse_below_unprotected(child: pg_sys::Oid, parent: pg_sys::Oid) -> ! {
 pub fn is_child_of_protected(catalog: &Catalog, table: pg_sys::Oid) -> bool {
     parents(table)
         .into_iter()
-        .any(|parent| is_registered(catalog, parent))
+        .any(|parent| root_of(catalog, parent).is_some())
 }

@@ -3,19 +3,20 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::policies::Protection;
-use crate::catalog::{Catalog, Row, ScanKey, own_table};
-use crate::error;
-use crate::owner_sql::RunAsOwner;
-use crate::protected::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS, protected_table, root_of};
-use crate::relation::Class;
-
-mod protected_feature {
-    use crate::catalog::Attribute;
-    pub const TABLE_ID: Attribute = 1;
-    pub const COMMAND: Attribute = 2;
-    pub const PERMISSION: Attribute = 3;
-}
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::columns::protected_table;
+use crate::pg::error;
+use crate::protection::policies::Protection;
+use crate::tables::registry::FEATURE;
+use crate::tables::registry::FOLLOWERS;
+use crate::tables::registry::MESSAGES;
+use crate::tables::registry::SHARED;
+use crate::tables::registry::TICKETS;
+use crate::pg::relation::Class;
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::pg::scan::Row;
+use crate::pg::scan::ScanKey;
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -32,10 +33,6 @@ impl Registered {
             had_force: row.required(protected_table::HAD_FORCE),
         }
     }
-}
-
-pub fn is_registered(catalog: &Catalog, table: pg_sys::Oid) -> bool {
-    root_of(catalog, table).is_some()
 }
 
 /// A table and those registered as its partitions or children, which come after it.
@@ -158,24 +155,6 @@ pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Re
             shared.and_then(|s| s.owner.as_deref()).into(),
         ],
     )
-}
-
-/// The permissions that the rows of a table need: command and permission.
-pub fn features_of(catalog: &Catalog, table: pg_sys::Oid) -> Vec<(String, String)> {
-    let mut features = Vec::new();
-    catalog.scan(
-        c"protected_feature",
-        Some(c"protected_feature_pkey"),
-        &[ScanKey::oid(protected_feature::TABLE_ID, table)],
-        |row| {
-            features.push((
-                row.required(protected_feature::COMMAND),
-                row.required(protected_feature::PERMISSION),
-            ));
-        },
-    );
-    features.sort();
-    features
 }
 
 pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {

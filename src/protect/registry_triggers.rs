@@ -3,10 +3,10 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::own_work::OwnWork;
-use crate::catalog::own_table;
-use crate::error;
-use crate::relation::text;
+use crate::tables::catalog::own_table;
+use crate::pg::error;
+use crate::protect::own_work::OwnWork;
+use crate::pg::relation::text;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_guard_registry() -> &'static pg_sys::Pg_finfo_record {

@@ -5,18 +5,24 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use super::advice::advise;
-use super::dropped_rules::{dropped_rules_of_shared, refuse_dropped_rules};
-use super::lock::lock_all;
-use super::own_work::OwnWork;
-use super::policies::Protection;
-use super::{add_with_parts, advise_preload, check_kind, given, needed, remove};
-use crate::catalog::Catalog;
-use crate::error;
-use crate::protected::SHARED;
-use crate::shared::SharedTable;
-
-use super::check::{check_column, check_not_otherwise};
+use crate::tables::catalog::Catalog;
+use crate::pg::error;
+use crate::protection::policies::Protection;
+use crate::protect::advice::advise;
+use crate::protect::advice::advise_preload;
+use crate::protect::apply::add_with_parts;
+use crate::protect::apply::remove;
+use crate::protect::arguments::given;
+use crate::protect::arguments::needed;
+use crate::protect::check::check_column;
+use crate::protect::check::check_kind;
+use crate::protect::check::check_not_otherwise;
+use crate::protect::dropped_rules::dropped_rules_of_shared;
+use crate::protect::dropped_rules::refuse_dropped_rules;
+use crate::protect::lock::lock_all;
+use crate::protect::own_work::OwnWork;
+use crate::tables::registry::SHARED;
+use crate::tables::shared_table::SharedTable;
 
 #[pg_extern(sql = false)]
 fn protect_shared(

@@ -9,20 +9,32 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_int};
 
 use pgrx::prelude::*;
-use pgrx::{FromDatum, Internal, pg_sys};
+use pgrx::{Internal, pg_sys};
 
-use super::exposed;
-use super::partitions::with_protection;
-use super::policies::{Protection, row_triggers, rule_policies, statement_triggers, triggers};
-use crate::catalog::{Catalog, own_table};
-use crate::child_table::{ChildTable, Parent};
-use crate::expression::{boolean, items, new_node};
-use crate::foreign_keys::attribute;
-use crate::generation;
-use crate::key::KeyType;
-use crate::owner_sql::RunAsOwner;
-use crate::planner_support::{Answer, Request, answer};
-use crate::protected::{TicketTable, root_of, table_name};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_table;
+use crate::tables::child_table::ChildTable;
+use crate::tables::child_table::Parent;
+use crate::signals::generation;
+use crate::tables::key::KeyType;
+use crate::pg::node::boolean;
+use crate::pg::node::items;
+use crate::pg::node::named_table;
+use crate::pg::node::new_node;
+use crate::pg::support::Answer;
+use crate::pg::support::Request;
+use crate::pg::support::answer;
+use crate::protection::policies::Protection;
+use crate::protection::policies::row_triggers;
+use crate::protection::policies::rule_policies;
+use crate::protection::policies::statement_triggers;
+use crate::protection::policies::triggers;
+use crate::protection::policies::with_protection;
+use crate::tables::ticket_table::TicketTable;
+use crate::tables::registry::root_of;
+use crate::pg::relation::attribute;
+use crate::pg::relation::table_name;
+use crate::pg::run_as_owner::RunAsOwner;
 
 thread_local! {
     static KNOWN: RefCell<HashMap<pg_sys::Oid, bool>> = RefCell::default();
@@ -34,26 +46,11 @@ thread_local! {
     static CHANGES: Cell<u32> = const { Cell::new(0) };
 }
 
-pub fn register_callbacks() {
-    // SAFETY: the callbacks only set thread-locals and flags of the plan cache.
-    unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), 0.into());
-        // A schema was renamed, of which its tables are not told.
-        pg_sys::CacheRegisterSyscacheCallback(
-            pg_sys::SysCacheIdentifier::NAMESPACEOID as c_int,
-            Some(schema_changed),
-            0.into(),
-        );
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
-    let is_registry = REGISTRY.get().contains(&relation);
-    exposed::relation_changed(relation);
-    if relation == pg_sys::InvalidOid || is_registry {
+/// Something of a table has changed, or, if it is InvalidOid, of any.
+pub fn relation_changed(relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || is_registry(relation) {
         forget_all();
-        if is_registry {
+        if is_registry(relation) {
             // Plans depend on their tables, but not on the registry.
             generation::drop_all_plans();
         }
@@ -63,13 +60,8 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_s
     }
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn schema_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
-    forget_all();
-}
-
-fn forget_all() {
-    exposed::forget_all();
+/// Anything may have changed.
+pub fn forget_all() {
     KNOWN.with_borrow_mut(HashMap::clear);
     WATCHED.with_borrow_mut(HashSet::clear);
     CHANGES.set(CHANGES.get().wrapping_add(1));
@@ -337,7 +329,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let root = request.root.as_ref()?;
         let plan = root.glob.as_mut()?;
         let call = &*request.fcall;
-        let table = named_table(call)?;
+        let table = named_table(call.args)?;
         // Plans hear of changes of their tables by themselves, but not of the registry's.
         let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
         ((*item).cacheId, (*item).hashValue) = generation::TABLES_MARK;
@@ -345,20 +337,6 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         Some(boolean(
             is_whole(table) && !is_elsewhere(&*root.parse, call.funcid, table),
         ))
-    }
-}
-
-/// The table that a call names.
-unsafe fn named_table(call: &pg_sys::FuncExpr) -> Option<pg_sys::Oid> {
-    unsafe {
-        let [argument] = items::<pg_sys::Node>(call.args) else {
-            return None;
-        };
-        if (**argument).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*argument.cast::<pg_sys::Const>();
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
     }
 }
 
@@ -392,7 +370,7 @@ unsafe fn asks(condition: *mut pg_sys::Node, function: pg_sys::Oid, table: pg_sy
             pg_sys::NodeTag::T_BoolExpr => (*condition.cast::<pg_sys::BoolExpr>()).args,
             pg_sys::NodeTag::T_FuncExpr => {
                 let call = &*condition.cast::<pg_sys::FuncExpr>();
-                return call.funcid == function && named_table(call) == Some(table);
+                return call.funcid == function && named_table(call.args) == Some(table);
             }
             _ => return false,
         };
@@ -400,4 +378,9 @@ unsafe fn asks(condition: *mut pg_sys::Node, function: pg_sys::Oid, table: pg_sy
             .iter()
             .any(|part| asks(*part, function, table))
     }
+}
+
+/// Is it a table of the registry?
+pub fn is_registry(table: pg_sys::Oid) -> bool {
+    REGISTRY.get().contains(&table)
 }

@@ -9,14 +9,21 @@ use std::collections::{HashMap, HashSet};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::policies::has_own_permissive_policy;
-use super::registry::is_registered;
-use super::whole::{is_whole, listen};
-use crate::catalog::{Catalog, is_installed};
-use crate::expression::items;
-use crate::protected::display_name;
-use crate::relation::{Class, ancestors, descendants};
-use crate::{compat, error};
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::is_installed;
+use crate::pg::node::items;
+use crate::protection::policies::has_own_permissive_policy;
+use crate::tables::registry::root_of;
+use crate::pg::relation::Class;
+use crate::pg::relation::ancestors;
+use crate::pg::relation::descendants;
+use crate::pg::relation::display_name;
+use crate::protection::whole::self;
+use crate::protection::whole::is_registry;
+use crate::protection::whole::is_whole;
+use crate::protection::whole::listen;
+use crate::pg::compat;
+use crate::pg::error;
 
 /// Why a table must not be read or written by those for whom policies apply.
 #[derive(Clone, Copy)]
@@ -39,7 +46,10 @@ thread_local! {
 
 /// Something of a table has changed.
 pub fn relation_changed(table: pg_sys::Oid) {
-    if WATCHED.with_borrow(|watched| watched.contains(&table)) {
+    if table == pg_sys::InvalidOid
+        || is_registry(table)
+        || WATCHED.with_borrow(|watched| watched.contains(&table))
+    {
         forget_all();
     }
 }
@@ -128,7 +138,7 @@ pub fn refuse_exposed_table(table: pg_sys::Oid, with_children: bool, user: pg_sy
             format!("the protection of {} is not whole", display_name(table)),
             format!(
                 "Its owner can protect it again. What is wrong: {}.",
-                super::whole::problems(table).join("; ")
+                whole::problems(table).join("; ")
             ),
         ),
     };
@@ -183,10 +193,10 @@ fn is_open(table: pg_sys::Oid) -> bool {
 
 fn find_exposure(table: pg_sys::Oid, above: Vec<pg_sys::Oid>) -> Option<Exposure> {
     let catalog = Catalog::now();
-    if is_registered(&catalog, table) {
+    if root_of(&catalog, table).is_some() {
         return is_open(table).then_some(Exposure::Damaged);
     }
-    let is_protected = |table: &pg_sys::Oid| is_registered(&catalog, *table);
+    let is_protected = |table: &pg_sys::Oid| root_of(&catalog, *table).is_some();
     match above.into_iter().find(is_protected) {
         Some(root) => Some(Exposure::Part(root)),
         None => descendants(table)

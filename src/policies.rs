@@ -2,51 +2,58 @@
 
 use std::ffi::CStr;
 
-use pgrx::prelude::*;
-use pgrx::spi::{SpiError, quote_identifier};
-use pgrx::{PgRelation, pg_sys};
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 
-use super::feature;
-use super::registry::features_of;
-use crate::catalog::{Catalog, ScanKey, own_function, own_function_name, scan_system};
-use crate::child_table::{ChildTable, Parent};
-use crate::expression::is_constant;
-use crate::external_key::Principal;
-use crate::protected::{
-    FollowerTable, TicketTable, display_name, id_call, key_expression, principal_expression,
-    protected_table, regclass,
-};
-use crate::shared::SharedTable;
+use crate::tables::catalog::Catalog;
+use crate::tables::catalog::own_function;
+use crate::tables::catalog::own_function_name;
+use crate::tables::child_table::ChildTable;
+use crate::tables::child_table::Parent;
+use crate::tables::columns::protected_table;
+use crate::protection::features;
+use crate::tables::policy_sql::id_call;
+use crate::tables::policy_sql::key_expression;
+use crate::tables::policy_sql::principal_expression;
+use crate::tables::principal::Principal;
+use crate::tables::ticket_table::FollowerTable;
+use crate::tables::ticket_table::TicketTable;
+use crate::tables::registry::FEATURE;
+use crate::tables::registry::features_of;
+use crate::tables::registry::kind_of;
+use crate::pg::relation::display_name;
+use crate::pg::relation::regclass;
+use crate::pg::scan::ScanKey;
+use crate::pg::scan::scan_system;
+use crate::tables::shared_table::SharedTable;
 
 /// The policy that opens a table, and those that close it again.
-const BASE: &str = "deskguard_base";
+pub const BASE: &str = "deskguard_base";
+
 const RULES: [&str; 10] = [
-    feature::COMMANDS[0].1,
-    feature::COMMANDS[1].1,
-    feature::COMMANDS[2].1,
-    feature::COMMANDS[3].1,
-    feature::COMMANDS[4].1,
+    features::COMMANDS[0].1,
+    features::COMMANDS[1].1,
+    features::COMMANDS[2].1,
+    features::COMMANDS[3].1,
+    features::COMMANDS[4].1,
     "deskguard_silo",
     "deskguard_view",
     "deskguard_create",
     "deskguard_modify",
     "deskguard_delete",
 ];
-/// Follows the name of a trigger on a partition that was detached and has lost the former; another
-/// name, since the partition could not be attached again otherwise.
-const DETACHED: &str = "_detached";
 
 /// A trigger that deskguard puts on tables.
 pub struct Trigger {
-    name: &'static str,
-    event: &'static str,
-    condition: String,
-    function: &'static CStr,
+    pub name: &'static str,
+    pub event: &'static str,
+    pub condition: String,
+    pub function: &'static CStr,
     /// As in pg_trigger.tgtype.
     kind: u32,
     has_condition: bool,
     /// Also for what is replicated.
-    always: bool,
+    pub always: bool,
 }
 
 impl Trigger {
@@ -67,13 +74,19 @@ impl Trigger {
 
 /// As in pg_trigger.tgenabled.
 pub const ALWAYS: u8 = b'A';
+
 pub const ORIGIN: u8 = b'O';
 
 const UPDATE: &str = "deskguard_update";
+
 const SHARED_DELETE: &str = "deskguard_shared_delete";
+
 const SHARED_UPDATE: &str = "deskguard_shared_update";
+
 const SHARED_TRUNCATE: &str = "deskguard_shared_truncate";
+
 const NOTE_TICKET: &CStr = c"note_ticket";
+
 const OBJECT_GONE: &CStr = c"object_gone";
 
 /// Does a trigger of a protected table with this function fire for what is replicated, too? None if it is
@@ -298,66 +311,12 @@ impl Protection<'_> {
     }
 }
 
-pub fn add_triggers(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
-    // SAFETY: a look-up in the system cache.
-    let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
-    let mut triggers = statement_triggers(protection);
-    // PostgreSQL gives a partition the others of its partitioned table.
-    if !is_partition {
-        triggers.extend(row_triggers(protection));
-    }
-    triggers
-        .iter()
-        .try_for_each(|trigger| create_trigger(trigger, false, table))
-}
-
-pub fn create_trigger(
-    trigger: &Trigger,
-    is_detached: bool,
-    table: pg_sys::Oid,
-) -> Result<(), SpiError> {
-    let name = format!(
-        "{}{}",
-        trigger.name,
-        if is_detached { DETACHED } else { "" }
-    );
-    let table = display_name(table);
-    Spi::run(&format!(
-        "CREATE TRIGGER {name} {} ON {table} {} EXECUTE FUNCTION deskguard_internal.{}()",
-        trigger.event,
-        trigger.condition,
-        trigger.function.to_string_lossy(),
-    ))?;
-    if trigger.always {
-        Spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))?;
-    }
-    Ok(())
-}
-
-/// Drops the policies and triggers that deskguard put on a table, those that are there.
-pub fn drop_policies(table: pg_sys::Oid) -> Result<(), SpiError> {
-    let name = display_name(table);
-    for policy in own_policies(table) {
-        Spi::run(&format!(
-            "DROP POLICY {} ON {name}",
-            quote_identifier(policy)
-        ))?;
-    }
-    for trigger in own_triggers(table) {
-        Spi::run(&format!(
-            "DROP TRIGGER {} ON {name}",
-            quote_identifier(trigger)
-        ))?;
-    }
-    Ok(())
-}
-
 /// Is this the name of a policy that deskguard makes?
 pub fn is_policy_name(name: &str) -> bool {
     std::iter::once(BASE).chain(RULES).any(|own| own == name)
 }
 
-mod pg_policy {
+pub mod pg_policy {
     pub const TABLE: u32 = 3256;
     pub const BY_OID: u32 = 3257;
     pub const BY_RELATION: u32 = 3258;
@@ -366,43 +325,6 @@ mod pg_policy {
     pub const RELATION: i16 = 3;
     pub const PERMISSIVE: i16 = 5;
     pub const USING: i16 = 7;
-}
-
-mod pg_depend {
-    pub const TABLE: u32 = 2608;
-    pub const BY_DEPENDER: u32 = 2673;
-    pub const CLASS: i16 = 1;
-    pub const OBJECT: i16 = 2;
-    pub const REFERENCED_CLASS: i16 = 4;
-    pub const REFERENCED: i16 = 5;
-}
-
-const PG_PROC: pg_sys::Oid = pg_sys::Oid::from_u32(1255);
-
-/// The policies of a table that deskguard made: not one of the user's own that has the name of one of them.
-/// Told by what they call, and not by how that is printed, which depends on search_path.
-fn own_policies(table: pg_sys::Oid) -> Vec<String> {
-    let mut named = vec![];
-    // SAFETY: a catalog with its index; the text of a policy is a tree that PostgreSQL wrote.
-    unsafe {
-        let keys = [ScanKey::oid(pg_policy::RELATION, table)];
-        scan_system((pg_policy::TABLE, pg_policy::BY_RELATION), &keys, |row| {
-            let name: &CStr = row.required(pg_policy::NAME);
-            let name = name.to_string_lossy().into_owned();
-            if is_policy_name(&name) {
-                let is_never = !row.required::<bool>(pg_policy::PERMISSIVE)
-                    && row
-                        .get::<&str>(pg_policy::USING)
-                        .and_then(|tree| std::ffi::CString::new(tree).ok())
-                        .is_some_and(|tree| {
-                            is_constant(pg_sys::stringToNode(tree.as_ptr()).cast(), false)
-                        });
-                named.push((name, row.required::<pg_sys::Oid>(pg_policy::OID), is_never));
-            }
-        });
-        named.retain(|(_, policy, is_never)| *is_never || calls_deskguard(*policy));
-    }
-    named.into_iter().map(|(name, ..)| name).collect()
 }
 
 /// Has the owner a policy that opens the table, too?
@@ -434,43 +356,6 @@ pub fn policy(oid: pg_sys::Oid) -> Option<(pg_sys::Oid, String)> {
     found
 }
 
-fn calls_deskguard(policy: pg_sys::Oid) -> bool {
-    let mut calls = false;
-    // SAFETY: a catalog with its index.
-    unsafe {
-        let extension = pg_sys::get_extension_oid(c"deskguard".as_ptr(), true);
-        let keys = [
-            ScanKey::oid(pg_depend::CLASS, pg_policy::TABLE.into()),
-            ScanKey::oid(pg_depend::OBJECT, policy),
-        ];
-        scan_system((pg_depend::TABLE, pg_depend::BY_DEPENDER), &keys, |row| {
-            calls |= row.required::<pg_sys::Oid>(pg_depend::REFERENCED_CLASS) == PG_PROC
-                && extension != pg_sys::InvalidOid
-                && pg_sys::getExtensionOfObject(PG_PROC, row.required(pg_depend::REFERENCED))
-                    == extension;
-        });
-    }
-    calls
-}
-
-/// The triggers of a table that deskguard made, without those that a partition has from the table above.
-fn own_triggers(table: pg_sys::Oid) -> Vec<String> {
-    // SAFETY: the relation is open; its triggers belong to its entry in the cache.
-    unsafe {
-        let relation = PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        triggers(&relation)
-            .iter()
-            .filter(|trigger| !trigger.tgisclone && fires_always(trigger.tgfoid).is_some())
-            .map(|trigger| {
-                CStr::from_ptr(trigger.tgname)
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .filter(|name| name.starts_with("deskguard_"))
-            .collect()
-    }
-}
-
 /// # Safety
 /// Not used after the relation is closed, or changed.
 pub unsafe fn triggers(relation: &pg_sys::RelationData) -> &[pg_sys::Trigger] {
@@ -493,7 +378,7 @@ pub fn rule_policies(
 ) -> Vec<(&'static str, String)> {
     let name = display_name(table);
     let mut policies = protection.policies(table, is_parent);
-    policies.extend(feature::policies(&features_of(catalog, protection.root())));
+    policies.extend(features::policies(&features_of(catalog, protection.root())));
     let command = |(policy, command, expressions)| {
         let sql =
             format!("CREATE POLICY {policy} ON {name} AS RESTRICTIVE FOR {command} {expressions}");
@@ -502,27 +387,25 @@ pub fn rule_policies(
     policies.into_iter().map(command).collect()
 }
 
-/// Creates the policies of a table: those that close it, and the one that opens it while they are all
-/// there, if it is not opened by policies of its own already.
-pub fn create_policies(
-    protection: &Protection,
-    table: pg_sys::Oid,
-    open: bool,
-) -> Result<(), SpiError> {
-    for (_, sql) in rule_policies(
-        &Catalog::now(),
-        protection,
-        table,
-        protection.has_children(),
-    ) {
-        Spi::run(&sql)?;
+/// Calls `then` with how a table is protected that was given to be protected; not if that is gone.
+pub fn with_protection<T>(
+    catalog: &Catalog,
+    root: pg_sys::Oid,
+    then: impl FnOnce(&Protection) -> T,
+) -> Option<T> {
+    if let Some(tickets) = TicketTable::find(catalog, root) {
+        Some(then(&Protection::Tickets(&tickets)))
+    } else if let Some(followers) =
+        TicketTable::find_by_followers(catalog, root).and_then(|table| table.followers)
+    {
+        Some(then(&Protection::Followers(&followers)))
+    } else if let Some(messages) = ChildTable::find(catalog, root) {
+        Some(then(&Protection::Messages(&messages)))
+    } else if let Some(shared) = SharedTable::find(catalog, root) {
+        Some(then(&Protection::Shared(&shared)))
+    } else if kind_of(catalog, root).as_deref() == Some(FEATURE) {
+        Some(then(&Protection::Feature(root)))
+    } else {
+        None
     }
-    if open {
-        Spi::run(&format!(
-            "CREATE POLICY {BASE} ON {} USING (deskguard_internal.base_ok({}))",
-            display_name(table),
-            regclass(table)
-        ))?;
-    }
-    Ok(())
 }

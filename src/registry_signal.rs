@@ -2,8 +2,10 @@
 
 use pgrx::pg_sys;
 
-use crate::catalog::own_table;
-use crate::generation::{Subject, signal, signal_keys};
+use crate::tables::catalog::own_table;
+use crate::signals::generation::Subject;
+use crate::signals::generation::signal;
+use crate::signals::generation::signal_keys;
 
 /// At commit, as if all had changed.
 pub fn signal_everything() {

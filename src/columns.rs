@@ -1,0 +1,108 @@
+//! The columns of deskguard's own tables, by number: in the order of their CREATE TABLE in sql/.
+
+pub mod agent {
+    use crate::pg::scan::Attribute;
+    pub const ID: Attribute = 1;
+    pub const ACTIVE: Attribute = 3;
+    pub const DB_ROLE: Attribute = 4;
+    pub const CATEGORY_ACCESS: Attribute = 5;
+    pub const EXTERNAL_KEY: Attribute = 6;
+}
+
+pub mod department {
+    use crate::pg::scan::Attribute;
+    pub const ID: Attribute = 1;
+    pub const PARENT_ID: Attribute = 3;
+    pub const EXTERNAL_KEY: Attribute = 4;
+}
+
+/// team and category
+pub mod named {
+    use crate::pg::scan::Attribute;
+    pub const EXTERNAL_KEY: Attribute = 3;
+}
+
+pub mod permission {
+    use crate::pg::scan::Attribute;
+    pub const NAME: Attribute = 1;
+    pub const DESTRUCTIVE: Attribute = 3;
+}
+
+pub mod permission_group {
+    use crate::pg::scan::Attribute;
+    pub const ID: Attribute = 1;
+    pub const NAME: Attribute = 2;
+    pub const CATEGORY_ACCESS: Attribute = 3;
+    pub const DEPARTMENT_ACCESS: Attribute = 4;
+}
+
+/// The built-in group that has every permission.
+pub const ALL_PERMISSIONS: i64 = 1;
+
+/// The built-in group that has every permission but the destructive ones.
+pub const ALL_NON_DESTRUCTIVE_PERMISSIONS: i64 = 2;
+
+/// group_member and team_member: the group or team first, and for how long.
+pub mod member {
+    use crate::pg::scan::Attribute;
+    pub const OF: Attribute = 1;
+    pub const AGENT_ID: Attribute = 2;
+    pub const VALID_FROM: Attribute = 3;
+}
+
+/// The six grant tables: who holds it, what, for departments the level, and for how long.
+pub mod grant {
+    use crate::pg::scan::Attribute;
+    pub const HOLDER: Attribute = 1;
+    pub const OBJECT: Attribute = 2;
+    pub const VALID_FROM: Attribute = 3;
+    pub const LEVEL: Attribute = 3;
+    pub const VALID_FROM_AFTER_LEVEL: Attribute = 4;
+}
+
+pub mod trusted_role {
+    use crate::pg::scan::Attribute;
+    pub const ROLE_NAME: Attribute = 1;
+}
+
+pub mod shared_visibility {
+    use crate::pg::scan::Attribute;
+    pub const OBJECT_TABLE: Attribute = 1;
+    pub const OBJECT_ID: Attribute = 2;
+    pub const GROUP_ID: Attribute = 3;
+    pub const AGENT_ID: Attribute = 4;
+    pub const OBJECT_KEY: Attribute = 6;
+}
+
+pub mod protected_table {
+    use crate::pg::scan::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const KIND: Attribute = 2;
+    pub const ROOT: Attribute = 3;
+    pub const ID_COLUMN: Attribute = 4;
+    pub const DEPARTMENT_COLUMN: Attribute = 5;
+    pub const CATEGORY_COLUMN: Attribute = 6;
+    pub const ASSIGNEE_COLUMN: Attribute = 7;
+    pub const TEAM_COLUMN: Attribute = 8;
+    pub const UNASSIGNED_VALUE: Attribute = 9;
+    pub const FOLLOWER_TABLE: Attribute = 10;
+    pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
+    pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
+    pub const HAD_ROW_SECURITY: Attribute = 13;
+    pub const HAD_FORCE: Attribute = 14;
+    pub const STATUS_COLUMN: Attribute = 15;
+    pub const ARCHIVED_VALUES: Attribute = 16;
+    pub const SPAM_VALUES: Attribute = 17;
+    pub const CONFIDENTIAL_COLUMN: Attribute = 18;
+    pub const PARENT_TABLE: Attribute = 19;
+    pub const PARENT_COLUMN: Attribute = 20;
+    pub const AUTHOR_COLUMN: Attribute = 21;
+    pub const OWNER_COLUMN: Attribute = 22;
+}
+
+pub mod protected_feature {
+    use crate::pg::scan::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const COMMAND: Attribute = 2;
+    pub const PERMISSION: Attribute = 3;
+}

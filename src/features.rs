@@ -1,0 +1,38 @@
+//! The policies for what the rows of a table need.
+
+use pgrx::spi::quote_literal;
+
+/// The commands that may need a permission, and the name of the policy for each.
+pub const COMMANDS: [(&str, &str); 5] = [
+    ("ALL", "deskguard_feature_all"),
+    ("SELECT", "deskguard_feature_select"),
+    ("INSERT", "deskguard_feature_insert"),
+    ("UPDATE", "deskguard_feature_update"),
+    ("DELETE", "deskguard_feature_delete"),
+];
+
+/// The policies for what the rows of a table need: name, command and expressions.
+pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static str, String)> {
+    COMMANDS
+        .iter()
+        .filter_map(|(command, policy)| {
+            let calls: Vec<String> = features
+                .iter()
+                .filter(|(of, _)| of == command)
+                .map(|(_, permission)| {
+                    format!(
+                        "deskguard_internal.feature_ok({})",
+                        quote_literal(permission)
+                    )
+                })
+                .collect();
+            let clause = if *command == "INSERT" {
+                "WITH CHECK"
+            } else {
+                "USING"
+            };
+            let expression = format!("{clause} ({})", calls.join(" AND "));
+            (!calls.is_empty()).then_some((*policy, *command, expression))
+        })
+        .collect()
+}
