@@ -1,4 +1,4 @@
--- What is left of a folded rule at run time: src/atoms.rs. A function for each type of key, so that
+-- What is left of a folded rule at run time: src/kinds/tickets/runtime_lists.rs. A function for each type of key, so that
 -- the planner finds the index of the column.
 --
 -- They are leakproof: they tell yes or no and nothing else, whatever the id. Else the policy that comes

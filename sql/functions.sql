@@ -240,7 +240,7 @@ COMMENT ON FUNCTION deskguard_internal.note_ticket() IS
     'Trigger: notes what a ticket was before an UPDATE, for deskguard_internal.update_ok()';
 
 -- Rules of child tables: messages, followers and others, whose rows belong to tickets, or to rows of such a
--- table: src/child_policy.rs. A function for each type of key, so that the planner finds the index of the column.
+-- table: src/kinds/children/calls.rs. A function for each type of key, so that the planner finds the index of the column.
 
 CREATE FUNCTION deskguard_internal.child_support(internal) RETURNS internal
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'child_support_wrapper';
@@ -304,7 +304,7 @@ BEGIN
     END LOOP;
 END $do$;
 
--- The ids of rows that agents write: src/new_id.rs. With the support function of the rules above, so that plans
+-- The ids of rows that agents write: src/kinds/new_id.rs. With the support function of the rules above, so that plans
 -- know that rules are asked when they run.
 
 DO $do$

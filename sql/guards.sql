@@ -87,7 +87,7 @@ COMMENT ON FUNCTION deskguard_internal.guard_department_tree() IS
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
     FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_department_tree();
 
--- Whoever changes rights says so to those whom it concerns: see src/concern.rs. By row, so that logical
+-- Whoever changes rights says so to those whom it concerns: see src/signals/concern.rs. By row, so that logical
 -- replication does it, too, and before, so that nothing sees the change without having heard of it.
 
 CREATE FUNCTION deskguard_internal.rights_changed() RETURNS trigger

@@ -62,7 +62,7 @@ COMMENT ON COLUMN deskguard.permission_group.department_access IS
     'granted: the departments of group_department; all: every department';
 COMMENT ON COLUMN deskguard.permission_group.builtin IS 'Comes with deskguard: cannot be changed or deleted';
 
--- src/load.rs knows these two by their ids: their permissions are not listed, so that they have
+-- src/tables/columns.rs knows these two by their ids: their permissions are not listed, so that they have
 -- those that are added later, too.
 INSERT INTO deskguard.permission_group (id, name, category_access, department_access, builtin)
 VALUES

@@ -31,7 +31,7 @@ CREATE TABLE deskguard.agent (
     category_access text
         CONSTRAINT agent_category_access_is_silo_or_open CHECK (category_access IN ('silo', 'open')),
     external_key text UNIQUE,
-    -- The least bigint stands for what is nobody's external_key: src/external_key.rs.
+    -- The least bigint stands for what is nobody's external_key: src/tables/principal.rs.
     CONSTRAINT agent_id_is_not_reserved CHECK (id > -9223372036854775808)
 );
 COMMENT ON TABLE deskguard.agent IS 'People and programs that work on tickets';

@@ -94,7 +94,7 @@ COMMENT ON COLUMN deskguard.shared_visibility.object_id IS 'The object in that t
 COMMENT ON COLUMN deskguard.shared_visibility.object_key IS 'The object in that table, if its id is a uuid or a text, as id::text prints it';
 COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
 
--- How backends and their plans hear of changes that concern everyone: see src/generation.rs.
+-- How backends and their plans hear of changes that concern everyone: see src/signals/generation.rs.
 CREATE TABLE deskguard_internal.rights_signal ();
 COMMENT ON TABLE deskguard_internal.rights_signal IS
     'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
@@ -103,7 +103,7 @@ COMMENT ON TABLE deskguard_internal.external_key_signal IS
     'Always empty; the same for external keys, which backends need not load again for other changes';
 
 -- The registry is written by the functions above only, and by a dump that is restored, which inserts. It is
--- always heard of: see src/protect/whole.rs.
+-- always heard of: see src/protection/whole.rs.
 
 CREATE FUNCTION deskguard_internal.guard_registry() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'guard_registry';

@@ -11,17 +11,14 @@ use std::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
+use crate::kinds::tickets::written_rows;
 #[cfg(any(feature = "pg15", feature = "pg16"))]
 use crate::pg::node::is_constant;
-use crate::rights::marks::self;
-use crate::rights::marks::Asked;
 use crate::protect::foreign_key_checks;
-use crate::protection::error_detail;
-use crate::protection::exposed;
-use crate::rows::followed;
+use crate::protection::{error_detail, exposed, whole};
+use crate::rights::marks::{self, Asked};
 use crate::rights::statement;
-use crate::protection::whole;
-use crate::kinds::tickets::written_rows;
+use crate::rows::followed;
 
 thread_local! {
     static NEXT_ANALYZE: Cell<pg_sys::post_parse_analyze_hook_type> = const { Cell::new(None) };

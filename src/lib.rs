@@ -1,90 +1,37 @@
 //! deskguard: row-level security for help desks.
 //!
-//! [`protect`] puts policies on a help desk's tables. The policies call [`policy`], which finds out
-//! the agent ([`identity`]) and what it may do ([`cache`], [`load`], [`catalog`]) and applies the
-//! rules of the crate `deskguard_rules`. At planning time [`fold`] puts the rules into the plan in
-//! place of the calls ([`expression`]); [`plan_mark`] sees to it that no plan outlives a change of
-//! rights. [`ask`] and [`explain`] answer questions with the same rules.
+//! [`protect`] puts policies and triggers on a help desk's tables. They call functions of [`kinds`], which find out
+//! whose rights their statement has and apply the rules of the crate `deskguard_rules`. The planner asks [`kinds`],
+//! too, and puts the rules into the plan in place of the calls. [`questions`] answers with the same rules.
+//!
+//! The rooms, from the bottom to the top. Each may use those above it in this list, and none below it;
+//! `tools/rooms` sees to that, and that no file uses one that uses it.
+//!
+//! 1. [`pg`]: what pgrx lacks of PostgreSQL
+//! 2. [`tables`]: deskguard's own tables, and how a help desk's tables are mapped
+//! 3. [`signals`]: who hears of which change
+//! 4. [`protection`]: what protects a table, and whether it is there
+//! 5. [`rights`]: who acts, and what it may do
+//! 6. [`plan`]: conditions in plans
+//! 7. [`rows`]: reads the help desk's rows
+//! 8. [`kinds`]: what policies and plans ask, by kind of table
+//! 9. [`protect`]: puts protection on tables, and takes it off
+//! 10. [`questions`]: answers about agents and tickets
+//! 11. [`hooks`]: what PostgreSQL calls while it plans and runs statements
 
 #![deny(ffi_unwind_calls)]
 
-mod allowed;
-mod ask;
-mod atoms;
-mod by_key;
-mod cache;
-mod catalog;
-mod child_plan;
-mod child_policy;
-mod child_rows;
-mod child_table;
-mod columns;
-mod compat;
-mod concern;
-mod condition;
-mod datum;
-mod departments;
-mod error;
-mod error_detail;
-mod estimate;
-mod explain;
-mod exposed;
-mod external_keys;
-mod feature;
-mod features;
-mod fold;
-mod folding;
-mod followed;
-mod foreign_keys;
-mod fraction;
-mod generation;
-mod guards;
 mod hooks;
-mod identity;
-mod key;
-mod key_list;
-mod known_tables;
-mod leader;
-mod literal;
-mod load;
-mod new_id;
-mod node;
-mod object_gone;
-mod operand;
-mod owner_sql;
-mod plan_mark;
-mod planner_support;
-mod policies;
-mod policy;
-mod policy_sql;
-mod principal;
+mod kinds;
+mod pg;
+mod plan;
 mod protect;
-mod protected;
-mod registry;
-mod registry_signal;
-mod relation;
-mod role;
-mod run_as_owner;
-mod scan;
-mod session;
-mod settings;
-mod shared;
-mod shared_list;
-mod shared_plan;
-mod shared_table;
-mod sharing;
-mod single_row;
-mod statement;
-mod table_policies;
-mod ticket_update;
-mod tickets;
-mod trigger_call;
-mod tuple;
-mod unique;
-mod until;
-mod visibility;
-mod whole;
-mod write;
+mod protection;
+mod questions;
+mod rights;
+mod rows;
+mod signals;
+mod tables;
 
 use pgrx::prelude::*;
 
@@ -141,8 +88,8 @@ extension_sql_file!(
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    settings::register();
-    generation::register_callbacks();
+    rights::settings::register();
+    signals::generation::register_callbacks();
     hooks::register_callbacks();
     hooks::install();
 }

@@ -6,8 +6,8 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
 use crate::pg::error;
-use crate::tables::ticket_table::TicketTable;
 use crate::pg::relation::display_name;
+use crate::tables::ticket_table::TicketTable;
 
 /// A NOTICE with the CREATE INDEX statements that are missing for the columns of the rules.
 pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {

@@ -6,32 +6,17 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 use pgrx::{PgRelation, pg_sys};
 
-use crate::tables::catalog::Catalog;
 use crate::pg::error;
 use crate::pg::node::is_constant;
-use crate::protection::policies::BASE;
-use crate::protection::policies::Protection;
-use crate::protection::policies::Trigger;
-use crate::protection::policies::fires_always;
-use crate::protection::policies::is_policy_name;
-use crate::protection::policies::pg_policy;
-use crate::protection::policies::row_triggers;
-use crate::protection::policies::rule_policies;
-use crate::protection::policies::statement_triggers;
-use crate::protection::policies::triggers;
-use crate::protect::registry::forget;
-use crate::protect::registry::register;
-use crate::protect::registry::registered_with;
-use crate::tables::registry::features_of;
-use crate::tables::registry::is_protected;
-use crate::pg::relation::Class;
-use crate::pg::relation::children;
-use crate::pg::relation::descendants;
-use crate::pg::relation::display_name;
-use crate::pg::relation::regclass;
-use crate::pg::relation::table_name;
-use crate::pg::scan::ScanKey;
-use crate::pg::scan::scan_system;
+use crate::pg::relation::{Class, children, descendants, display_name, regclass, table_name};
+use crate::pg::scan::{ScanKey, scan_system};
+use crate::protect::registry::{forget, register, registered_with};
+use crate::protection::policies::{
+    BASE, Protection, Trigger, fires_always, is_policy_name, pg_policy, row_triggers,
+    rule_policies, statement_triggers, triggers,
+};
+use crate::tables::catalog::Catalog;
+use crate::tables::registry::{features_of, is_protected};
 
 /// Follows the name of a trigger on a partition that was detached and has lost the former; another
 /// name, since the partition could not be attached again otherwise.

@@ -3,24 +3,13 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::catalog::is_own_schema;
+use crate::pg::relation::{Class, attribute, display_name, parents, table_name};
+use crate::pg::{compat, error};
+use crate::tables::catalog::{Catalog, is_own_schema};
 use crate::tables::child_table::ChildTable;
 use crate::tables::key::KeyType;
-use crate::tables::ticket_table::FollowerTable;
-use crate::tables::ticket_table::StatusColumn;
-use crate::tables::ticket_table::TicketTable;
-use crate::tables::registry::FEATURE;
-use crate::tables::registry::FOLLOWERS;
-use crate::tables::registry::TICKETS;
-use crate::tables::registry::kind_of;
-use crate::pg::relation::Class;
-use crate::pg::relation::attribute;
-use crate::pg::relation::display_name;
-use crate::pg::relation::parents;
-use crate::pg::relation::table_name;
-use crate::pg::compat;
-use crate::pg::error;
+use crate::tables::registry::{FEATURE, FOLLOWERS, TICKETS, kind_of};
+use crate::tables::ticket_table::{FollowerTable, StatusColumn, TicketTable};
 
 pub fn check_owner(table: pg_sys::Oid) {
     check_exists(table);

@@ -3,21 +3,17 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::catalog::own_table;
-use crate::tables::columns::protected_table;
 use crate::pg::error;
-use crate::tables::key::KeyType;
+use crate::pg::relation::{Class, attribute, display_name};
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::pg::scan::{Attribute, ScanKey};
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::changed_meanwhile;
 use crate::protect::rename::Rename;
+use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::columns::protected_table;
+use crate::tables::key::KeyType;
 use crate::tables::registry::MESSAGES;
-use crate::pg::relation::Class;
-use crate::pg::relation::attribute;
-use crate::pg::relation::display_name;
-use crate::pg::run_as_owner::RunAsOwner;
-use crate::pg::scan::Attribute;
-use crate::pg::scan::ScanKey;
 
 /// A column of this relation was renamed, and with it those of the tables of that type.
 pub fn follow_column(relation: pg_sys::Oid, rename: &Rename) -> Result<(), SpiError> {

@@ -3,11 +3,11 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::tables::child_table::ChildTable;
 use crate::pg::error;
-use crate::tables::ticket_table::TicketTable;
 use crate::pg::relation::display_name;
+use crate::tables::child_table::ChildTable;
 use crate::tables::shared_table::SharedTable;
+use crate::tables::ticket_table::TicketTable;
 
 /// Tells which rules end, in words, and refuses that unless it is wanted.
 pub fn refuse_dropped_rules(table: pg_sys::Oid, dropped: &[String], is_wanted: bool) {

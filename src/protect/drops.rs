@@ -7,20 +7,17 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::catalog::own_table;
-use crate::tables::columns::protected_table;
 use crate::pg::error;
-use crate::protect::columns::key_dropped;
-use crate::protect::event_rows::command_of;
-use crate::protect::event_rows::finish;
-use crate::protect::event_rows::for_each_event_row;
-use crate::protect::own_work::OwnWork;
-use crate::protect::registry::changed_meanwhile;
-use crate::tables::registry::is_protected;
 use crate::pg::relation::display_name;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::scan::ScanKey;
+use crate::protect::columns::key_dropped;
+use crate::protect::event_rows::{command_of, finish, for_each_event_row};
+use crate::protect::own_work::OwnWork;
+use crate::protect::registry::changed_meanwhile;
+use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::columns::protected_table;
+use crate::tables::registry::is_protected;
 
 const PG_CLASS: u32 = 1259;
 

@@ -3,21 +3,19 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
 use crate::pg::error;
-use crate::protection::features::COMMANDS;
-use crate::rights::load::Loader;
-use crate::protection::policies::Protection;
-use crate::protection::policies::with_protection;
+use crate::pg::relation::display_name;
 use crate::protect::advice::advise_preload;
-use crate::protect::apply::add_with_parts;
-use crate::protect::apply::rebuild;
+use crate::protect::apply::{add_with_parts, rebuild};
 use crate::protect::check::check_kind;
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::add_feature;
+use crate::protection::features::COMMANDS;
+use crate::protection::policies::{Protection, with_protection};
+use crate::rights::load::Loader;
+use crate::tables::catalog::Catalog;
 use crate::tables::registry::root_of;
-use crate::pg::relation::display_name;
 
 #[pg_extern(sql = false)]
 fn protect_feature(

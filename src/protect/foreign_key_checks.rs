@@ -12,18 +12,14 @@ use std::ffi::{CStr, c_char, c_int};
 use pgrx::pg_sys::panic::pgrx_extern_c_guard;
 use pgrx::prelude::*;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::catalog::is_installed;
 use crate::pg::compat::owns_table;
 use crate::pg::error;
-use crate::protection::exposed::refuse_exposed_table;
 use crate::pg::node::items;
+use crate::pg::relation::{ancestors, attribute, text};
+use crate::pg::scan::{ScanKey, scan_system};
+use crate::protection::exposed::refuse_exposed_table;
+use crate::tables::catalog::{Catalog, is_installed};
 use crate::tables::registry::root_of;
-use crate::pg::relation::ancestors;
-use crate::pg::relation::attribute;
-use crate::pg::relation::text;
-use crate::pg::scan::ScanKey;
-use crate::pg::scan::scan_system;
 
 thread_local! {
     /// Has this backend run a command through the hook?

@@ -5,32 +5,23 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use crate::tables::catalog::Catalog;
-use crate::tables::child_table::ChildTable;
-use crate::tables::child_table::Parent;
 use crate::pg::error;
-use crate::protection::policies::Protection;
-use crate::protect::advice::advise;
-use crate::protect::advice::advise_preload;
-use crate::protect::apply::add_with_parts;
-use crate::protect::apply::rebuild;
-use crate::protect::apply::remove;
-use crate::protect::arguments::given;
-use crate::protect::arguments::needed;
-use crate::protect::check::check_column;
-use crate::protect::check::check_kind;
-use crate::protect::check::check_not_otherwise;
-use crate::protect::check::check_owner;
-use crate::protect::check::check_reference;
-use crate::protect::dropped_rules::dropped_rules_of_messages;
-use crate::protect::dropped_rules::refuse_dropped_rules;
+use crate::pg::relation::display_name;
+use crate::protect::advice::{advise, advise_preload};
+use crate::protect::apply::{add_with_parts, rebuild, remove};
+use crate::protect::arguments::{given, needed};
+use crate::protect::check::{
+    check_column, check_kind, check_not_otherwise, check_owner, check_reference,
+};
+use crate::protect::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::children_of;
+use crate::protection::policies::Protection;
+use crate::tables::catalog::Catalog;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::registry::{MESSAGES, root_of};
 use crate::tables::ticket_table::TicketTable;
-use crate::tables::registry::MESSAGES;
-use crate::tables::registry::root_of;
-use crate::pg::relation::display_name;
 
 #[pg_extern(sql = false)]
 fn protect_messages(

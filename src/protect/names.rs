@@ -7,15 +7,12 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 use pgrx::spi::quote_qualified_identifier;
 
+use crate::pg::error;
+use crate::pg::relation::{Class, display_name, full_name, schema_name};
+use crate::protect::rename::Rename;
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::protected_table;
-use crate::pg::error;
-use crate::protect::rename::Rename;
 use crate::tables::registry::is_protected;
-use crate::pg::relation::Class;
-use crate::pg::relation::display_name;
-use crate::pg::relation::full_name;
-use crate::pg::relation::schema_name;
 
 thread_local! {
     /// Names, of a schema and in it, that protected tables had in this session. A change that was rolled

@@ -9,15 +9,12 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 use pgrx::{PgRelation, pg_sys};
 
-use crate::tables::catalog::own_function_name;
-use crate::protection::policies::ALWAYS;
-use crate::protection::policies::ORIGIN;
-use crate::protection::policies::fires_always;
-use crate::protection::policies::triggers;
-use crate::protect::own_work::OwnWork;
-use crate::signals::registry::signal_everything;
 use crate::pg::relation::display_name;
 use crate::pg::run_as_owner::RunAsOwner;
+use crate::protect::own_work::OwnWork;
+use crate::protection::policies::{ALWAYS, ORIGIN, fires_always, triggers};
+use crate::signals::registry::signal_everything;
+use crate::tables::catalog::own_function_name;
 
 /// The functions of triggers on deskguard's own tables that must hear of every change.
 const HEARS: [&CStr; 2] = [c"rights_changed", c"protection_changed"];

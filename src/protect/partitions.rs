@@ -3,15 +3,12 @@
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use crate::tables::catalog::Catalog;
 use crate::pg::error;
-use crate::protection::policies::row_triggers;
-use crate::protection::policies::triggers;
-use crate::protection::policies::with_protection;
+use crate::pg::relation::{display_name, parents};
 use crate::protect::apply::create_trigger;
+use crate::protection::policies::{row_triggers, triggers, with_protection};
+use crate::tables::catalog::Catalog;
 use crate::tables::registry::root_of;
-use crate::pg::relation::display_name;
-use crate::pg::relation::parents;
 
 /// Gives a table that was a partition the triggers that it has lost with that.
 pub fn restore_triggers(table: pg_sys::Oid) -> Result<(), SpiError> {

@@ -3,20 +3,14 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::catalog::own_table;
-use crate::tables::columns::protected_table;
 use crate::pg::error;
-use crate::protection::policies::Protection;
-use crate::tables::registry::FEATURE;
-use crate::tables::registry::FOLLOWERS;
-use crate::tables::registry::MESSAGES;
-use crate::tables::registry::SHARED;
-use crate::tables::registry::TICKETS;
 use crate::pg::relation::Class;
 use crate::pg::run_as_owner::RunAsOwner;
-use crate::pg::scan::Row;
-use crate::pg::scan::ScanKey;
+use crate::pg::scan::{Row, ScanKey};
+use crate::protection::policies::Protection;
+use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::columns::protected_table;
+use crate::tables::registry::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {

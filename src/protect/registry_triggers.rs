@@ -3,10 +3,10 @@
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::tables::catalog::own_table;
 use crate::pg::error;
-use crate::protect::own_work::OwnWork;
 use crate::pg::relation::text;
+use crate::protect::own_work::OwnWork;
+use crate::tables::catalog::own_table;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn pg_finfo_guard_registry() -> &'static pg_sys::Pg_finfo_record {

@@ -6,28 +6,19 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
 use crate::pg::error;
-use crate::tables::key::KeyType;
-use crate::protection::policies::Protection;
-use crate::protect::advice::advise_indexes;
-use crate::protect::advice::advise_preload;
-use crate::protect::apply::add_with_parts;
-use crate::protect::apply::release;
-use crate::protect::apply::remove;
-use crate::protect::arguments::given;
-use crate::protect::arguments::needed;
-use crate::protect::check::check_follower_table;
-use crate::protect::check::check_owner;
-use crate::protect::check::check_ticket_table;
-use crate::protect::dropped_rules::dropped_rules_of_tickets;
-use crate::protect::dropped_rules::refuse_dropped_rules;
+use crate::protect::advice::{advise_indexes, advise_preload};
+use crate::protect::apply::{add_with_parts, release, remove};
+use crate::protect::arguments::{given, needed};
+use crate::protect::check::{check_follower_table, check_owner, check_ticket_table};
+use crate::protect::dropped_rules::{dropped_rules_of_tickets, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::messages::check_children_fit;
 use crate::protect::own_work::OwnWork;
-use crate::tables::ticket_table::FollowerTable;
-use crate::tables::ticket_table::StatusColumn;
-use crate::tables::ticket_table::TicketTable;
+use crate::protection::policies::Protection;
+use crate::tables::catalog::Catalog;
+use crate::tables::key::KeyType;
+use crate::tables::ticket_table::{FollowerTable, StatusColumn, TicketTable};
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]

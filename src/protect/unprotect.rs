@@ -3,26 +3,21 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::tables::catalog::Catalog;
-use crate::tables::child_table::ChildTable;
-use crate::tables::child_table::Parent;
-use crate::tables::columns::protected_table;
+use crate::kinds::shared::visibility::forget_visibility;
 use crate::pg::error;
-use crate::protect::apply::release;
-use crate::protect::apply::remove;
+use crate::pg::relation::{display_name, table_name};
+use crate::protect::apply::{release, remove};
 use crate::protect::check::check_owner;
 use crate::protect::lock::lock_all;
-use crate::protect::messages::check_no_children;
-use crate::protect::messages::rebuild_parent;
+use crate::protect::messages::{check_no_children, rebuild_parent};
 use crate::protect::own_work::OwnWork;
 use crate::protect::partitions::is_child_of_protected;
 use crate::protect::registry::forget_features;
+use crate::tables::catalog::Catalog;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::columns::protected_table;
+use crate::tables::registry::{FOLLOWERS, root_of};
 use crate::tables::ticket_table::TicketTable;
-use crate::tables::registry::FOLLOWERS;
-use crate::tables::registry::root_of;
-use crate::pg::relation::display_name;
-use crate::pg::relation::table_name;
-use crate::kinds::shared::visibility::forget_visibility;
 
 #[pg_extern(sql = false)]
 fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {

@@ -1,0 +1,265 @@
+//! The functions that the policies of child tables call, and what they tell the planner.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change, Permission};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::pg::error;
+use crate::plan::key_list::KeyList;
+use crate::rights::cache::Agent;
+use crate::rights::known_tables;
+use crate::rights::owner_sql::as_of_now;
+use crate::rights::statement::{Site, Statement, at_site, is_of_plan, is_planning, is_recheck};
+use crate::rows::allowed::Allowed;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::key::{KeyRef, OwnedKey};
+
+const VIEW: Action = Action::View;
+const REPLY: Action = Action::Change(Change::Reply);
+const EDIT: Action = Action::Change(Change::EditMessages);
+const MODIFY: Action = Action::Change(Change::Modify);
+
+/// What a call in a policy needs to know, found out once for each statement.
+struct Call {
+    statement: Rc<Statement>,
+    /// None: nobody, or a table that is not protected (any more). Then no row passes.
+    who: Option<(Rc<Agent>, Rc<ChildTable>)>,
+    allowed: OnceCell<Rc<Allowed>>,
+    is_recheck: bool,
+}
+
+impl Call {
+    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, table, |statement| {
+            let child = || known_tables::child_table(table?);
+            Call {
+                statement: statement.clone(),
+                who: statement.rights.clone().zip(child()),
+                allowed: OnceCell::new(),
+                is_recheck: is_recheck(fcinfo),
+            }
+        })
+    }
+
+    /// Asks with which rows of the parent the agent may do this; a call always asks for the same action.
+    fn ask<T>(&self, action: Action, ask: impl FnOnce(&Allowed) -> T) -> Option<T> {
+        let (access, child) = self.who.as_ref()?;
+        let of = |statement| Allowed::of_statement(statement, access, &child.parent, action);
+        if self.is_recheck {
+            // A row as it is now belongs to its ticket as that is now.
+            let now = Statement::new(self.statement.agent, self.statement.rights.clone());
+            return Some(as_of_now(|| ask(&of(&now))));
+        }
+        Some(ask(self.allowed.get_or_init(|| of(&self.statement))))
+    }
+}
+
+/// May the agent do this with the ticket of a row that belongs to the parent's row with this id?
+fn allows(
+    fcinfo: pg_sys::FunctionCallInfo,
+    table: Option<pg_sys::Oid>,
+    id: Option<KeyRef>,
+    action: Action,
+) -> bool {
+    let call = Call::of(fcinfo, table);
+    id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
+}
+
+/// An SQL function for each type of column, so that the column stands there without a cast and the
+/// planner finds its index.
+macro_rules! for_each_type {
+    ($action:expr => $int2:ident, $int4:ident, $int8:ident, $uuid:ident, $text:ident) => {
+        for_each_type!($action, $int2, i16);
+        for_each_type!($action, $int4, i32);
+        for_each_type!($action, $int8, i64);
+        for_each_type!($action, $uuid, pgrx::Uuid);
+        for_each_type!($action, $text, &str);
+    };
+    ($action:expr, $name:ident, $key:ty) => {
+        #[pg_extern(sql = false)]
+        fn $name(
+            child_table: Option<pg_sys::Oid>,
+            parent: Option<$key>,
+            fcinfo: pg_sys::FunctionCallInfo,
+        ) -> bool {
+            allows(fcinfo, child_table, parent.map(KeyRef::from), $action)
+        }
+    };
+}
+
+for_each_type!(
+    VIEW => parent_seen_int2, parent_seen_int4, parent_seen_int8, parent_seen_uuid, parent_seen_text
+);
+for_each_type!(
+    REPLY => parent_reply_ok_int2, parent_reply_ok_int4, parent_reply_ok_int8, parent_reply_ok_uuid,
+        parent_reply_ok_text
+);
+for_each_type!(
+    EDIT => parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8, parent_edit_ok_uuid,
+        parent_edit_ok_text
+);
+
+/// The ticket that a statement replies to.
+struct RepliedTo(OwnedKey);
+
+/// What is asked of a new message besides the right to reply: its author is the agent or nobody, and it
+/// replies to the ticket that the other new messages of the query reply to. Not of attachments and the
+/// like, which are no replies.
+fn is_new_message_ok(
+    fcinfo: pg_sys::FunctionCallInfo,
+    message_table: Option<pg_sys::Oid>,
+    parent: Option<KeyRef>,
+    author: Option<i64>,
+) -> bool {
+    let call = Call::of(fcinfo, message_table);
+    let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
+        return false;
+    };
+    // Somebody's own call: no row belongs to such a key.
+    if messages.column_type != Some(parent.key_type()) {
+        return false;
+    }
+    let agent = access.agent;
+    if author.is_some_and(|author| author != agent) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "agent {agent} may not write a message of {} in the name of another",
+                messages.name()
+            ),
+            "Leave its author out, or name the agent itself.",
+        );
+    }
+    let Parent::Tickets(tickets) = &messages.parent else {
+        return true;
+    };
+    let first = call
+        .statement
+        .keep(tickets.oid, || RepliedTo(parent.to_owned()));
+    if first.0.borrowed() != parent && !access.has(Permission::MassReply) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "agent {agent} may not reply to more than one ticket of {} with one command",
+                tickets.name()
+            ),
+            "It needs the permission ticket.mass_reply, or a command for each ticket.",
+        );
+    }
+    true
+}
+
+/// May a follower be added or removed? Oneself where one can view the ticket, others where one may
+/// modify it.
+fn is_follower_ok(
+    fcinfo: pg_sys::FunctionCallInfo,
+    follower_table: Option<pg_sys::Oid>,
+    ticket: Option<KeyRef>,
+    agent: Option<i64>,
+) -> bool {
+    let call = Call::of(fcinfo, follower_table);
+    let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
+        return false;
+    };
+    let action = if agent == Some(access.agent) {
+        VIEW
+    } else {
+        MODIFY
+    };
+    Allowed::of_statement(&call.statement, access, &followers.parent, action).contains(ticket)
+}
+
+/// An SQL function for each type of keys.
+macro_rules! for_each_key {
+    ($($new_message_ok:ident, $follower_ok:ident, $key:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $new_message_ok(
+                message_table: Option<pg_sys::Oid>,
+                parent: Option<$key>,
+                author: Option<i64>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                is_new_message_ok(fcinfo, message_table, parent.map(KeyRef::from), author)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $follower_ok(
+                follower_table: Option<pg_sys::Oid>,
+                ticket: Option<$key>,
+                agent: Option<i64>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
+            }
+        )+
+    };
+}
+
+for_each_key!(
+    new_message_ok, follower_ok, i64;
+    new_message_ok_uuid, follower_ok_uuid, pgrx::Uuid;
+    new_message_ok_text, follower_ok_text, &str;
+);
+
+/// All rows of the parent with which the agent may do this.
+fn allowed_parents(
+    fcinfo: pg_sys::FunctionCallInfo,
+    child_table: Option<pg_sys::Oid>,
+    action: Action,
+) -> KeyList {
+    if is_planning() && is_of_plan(fcinfo) {
+        // For an estimate. Whether an index is of use at all is decided by index_condition().
+        return KeyList::sample(SAMPLE);
+    }
+    let call = Call::of(fcinfo, child_table);
+    let list = call.ask(action, |rows| {
+        let all = rows.all();
+        KeyList::of(all.sorted().into_iter(), all.len(), false)
+    });
+    list.unwrap_or_default()
+}
+
+/// So many ids stand for a list in the planner's estimates, which look at each.
+const SAMPLE: i64 = 20;
+
+/// An SQL function for each type of keys.
+macro_rules! lists {
+    ($($action:expr => $numbers:ident, $uuids:ident, $texts:ident);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $numbers(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<i64> {
+                allowed_parents(fcinfo, child_table, $action).numbers
+            }
+
+            #[pg_extern(sql = false)]
+            fn $uuids(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<pgrx::Uuid> {
+                allowed_parents(fcinfo, child_table, $action).uuids
+            }
+
+            #[pg_extern(sql = false)]
+            fn $texts(
+                child_table: Option<pg_sys::Oid>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> Vec<String> {
+                allowed_parents(fcinfo, child_table, $action).texts
+            }
+        )+
+    };
+}
+
+lists!(
+    VIEW => visible_parents, visible_parents_uuid, visible_parents_text;
+    EDIT => editable_parents, editable_parents_uuid, editable_parents_text;
+);
+
+// For the planner

@@ -1,0 +1,4 @@
+//! Messages, attachments, followers: tables whose rows belong to tickets.
+
+pub mod calls;
+pub mod plan;

@@ -1,0 +1,256 @@
+//! What the rules of messages, followers and the like tell the planner.
+
+use deskguard_rules::{Action, Change, Condition, past_silo_condition, silo_condition};
+use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
+
+use crate::pg::node::{
+    CALL_OF_PLAN, any_of_list, as_node, boolean, is_null, items, named_table, without_relabeling,
+};
+use crate::pg::support::{Answer, Request, answer};
+use crate::plan::folding::rights_of_plan;
+use crate::plan::literal::ColumnType;
+use crate::plan::operand::ListOperator;
+use crate::plan::single_row::{is_asked_by_key, partition};
+use crate::protection::table_policies::TablePolicies;
+use crate::rights::cache::Agent;
+use crate::rights::marks::{Asked, ask};
+use crate::rights::statement::{may_fold, rights_to_estimate_for};
+use crate::rights::{known_tables, settings};
+use crate::rows::estimate::estimate;
+use crate::tables::catalog::own_function_name;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::foreign_keys;
+
+#[pg_extern(sql = false)]
+fn child_support(request: Internal) -> Internal {
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).map(|()| Answer::InRequest),
+            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+        })
+    }
+}
+
+/// The action that a function asks about, if it is all that it asks about, and the function that gives
+/// the whole list.
+fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
+    let name = own_function_name(function)?;
+    match name.to_bytes() {
+        b"parent_seen" => Some((VIEW, Some("visible_parents"))),
+        b"parent_edit_ok" => Some((EDIT, Some("editable_parents"))),
+        b"parent_reply_ok" => Some((REPLY, None)),
+        _ => None,
+    }
+}
+
+/// The table that a call names, and the column that it asks about.
+unsafe fn arguments(list: *mut pg_sys::List) -> Option<(pg_sys::Oid, *mut pg_sys::Node)> {
+    unsafe { named_table(list).zip(items(list).get(1).copied()) }
+}
+
+/// The rule as a constant, where it is the same for all rows.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        // Without a plan to mark, the call must stay.
+        if request.root.is_null() || (*request.root).glob.is_null() {
+            return None;
+        }
+        let call = &*request.fcall;
+        let plan = &mut *(*request.root).glob;
+        let known = arguments(call.args).zip(action_of(call.funcid));
+        let known = known.filter(|((table, _), _)| settings::folding() && may_fold(Some(*table)));
+        let Some(((table, column), (action, _))) = known else {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        };
+        let child = known_tables::child_table(table);
+        // A row is written by a call, and found by one where a ticket or message is named: a plan for
+        // that serves all agents.
+        let is_by_key = |child: &ChildTable| {
+            let keys = [Some(&child.column), child.id.as_ref()];
+            let mut keys = keys.into_iter().flatten();
+            keys.any(|key| is_asked_by_key(&*request.root, column, key))
+        };
+        // Somebody's own call: no row belongs to such a key.
+        let is_of_other_kind = |child: &ChildTable| {
+            let asked = ColumnType::of(column).map(ColumnType::key_type);
+            asked.is_none() || asked != child.column_type
+        };
+        if action == REPLY
+            || child
+                .as_deref()
+                .is_some_and(|child| is_of_other_kind(child) || is_by_key(child))
+        {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        }
+        let (Some(access), Some(child)) = (rights_of_plan(plan), child) else {
+            return Some(boolean(false));
+        };
+        // What is so for all rows now may not be later.
+        if access.time().until.is_some() {
+            return None;
+        }
+        let shape = child.tickets().shape();
+        let conditions = [
+            silo_condition(&access, shape),
+            past_silo_condition(&access, shape, action),
+        ];
+        if conditions.contains(&Condition::Constant(false)) {
+            Some(boolean(false))
+        } else if conditions.iter().all(|c| *c == Condition::Constant(true))
+            && foreign_keys::lead_to_tickets(table, &child)
+            && rules_decide(&child.parent, &access, action)
+        {
+            depends_on(&mut plan.relationOids, &child.parent);
+            Some(is_null(column, true))
+        } else {
+            None
+        }
+    }
+}
+
+/// Is it only the rules that hide rows of the parent, and of what is above it, from the agent?
+fn rules_decide(parent: &Parent, access: &Agent, action: Action) -> bool {
+    let policies = TablePolicies::of(parent.oid());
+    !policies.hide_more()
+        && policies.allow(access, action)
+        && match parent {
+            Parent::Tickets(_) => true,
+            Parent::Messages(messages) => rules_decide(&messages.parent, access, action),
+        }
+}
+
+/// A plan that asks nothing of the parents is made anew when their policies change.
+unsafe fn depends_on(tables: &mut *mut pg_sys::List, parent: &Parent) {
+    *tables = unsafe { pg_sys::lappend_oid(*tables, parent.oid()) };
+    if let Parent::Messages(messages) = parent {
+        unsafe { depends_on(tables, &messages.parent) };
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option<()> {
+    unsafe {
+        let (action, _) = action_of(request.funcid)?;
+        let (table, _) = arguments(request.args)?;
+        request.selectivity = share(request.root, table, action)?;
+        Some(())
+    }
+}
+
+unsafe fn share(root: *mut pg_sys::PlannerInfo, table: pg_sys::Oid, action: Action) -> Option<f64> {
+    let child = known_tables::child_table(table)?;
+    Some(match unsafe { rights_to_estimate_for(root) } {
+        Some(access) => estimate(&access, &child.parent, action).share,
+        None => 0.0,
+    })
+}
+
+/// The largest share of a table that is looked up by an index.
+const MOST_BY_INDEX: f64 = 0.05;
+
+/// `column = ANY (list())`, for an index on the column.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn index_condition(
+    request: &mut pg_sys::SupportRequestIndexCondition,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        let call = as_node::<pg_sys::FuncExpr>(request.node).filter(|_| request.indexarg == 1)?;
+        let (action, list_function) = action_of(request.funcid)?;
+        let (table, column) = arguments(call.args)?;
+        let operator = ListOperator::of(request.opfamily, column)?;
+        if share(request.root, table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
+            return None;
+        }
+        let list = pg_sys::makeFuncExpr(
+            operator.function(list_function?, &[pg_sys::REGCLASSOID])?,
+            operator.array,
+            pg_sys::lappend(
+                std::ptr::null_mut(),
+                pg_sys::copyObjectImpl((*items::<pg_sys::Node>(call.args).first()?).cast()).cast(),
+            ),
+            CALL_OF_PLAN,
+            request.indexcollation,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        );
+        let column = pg_sys::copyObjectImpl(column.cast()).cast();
+        let collation = request.indexcollation;
+        let clause = any_of_list(column, operator.operator, list.cast(), false, collation);
+        request.lossy = false;
+        Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())
+    }
+}
+
+/// Does the query itself ask for some values of the column? Then these are looked up, and the whole list
+/// need not be read, once or, where it joins, again and again.
+unsafe fn is_looked_up(
+    request: &pg_sys::SupportRequestIndexCondition,
+    column: *mut pg_sys::Node,
+) -> bool {
+    unsafe {
+        let column = without_relabeling(column);
+        let of_query = column_of_query(request.root, column);
+        let is = |node, wanted: *mut pg_sys::Node| {
+            pg_sys::equal(without_relabeling(node).cast(), wanted.cast())
+        };
+        // column = something, or of another table
+        let mut classes = items::<pg_sys::EquivalenceClass>((*request.root).eq_classes).iter();
+        let is_equal = classes.any(|class| {
+            let members = items::<pg_sys::EquivalenceMember>((**class).ec_members);
+            members.len() > 1
+                && members
+                    .iter()
+                    .any(|member| is((**member).em_expr.cast(), of_query))
+        });
+        // column = ANY (some)
+        let conditions = (*(*request.index).rel).baserestrictinfo;
+        is_equal
+            || items::<pg_sys::RestrictInfo>(conditions)
+                .iter()
+                .any(|condition| {
+                    let clause = (**condition).clause.cast();
+                    as_node::<pg_sys::ScalarArrayOpExpr>(clause).is_some_and(|clause| {
+                        let of = items::<pg_sys::Node>(clause.args).first();
+                        clause.useOr && of.is_some_and(|of| is(*of, column))
+                    })
+                })
+    }
+}
+
+/// A partition's column as the table above has it, which the query names.
+unsafe fn column_of_query(
+    root: *mut pg_sys::PlannerInfo,
+    column: *mut pg_sys::Node,
+) -> *mut pg_sys::Node {
+    unsafe {
+        if as_node::<pg_sys::Var>(column).is_none() {
+            return column;
+        }
+        let copy: *mut pg_sys::Var = pg_sys::copyObjectImpl(column.cast()).cast();
+        while let Some(child) = partition(&*root, (*copy).varno as usize) {
+            let number = (*copy).varattno;
+            if number < 1 || i32::from(number) > child.num_child_cols {
+                break;
+            }
+            (*copy).varno = child.parent_relid as _;
+            (*copy).varattno = *child.parent_colnos.add(number as usize - 1);
+        }
+        copy.cast()
+    }
+}
+
+const VIEW: Action = Action::View;
+
+const REPLY: Action = Action::Change(Change::Reply);
+
+const EDIT: Action = Action::Change(Change::EditMessages);

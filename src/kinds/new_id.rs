@@ -1,0 +1,257 @@
+//! May a row get this id? What is asked of rows that agents write.
+//!
+//! What belongs to an id, as messages, followers and with whom an object is shared, is there for who may
+//! see all rows that have it. A foreign key sees to it that nothing is left of a row that is gone, and a
+//! unique index that there is no second row. Where one of them is missing, an agent must not write a row
+//! with an id that stands for something already, nor be given one that somebody has prepared.
+
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change, Permission, Relation};
+use pgrx::prelude::*;
+
+use crate::pg::error;
+use crate::pg::relation::{display_name, is_still_there};
+use crate::pg::unique::is_unique;
+use crate::protection::whole;
+use crate::rights::cache::Agent;
+use crate::rights::known_tables;
+use crate::rights::owner_sql::as_of_now;
+use crate::rights::statement::{Site, Statement, at_site};
+use crate::rows::allowed::Allowed;
+use crate::tables::catalog::Catalog;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::foreign_keys;
+use crate::tables::key::{KeyRef, KeyType};
+use crate::tables::shared_table::SharedTable;
+
+/// What may stand in the way of an id.
+pub enum NewId {
+    /// Nothing: the keys of the tables see to it.
+    Free,
+    Parent {
+        parent: Parent,
+        is_unique: bool,
+        /// Those without a foreign key.
+        children: Vec<ChildTable>,
+    },
+    /// Objects whose id is not unique.
+    Shared(Rc<SharedTable>),
+}
+
+impl NewId {
+    /// Of a protected table, or a part of one; none if it is not protected. It is kept until something
+    /// changes of the tables, their indexes and their foreign keys.
+    pub fn of_table(table: pg_sys::Oid) -> Option<Rc<NewId>> {
+        known_tables::of_table(table, |catalog| NewId::find(catalog, table))
+    }
+
+    fn find(catalog: &Catalog, table: pg_sys::Oid) -> Option<NewId> {
+        if let Some(shared) = known_tables::shared_table(table) {
+            whole::watch(shared.oid);
+            return Some(if is_unique(shared.oid, &shared.id) {
+                NewId::Free
+            } else {
+                NewId::Shared(shared)
+            });
+        }
+        let parent = match known_tables::ticket_table(table) {
+            Some(tickets) => Parent::Tickets(tickets),
+            None => Parent::Messages(known_tables::child_table(table)?),
+        };
+        let mut children = parent.children(catalog);
+        whole::watch(parent.oid());
+        children.iter().for_each(|child| whole::watch(child.oid));
+        // Nothing is left in one that is dropped at this moment.
+        children.retain(|child| is_still_there(child.oid) && !foreign_keys::keeps(child));
+        Some(if children.is_empty() {
+            NewId::Free
+        } else {
+            NewId::Parent {
+                is_unique: parent.has_unique_ids(),
+                parent,
+                children,
+            }
+        })
+    }
+
+    /// Refuses an id that a row must not get.
+    pub fn check(&self, statement: &Statement, access: &Rc<Agent>, id: KeyRef) {
+        match self {
+            NewId::Free => {}
+            NewId::Parent {
+                parent,
+                is_unique,
+                children,
+            } => {
+                if !is_unique && as_of_now(|| parent.has_row(id)) {
+                    refuse(
+                        parent.oid(),
+                        id,
+                        "there is a row with that id, and no unique index on the id alone that forbids a second".into(),
+                        "Take another id; what belongs to an id, as messages and followers, belongs to all its rows. To change the row that is there, use UPDATE or MERGE, not ON CONFLICT.".into(),
+                    );
+                }
+                let left = children
+                    .iter()
+                    .find(|child| is_still_there(child.oid) && as_of_now(|| child.has_row_of(id)));
+                // Those of a row that is there and can be seen. The index refuses a second one.
+                let seen = || Allowed::of_statement(statement, access, parent, Action::View);
+                let is_seen = || *is_unique && seen().contains(id);
+                if let Some(left) = left.filter(|_| !is_seen()) {
+                    let (child, parent) = (left.name(), parent.oid());
+                    refuse(
+                        parent,
+                        id,
+                        format!("{child} has rows that belong to that id already"),
+                        format!(
+                            "Take another id. With a foreign key from {child} to {} nothing is left of a row that is gone.",
+                            display_name(parent)
+                        ),
+                    );
+                }
+            }
+            NewId::Shared(table) => {
+                if table.has_visibility(id) {
+                    refuse(
+                        table.oid,
+                        id,
+                        "an object with that id is shared, and no unique index on the id alone forbids a second".into(),
+                        "Take another id: an object is shared by its id.".into(),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What the ids of a protected table are; none if nothing refers to its rows.
+fn key_type(table: pg_sys::Oid) -> Option<KeyType> {
+    if let Some(shared) = known_tables::shared_table(table) {
+        return Some(shared.id_type);
+    }
+    if let Some(tickets) = known_tables::ticket_table(table) {
+        return Some(tickets.id_type);
+    }
+    let messages = known_tables::child_table(table)?;
+    KeyType::of_column(messages.oid, messages.id.as_deref()?)
+}
+
+fn refuse(table: pg_sys::Oid, id: KeyRef, why: String, hint: String) -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!(
+            "a row of {} must not get the id {id}: {why}",
+            display_name(table)
+        ),
+        hint,
+    )
+}
+
+/// May the agent write rows of this table at all? Who may not learns nothing of its ids.
+fn may_write(access: &Agent, table: &NewId) -> bool {
+    match table {
+        NewId::Free | NewId::Shared(_) => true,
+        NewId::Parent { parent, .. } => match parent {
+            Parent::Tickets(_) => access.has(Permission::Create),
+            Parent::Messages(_) => [Change::Reply, Change::EditMessages]
+                .into_iter()
+                .flat_map(|change| Relation::ALL.map(|relation| Permission::On(change, relation)))
+                .any(|permission| access.has(permission)),
+        },
+    }
+}
+
+struct Call {
+    statement: Rc<Statement>,
+    /// None: nobody, or a table that is not protected (any more). Then no row passes.
+    who: Option<(Rc<Agent>, Rc<NewId>)>,
+    key_type: Option<KeyType>,
+}
+
+impl Call {
+    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, table, |statement| Call {
+            statement: statement.clone(),
+            who: statement
+                .rights
+                .clone()
+                .zip(table.and_then(NewId::of_table)),
+            key_type: table.and_then(key_type),
+        })
+    }
+}
+
+fn is_new_id_ok(
+    fcinfo: pg_sys::FunctionCallInfo,
+    table: Option<pg_sys::Oid>,
+    id: Option<KeyRef>,
+    is_kept: impl Fn(&Call, KeyRef) -> bool,
+) -> bool {
+    let call = Call::of(fcinfo, table);
+    let Some((access, table)) = &call.who else {
+        return false;
+    };
+    // Nothing belongs to what has no id.
+    let Some(id) = id else {
+        return true;
+    };
+    if call.key_type != Some(id.key_type()) {
+        return false;
+    }
+    if matches!(**table, NewId::Free) || is_kept(&call, id) {
+        return true;
+    }
+    if !may_write(access, table) {
+        return false;
+    }
+    table.check(&call.statement, access, id);
+    true
+}
+
+/// Is this the id of a row that is there and that the agent may change? Then an update may have kept it.
+fn is_changeable(call: &Call, id: KeyRef) -> bool {
+    const EDIT: Action = Action::Change(Change::EditMessages);
+    let Some((access, new_id)) = &call.who else {
+        return false;
+    };
+    match &**new_id {
+        NewId::Parent { parent, .. } => {
+            Allowed::of_statement(&call.statement, access, parent, EDIT).contains(id)
+        }
+        NewId::Free | NewId::Shared(_) => false,
+    }
+}
+
+/// An SQL function for each type of ids.
+macro_rules! for_each_id {
+    ($($new:ident, $updated:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $new(
+                protected_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let id = id.map(KeyRef::from);
+                is_new_id_ok(fcinfo, protected_table, id, |_, _| false)
+            }
+
+            #[pg_extern(sql = false)]
+            fn $updated(
+                message_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let id = id.map(KeyRef::from);
+                is_new_id_ok(fcinfo, message_table, id, is_changeable)
+            }
+        )+
+    };
+}
+
+for_each_id!(
+    new_id_ok, updated_id_ok, i64;
+    new_id_ok_uuid, updated_id_ok_uuid, pgrx::Uuid;
+    new_id_ok_text, updated_id_ok_text, &str;
+);

@@ -1,0 +1,7 @@
+//! Things that agents share.
+
+pub mod calls;
+pub mod gone;
+pub mod plan;
+pub mod sharing;
+pub mod visibility;

@@ -1,0 +1,206 @@
+//! What the rules of shared objects tell the planner.
+
+use deskguard_rules::{Access, SharedCondition, change_shared_condition, see_shared_condition};
+use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
+
+use crate::pg::node::{any, as_node, boolean, function_call, items, named_table};
+use crate::pg::support::{Answer, Request, answer};
+use crate::plan::folding::{self, for_later, is_for_later, rights_of_plan};
+use crate::plan::fraction::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
+use crate::plan::literal::ColumnType;
+use crate::plan::operand::{ListOperator, Operand};
+use crate::plan::until::until;
+use crate::rights::cache::Agent;
+use crate::rights::marks::{Asked, ask};
+use crate::rights::shared_list::NONE;
+use crate::rights::statement::{may_fold, rights_to_estimate_for};
+use crate::rights::{known_tables, settings};
+use crate::tables::catalog::{own_function, own_function_name};
+use crate::tables::key::{KeyRef, KeySet};
+
+#[pg_extern(sql = false)]
+fn shared_support(request: Internal) -> Internal {
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+        })
+    }
+}
+
+/// The functions that policies call, and what is left of one of them in a plan.
+enum Function {
+    Seen,
+    Ok,
+    With,
+}
+
+impl Function {
+    fn of(function: pg_sys::Oid) -> Option<Function> {
+        let name = own_function_name(function)?;
+        match name.to_bytes() {
+            b"shared_seen" => Some(Function::Seen),
+            b"shared_ok" => Some(Function::Ok),
+            b"shared_with" => Some(Function::With),
+            _ => None,
+        }
+    }
+}
+
+unsafe fn argument(arguments: *mut pg_sys::List, number: usize) -> Option<*mut pg_sys::Node> {
+    unsafe { items(arguments).get(number).copied() }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        // Without a plan to mark, the call must stay.
+        if request.root.is_null() || (*request.root).glob.is_null() {
+            return None;
+        }
+        let call = &*request.fcall;
+        let function = Function::of(call.funcid)?;
+        if matches!(function, Function::With) || is_for_later(call.args) {
+            return None;
+        }
+        let is_seen = matches!(function, Function::Seen);
+        let plan = &mut *(*request.root).glob;
+        let Some(named) = named_table(call.args) else {
+            ask(&mut plan.invalItems, Asked::Rules);
+            return None;
+        };
+        let table = known_tables::shared_table(named);
+        // Somebody's own call: no object of the table has such a key.
+        let is_of_other_kind = table.as_ref().filter(|_| is_seen).is_some_and(|table| {
+            let id_type = argument(call.args, 1).and_then(|id| ColumnType::of(id));
+            id_type.is_none_or(|id_type| id_type.key_type() != table.id_type)
+        });
+        if !settings::folding() || is_of_other_kind || !may_fold(Some(named)) {
+            let table = table.filter(|_| is_seen).map(|table| table.oid);
+            let asked = table.map_or(Asked::Rules, Asked::Shared);
+            ask(&mut plan.invalItems, asked);
+            return None;
+        }
+        let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
+            return Some(boolean(false));
+        };
+        let shared = is_seen.then(|| agent.shared(table.oid));
+        let shared = shared.as_deref().unwrap_or(&NONE);
+        let expression = |access: &Access, objects: &KeySet| {
+            let has_owners = table.owner.is_some();
+            let condition = if is_seen {
+                see_shared_condition(access, has_owners, !objects.is_empty())
+            } else {
+                change_shared_condition(access, has_owners)
+            };
+            expression(call.args, &agent, condition, objects)
+        };
+        let now = expression(&agent, &shared.now)?;
+        let Some((moment, from_now_on)) = agent.rest_to_come() else {
+            if !is_short(&shared.now) {
+                ask(&mut plan.invalItems, Asked::Shared(table.oid));
+            }
+            return Some(now);
+        };
+        if is_seen {
+            ask(&mut plan.invalItems, Asked::Shared(table.oid));
+        }
+        let always = expression(from_now_on, &shared.from_now_on)?;
+        Some(until(moment, now, always, for_later(call)))
+    }
+}
+
+/// The condition on the columns that a call of a rule has as its arguments.
+unsafe fn expression(
+    arguments: *mut pg_sys::List,
+    agent: &Agent,
+    condition: SharedCondition,
+    objects: &KeySet,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        let (owned, shared) = match condition {
+            SharedCondition::Constant(value) => return Some(boolean(value)),
+            SharedCondition::AnyOf { owned, shared } => (owned, shared),
+        };
+        let mut parts = vec![];
+        if owned {
+            // The last.
+            let owner = Operand::of(*items::<pg_sys::Node>(arguments).last()?)?;
+            parts.push(owner.any_id_of(&[agent.agent], &agent.external_keys, false));
+        }
+        if shared {
+            let id = Operand::of(argument(arguments, 1)?)?;
+            parts.push(if is_short(objects) {
+                id.any_of(objects.sorted(), false)
+            } else {
+                let types = [pg_sys::REGCLASSOID, id.type_oid()];
+                let table = argument(arguments, 0)?;
+                let table = pg_sys::copyObjectImpl(table.cast()).cast();
+                function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
+            });
+        }
+        Some(any(parts))
+    }
+}
+
+/// Are they few enough for literals?
+fn is_short(objects: &KeySet) -> bool {
+    objects.len() <= settings::fold_limit()
+}
+
+/// The share of rows that are shared with the current agent.
+unsafe fn share_of_shared(
+    root: *mut pg_sys::PlannerInfo,
+    arguments: *mut pg_sys::List,
+    relation: std::ffi::c_int,
+) -> Option<f64> {
+    unsafe {
+        let table = named_table(arguments).and_then(known_tables::shared_table);
+        let agent = rights_to_estimate_for(root);
+        let objects = agent.zip(table).map(|(a, table)| a.shared(table.oid));
+        let column = argument(arguments, 1)?;
+        let objects = objects.as_deref().unwrap_or(&NONE);
+        let is_shared = |key: KeyRef| objects.now.contains(key);
+        let share = share_of_column(root, column, relation, objects.now.len(), is_shared);
+        Some(share)
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    unsafe {
+        let is_with = matches!(Function::of(request.funcid), Some(Function::With));
+        if !is_with || request.is_join || request.root.is_null() {
+            return folding::selectivity(request);
+        }
+        let share = share_of_shared(request.root, request.args, request.varRelid);
+        request.selectivity = share.unwrap_or(request.selectivity);
+        share.is_some()
+    }
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn index_condition(
+    request: &mut pg_sys::SupportRequestIndexCondition,
+) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        if !matches!(Function::of(request.funcid)?, Function::With) {
+            return None;
+        }
+        let column = column_of_index(request)?;
+        let arguments = as_node::<pg_sys::FuncExpr>(request.node)?.args;
+        // As for other long lists.
+        if share_of_shared(request.root, arguments, 0)? > MOST_BY_INDEX {
+            return None;
+        }
+        let operator = ListOperator::of(request.opfamily, column)?;
+        let list = operator.function("shared_objects", &[pg_sys::REGCLASSOID])?;
+        condition_by_list(request, operator, list)
+    }
+}

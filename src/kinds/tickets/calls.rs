@@ -1,0 +1,144 @@
+//! The functions that the policies and triggers of protected tables call.
+
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change, Unobserved};
+use pgrx::prelude::*;
+
+use crate::rights::cache::Agent;
+use crate::rights::known_tables;
+use crate::rights::statement::{Site, Statement, at_site};
+use crate::rows::followed::Followed;
+use crate::rows::tickets::TicketColumns;
+use crate::tables::key::KeyRef;
+use crate::tables::ticket_table::TicketTable;
+
+/// What a policy needs to know, found out once for each statement.
+pub struct Call {
+    pub statement: Rc<Statement>,
+    /// None: nobody, or a table that is not protected (any more). Then no row passes.
+    pub who: Option<(Rc<Agent>, Rc<TicketTable>, Followed)>,
+}
+
+/// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
+type Row<'a> = (Option<KeyRef<'a>>, TicketColumns);
+
+impl Call {
+    /// The state of this call site.
+    pub fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+        at_site(fcinfo, table, |statement| {
+            let who = || {
+                let access = statement.rights.clone()?;
+                let table = known_tables::ticket_table(table?)?;
+                let keys = access.external_keys.clone();
+                let followed = Followed::by(access.agent, keys, table.clone());
+                Some((access, table, followed))
+            };
+            Call {
+                statement: statement.clone(),
+                who: who(),
+            }
+        })
+    }
+
+    /// What the policies besides deskguard_silo ask of a row.
+    fn past_silo(&self, (id, columns): Row, action: Action) -> bool {
+        let Some((access, table, followed)) = &self.who else {
+            return false;
+        };
+        // Somebody's own call: no row of the table has such a key.
+        if id.is_some_and(|id| id.key_type() != table.id_type) {
+            return false;
+        }
+        let allows =
+            |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
+        // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
+        allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
+    }
+}
+
+#[pg_extern(sql = false)]
+fn silo_ok(
+    ticket_table: Option<pg_sys::Oid>,
+    category: Option<i64>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    let call = Call::of(fcinfo, ticket_table);
+    call.who.as_ref().is_some_and(|(access, table, _)| {
+        let columns = TicketColumns {
+            category,
+            ..TicketColumns::default()
+        };
+        deskguard_rules::silo(access, &table.ticket(columns, false), &mut Unobserved)
+    })
+}
+
+fn columns(
+    department: Option<i64>,
+    assignee: Option<i64>,
+    team: Option<i64>,
+    confidential: Option<bool>,
+) -> TicketColumns {
+    TicketColumns {
+        department,
+        assignee,
+        team,
+        // Where it is not known, a ticket counts as confidential.
+        confidential: confidential.unwrap_or(true),
+        ..TicketColumns::default()
+    }
+}
+
+/// May the agent do this with a ticket that is there, apart from the silo? An SQL function for each type
+/// of ids.
+macro_rules! for_each_action {
+    ($($action:expr => $number:ident, $uuid:ident, $text:ident);+ $(;)?) => {
+        $(
+            for_each_action!($action, $number, i64);
+            for_each_action!($action, $uuid, pgrx::Uuid);
+            for_each_action!($action, $text, &str);
+        )+
+    };
+    ($action:expr, $name:ident, $id:ty) => {
+        #[pg_extern(sql = false)]
+        fn $name(
+            ticket_table: Option<pg_sys::Oid>,
+            id: Option<$id>,
+            department: Option<i64>,
+            assignee: Option<i64>,
+            team: Option<i64>,
+            confidential: Option<bool>,
+            fcinfo: pg_sys::FunctionCallInfo,
+        ) -> bool {
+            let columns = columns(department, assignee, team, confidential);
+            Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), columns), $action)
+        }
+    };
+}
+
+for_each_action!(
+    Action::View => view_ok, view_ok_uuid, view_ok_text;
+    Action::Change(Change::Reply) => reply_ok, reply_ok_uuid, reply_ok_text;
+    Action::Change(Change::Modify) => modify_ok, modify_ok_uuid, modify_ok_text;
+    Action::Change(Change::EditMessages) =>
+        edit_messages_ok, edit_messages_ok_uuid, edit_messages_ok_text;
+    Action::Change(Change::Delete) => delete_ok, delete_ok_uuid, delete_ok_text;
+);
+
+#[pg_extern(sql = false)]
+fn create_ok(
+    ticket_table: Option<pg_sys::Oid>,
+    department: Option<i64>,
+    assignee: Option<i64>,
+    team: Option<i64>,
+    confidential: Option<bool>,
+    status: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> bool {
+    let call = Call::of(fcinfo, ticket_table);
+    call.who.as_ref().is_some_and(|(access, table, _)| {
+        let mut columns = columns(department, assignee, team, confidential);
+        columns.status = table.status(status);
+        deskguard_rules::create(access, &table.ticket(columns, false))
+    })
+}

@@ -1,0 +1,8 @@
+//! Ticket tables.
+
+pub mod by_key;
+pub mod calls;
+pub mod plan;
+pub mod runtime_lists;
+pub mod update;
+pub mod written_rows;

@@ -1,0 +1,278 @@
+//! What an UPDATE may make of a ticket: a policy sees the new row only, so a trigger notes what it was.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use deskguard_rules::Refusal;
+use pgrx::prelude::*;
+
+use crate::kinds::new_id::NewId;
+use crate::kinds::tickets::calls::Call;
+use crate::pg::error;
+use crate::pg::relation::policies_apply;
+use crate::rights::cache::Agent;
+use crate::rights::external_keys::ExternalKeys;
+use crate::rights::known_tables;
+use crate::rights::statement::{Statement, at_site};
+use crate::rows::tickets::TicketColumns;
+use crate::tables::key::{KeyRef, OwnedKey};
+use crate::tables::principal::{Principal, UNMAPPED};
+use crate::tables::ticket_table::TicketTable;
+use crate::tables::trigger_call::{Form, TriggerCall};
+use crate::tables::tuple::{Place, key, new_key, place, value};
+
+thread_local! {
+    /// What tickets were before the UPDATE that is under way, by table and new id.
+    static UPDATED: RefCell<HashMap<(pg_sys::Oid, Option<OwnedKey>), Noted>> = RefCell::default();
+}
+
+/// What a ticket was.
+struct Noted {
+    id: Option<OwnedKey>,
+    columns: TicketColumns,
+    /// It was of a department that is nobody's external_key and is so no more: it may be of another
+    /// such, which has the same id.
+    left_unmapped: bool,
+}
+
+/// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
+/// desk's own updates others in between.
+const MOST_UPDATED: usize = 1000;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_note_ticket() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Trigger: notes what a ticket was, for update_ok, since a policy sees the new row only.
+///
+/// By hand and not by pgrx's pg_trigger, which takes several times as long, and here each updated row
+/// pays.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: in a trigger the context is its TriggerData.
+    unsafe {
+        let call = TriggerCall::new(
+            fcinfo,
+            "note_ticket",
+            &[Form::BEFORE_UPDATE],
+            "deskguard.protect_tickets() makes the trigger.",
+        );
+        let table = call.relation().rd_id;
+        let noting = at_site(fcinfo, Some(table), |statement| {
+            Noting::of(call.relation(), statement)
+        });
+        if let Some(noting) = &*noting {
+            let descriptor = call.relation().rd_att;
+            let before = call.old();
+            let noted = Noted {
+                id: key(before, descriptor, noting.id).map(KeyRef::to_owned),
+                columns: noting.columns(before, descriptor),
+                left_unmapped: noting.leaves_unmapped(&call),
+            };
+            let id = new_key(&call, noting.id);
+            UPDATED.with_borrow_mut(|updated| {
+                if updated.len() >= MOST_UPDATED {
+                    updated.clear();
+                }
+                updated.insert((noting.table.oid, id), noted);
+            });
+        }
+        pg_sys::Datum::from(call.new_row())
+    }
+}
+
+/// Where the rows of a table have what update_ok needs.
+struct Noting {
+    table: Rc<TicketTable>,
+    keys: Rc<ExternalKeys>,
+    id: Place,
+    department: Option<Place>,
+    assignee: Option<Place>,
+    team: Option<Place>,
+    confidential: Option<Place>,
+    status: Option<Place>,
+}
+
+impl Noting {
+    /// None where the policies do not apply.
+    unsafe fn of(relation: &pg_sys::RelationData, statement: &Statement) -> Option<Noting> {
+        if !policies_apply(relation.rd_id) {
+            return None;
+        }
+        let table = known_tables::ticket_table(relation.rd_id)?;
+        let place = |column: &str| unsafe { place(relation, column) };
+        let of = |column: &Option<String>| place(column.as_deref()?);
+        // Who may not reach a status by a move alone needs no more than the department.
+        let with_status = |column| table.status.as_ref().and_then(|_| of(column));
+        Some(Noting {
+            id: place(&table.id)?,
+            department: of(&table.department),
+            assignee: with_status(&table.assignee),
+            team: with_status(&table.team),
+            confidential: with_status(&table.confidential),
+            status: table.status.as_ref().and_then(|status| place(&status.name)),
+            keys: statement.external_keys(),
+            table,
+        })
+    }
+
+    unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> bool {
+        let Some(department) = self.department else {
+            return false;
+        };
+        unsafe {
+            let left = key(call.old(), call.relation().rd_att, department);
+            left.is_some_and(|left| {
+                self.keys.id(Principal::Department, left) == UNMAPPED
+                    && new_key(call, department).as_ref().map(OwnedKey::borrowed) != Some(left)
+            })
+        }
+    }
+
+    unsafe fn columns(
+        &self,
+        row: pg_sys::HeapTuple,
+        descriptor: pg_sys::TupleDesc,
+    ) -> TicketColumns {
+        unsafe {
+            let id = |place: Option<Place>, principal| {
+                let key = key(row, descriptor, place?)?;
+                Some(self.keys.id(principal, key))
+            };
+            let get = |place| value(row, descriptor, place);
+            let confidential = self.confidential.and_then(get);
+            let status = self.status.and_then(|place| {
+                let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
+                let value = get(place)?;
+                pg_sys::getTypeOutputInfo(place.type_oid, &mut output, &mut is_varlena);
+                let text = pg_sys::OidOutputFunctionCall(output, value);
+                Some(
+                    std::ffi::CStr::from_ptr(text)
+                        .to_string_lossy()
+                        .into_owned(),
+                )
+            });
+            TicketColumns {
+                department: id(self.department, Principal::Department),
+                category: None,
+                assignee: id(self.assignee, Principal::Agent),
+                team: id(self.team, Principal::Team),
+                confidential: confidential.is_none_or(|value| value.value() != 0),
+                status: self.table.status(status.as_deref()),
+            }
+        }
+    }
+}
+
+/// May an updated ticket be in this department and have this status? An SQL function for each type of ids.
+macro_rules! update_ok {
+    ($($name:ident, $id:ty);+ $(;)?) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(
+                ticket_table: Option<pg_sys::Oid>,
+                id: Option<$id>,
+                department: Option<i64>,
+                status: Option<&str>,
+                fcinfo: pg_sys::FunctionCallInfo,
+            ) -> bool {
+                let call = Call::of(fcinfo, ticket_table);
+                may_update(&call, id.map(KeyRef::from), department, status)
+            }
+        )+
+    };
+}
+
+update_ok!(update_ok, i64; update_ok_uuid, pgrx::Uuid; update_ok_text, &str);
+
+fn may_update(
+    call: &Call,
+    id: Option<KeyRef>,
+    department: Option<i64>,
+    status: Option<&str>,
+) -> bool {
+    let Some((access, table, followed)) = &call.who else {
+        return false;
+    };
+    let noted = (table.oid, id.map(KeyRef::to_owned));
+    let before = UPDATED.with_borrow_mut(|updated| updated.remove(&noted));
+    // A row that nobody noted: the trigger is off.
+    let Some(Noted {
+        id: id_before,
+        columns: mut before,
+        left_unmapped,
+    }) = before
+    else {
+        return false;
+    };
+    if let Some(id) = id
+        && Some(id) != id_before.as_ref().map(OwnedKey::borrowed)
+        && let Some(new) = NewId::of_table(table.oid)
+    {
+        new.check(&call.statement, access, id);
+    }
+    if left_unmapped && department == Some(UNMAPPED) {
+        before.department = None;
+    }
+    let after = TicketColumns {
+        department,
+        status: table.status(status),
+        ..before
+    };
+    // Following matters for the right to delete only, and takes a look-up.
+    let after = table.ticket(after, false);
+    let update =
+        |followed| deskguard_rules::update(access, &table.ticket(before, followed), &after);
+    let follows = || {
+        let id = id_before.as_ref().map(OwnedKey::borrowed);
+        id.is_some_and(|id| followed.contains(id))
+    };
+    let refusal = match update(false) {
+        Ok(()) => return true,
+        Err(Refusal::Spam) if follows() => update(true).err(),
+        Err(refusal) => Some(refusal),
+    };
+    refusal.is_none_or(|refusal| refuse(table, access, id_before, refusal))
+}
+
+fn refuse(table: &TicketTable, access: &Agent, id: Option<OwnedKey>, refusal: Refusal) -> ! {
+    let agent = access.agent;
+    let ticket = id.map_or("NULL".into(), |id| id.to_string());
+    let (what, hint) = match refusal {
+        Refusal::Move(department) => (
+            format!(
+                "move a ticket of {} to {}",
+                table.name(),
+                match department {
+                    None => "no department".into(),
+                    Some(UNMAPPED) => "a department that is nobody's external_key".into(),
+                    Some(id) => format!("department {id}"),
+                }
+            ),
+            "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
+        ),
+        Refusal::Unarchive => (
+            format!(
+                "take ticket {ticket} of {} out of the archive",
+                table.name()
+            ),
+            "It needs the permission \"ticket.unarchive\".",
+        ),
+        Refusal::Spam => (
+            format!("mark ticket {ticket} of {} as spam", table.name()),
+            "It needs a permission to delete it, such as \"ticket.delete.own\".",
+        ),
+    };
+    error::raise(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("agent {agent} may not {what}"),
+        hint,
+    )
+}

@@ -1,0 +1,187 @@
+//! What a command that writes asks of its rows: some of it more often than need be.
+//!
+//! Of a row that it writes, PostgreSQL also asks the policies for SELECT, if the command reads the
+//! table, as each UPDATE with a WHERE does. But an agent may hand a ticket over to where it does not see
+//! it. What it may write is said by create_ok, update_ok and silo_ok. Of a row that it finds, PostgreSQL
+//! asks both the policies for SELECT and those for UPDATE or DELETE, which say that, too.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int};
+
+use pgrx::pg_sys;
+
+use crate::pg::node::items;
+use crate::signals::generation;
+use crate::tables::catalog::own_function;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// With the function that is asked of a written row in its place. It is not made part of the plan:
+    /// for one row that would take longer than a call, and no index helps to check a row that is
+    /// there already.
+    Silo(pg_sys::Oid),
+    View,
+    /// modify_ok or delete_ok
+    Change,
+    /// create_ok or update_ok
+    Written,
+}
+
+thread_local! {
+    /// What functions ask, as of which count of their changes.
+    static KNOWN: RefCell<(u32, HashMap<pg_sys::Oid, Option<Part>>)> = RefCell::default();
+}
+
+/// Shortens what is asked by a command that is about to be planned. Tells whether the rules will be
+/// asked when it runs.
+///
+/// # Safety
+/// Called with a query, of which nothing is planned yet.
+pub unsafe fn prepare(query: *mut pg_sys::Query) -> bool {
+    unsafe {
+        // Only at the top a WITH can have commands that write.
+        let parts = items::<pg_sys::CommonTableExpr>((*query).cteList).iter();
+        let parts = parts.map(|part| (**part).ctequery);
+        parts
+            .filter(|part| (**part).type_ == pg_sys::NodeTag::T_Query)
+            .chain(std::iter::once(query.cast()))
+            .fold(false, |asks, part| {
+                let part = &mut *part.cast::<pg_sys::Query>();
+                shorten_conditions(part);
+                asks | shorten_checks(&mut part.withCheckOptions)
+            })
+    }
+}
+
+/// modify_ok and delete_ok include view_ok.
+unsafe fn shorten_conditions(query: &pg_sys::Query) {
+    use pg_sys::CmdType::{CMD_DELETE, CMD_UPDATE};
+    if ![CMD_UPDATE, CMD_DELETE].contains(&query.commandType) {
+        return;
+    }
+    unsafe {
+        let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
+        let Some(table) = tables.get((query.resultRelation as usize).wrapping_sub(1)) else {
+            return;
+        };
+        let conditions = items::<pg_sys::Node>((**table).securityQuals);
+        let asked = |what| conditions.iter().position(|c| part_of(*c) == Some(what));
+        // Of the same columns: a policy of the user's own may call them, too.
+        let arguments = |n: usize| (*conditions[n].cast::<pg_sys::FuncExpr>()).args;
+        if let (Some(view), Some(change)) = (asked(Part::View), asked(Part::Change))
+            && pg_sys::equal(arguments(view).cast(), arguments(change).cast())
+        {
+            (**table).securityQuals =
+                pg_sys::list_delete_nth_cell((**table).securityQuals, view as c_int);
+        }
+    }
+}
+
+unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
+    let mut asks = vec![];
+    let mut kept = std::ptr::null_mut();
+    unsafe {
+        for check in items::<pg_sys::WithCheckOption>(*checks) {
+            let part = part_of((**check).qual).filter(|_| is_of_written_row(&**check));
+            match part {
+                // Also as a policy for SELECT.
+                Some(Part::Silo(_)) if asks.contains(&((**check).kind, part)) => continue,
+                Some(Part::Silo(written)) => {
+                    (*(**check).qual.cast::<pg_sys::FuncExpr>()).funcid = written;
+                }
+                Some(Part::View | Part::Change | Part::Written) | None => {}
+            }
+            asks.extend(part.map(|_| ((**check).kind, part)));
+            kept = pg_sys::lappend(kept, check.cast());
+        }
+        *checks = kept;
+    }
+    !asks.is_empty()
+}
+
+/// The other kinds of checks are of rows that were there before: ON CONFLICT, MERGE.
+fn is_of_written_row(check: &pg_sys::WithCheckOption) -> bool {
+    use pg_sys::WCOKind::{WCO_RLS_INSERT_CHECK, WCO_RLS_UPDATE_CHECK};
+    [WCO_RLS_INSERT_CHECK, WCO_RLS_UPDATE_CHECK].contains(&check.kind)
+}
+
+/// Is this call of view_ok, which is being planned, the policy for SELECT asked of a row that the command
+/// writes? Told here and not by the hook above, which is not there yet when the first statement of a
+/// session loads the library.
+///
+/// # Safety
+/// As called by the planner to simplify the call.
+pub unsafe fn is_view_of_written_row(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> bool {
+    unsafe {
+        // Checks are planned one by one, and before what the command asks of the rows that it finds.
+        // Those that are done are lists.
+        let checks = items::<pg_sys::WithCheckOption>((*root.parse).withCheckOptions).iter();
+        let mut not_done = checks.filter(|check| {
+            let condition = (***check).qual;
+            !condition.is_null() && (*condition).type_ != pg_sys::NodeTag::T_List
+        });
+        not_done.next().is_some_and(|check| {
+            let check = &**check;
+            // Our policy, and not one of the user's own that calls the same function.
+            let is_deskguards =
+                !check.polname.is_null() && CStr::from_ptr(check.polname) == c"deskguard_view";
+            let call = std::ptr::from_ref(call);
+            is_deskguards
+                && is_of_written_row(check)
+                && pg_sys::equal(check.qual.cast(), call.cast())
+        })
+    }
+}
+
+/// What a condition asks, if it is the call of one of the rules.
+unsafe fn part_of(condition: *mut pg_sys::Node) -> Option<Part> {
+    unsafe {
+        let call = condition.cast::<pg_sys::FuncExpr>();
+        if call.is_null() || (*call).xpr.type_ != pg_sys::NodeTag::T_FuncExpr {
+            return None;
+        }
+        let function = (*call).funcid;
+        let changes = generation::function_changes();
+        let known = KNOWN.with_borrow_mut(|(of, all)| {
+            if *of != changes {
+                all.clear();
+                *of = changes;
+            }
+            all.get(&function).copied()
+        });
+        known.unwrap_or_else(|| {
+            let found = find(function);
+            KNOWN.with_borrow_mut(|(_, all)| all.insert(function, found));
+            found
+        })
+    }
+}
+
+fn find(function: pg_sys::Oid) -> Option<Part> {
+    const ID: pg_sys::Oid = pg_sys::INT8OID;
+    const TABLE: pg_sys::Oid = pg_sys::REGCLASSOID;
+    const BOOLEAN: pg_sys::Oid = pg_sys::BOOLOID;
+    const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
+    const KEYS: [pg_sys::Oid; 3] = [ID, pg_sys::UUIDOID, TEXT];
+    let is = |name, arguments: &[pg_sys::Oid]| own_function(name, arguments) == Some(function);
+    let is_of_row = |name| {
+        KEYS.iter()
+            .any(|key| is(name, &[TABLE, *key, ID, ID, ID, BOOLEAN]))
+    };
+    if is_of_row(c"view_ok") {
+        Some(Part::View)
+    } else if is_of_row(c"modify_ok") || is_of_row(c"delete_ok") {
+        Some(Part::Change)
+    } else if is(c"silo_ok", &[TABLE, ID]) {
+        own_function(c"written_silo_ok", &[TABLE, ID]).map(Part::Silo)
+    } else if is(c"create_ok", &[TABLE, ID, ID, ID, BOOLEAN, TEXT])
+        || KEYS
+            .iter()
+            .any(|key| is(c"update_ok", &[TABLE, *key, ID, TEXT]))
+    {
+        Some(Part::Written)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,11 @@
+//! What pgrx lacks of PostgreSQL. It knows no help desk.
+
+pub mod compat;
+pub mod datum;
+pub mod error;
+pub mod node;
+pub mod relation;
+pub mod run_as_owner;
+pub mod scan;
+pub mod support;
+pub mod unique;

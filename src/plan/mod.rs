@@ -1,0 +1,11 @@
+//! How conditions become part of plans: operands, literals, index conditions, fractions.
+//! May use: pg, tables, signals, protection, rights.
+
+pub mod condition;
+pub mod folding;
+pub mod fraction;
+pub mod key_list;
+pub mod literal;
+pub mod operand;
+pub mod single_row;
+pub mod until;

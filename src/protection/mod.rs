@@ -1,0 +1,9 @@
+//! What protects a table: its policies and triggers as they should be, and whether they are there.
+//! May use: pg, tables, signals.
+
+pub mod error_detail;
+pub mod exposed;
+pub mod features;
+pub mod policies;
+pub mod table_policies;
+pub mod whole;

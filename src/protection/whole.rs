@@ -1,0 +1,375 @@
+//! Is the protection of a table whole? Asked by the policy that opens it, so that a table is closed where a
+//! policy or trigger is missing or was changed, and where a policy was copied to another table.
+//!
+//! What is there is compared with what protecting the table would make now: trees with trees, so that
+//! neither names nor how an expression is printed matter.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, CString, c_int};
+
+use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
+
+use crate::pg::node::{boolean, items, named_table, new_node};
+use crate::pg::relation::{attribute, table_name};
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::pg::support::{Answer, Request, answer};
+use crate::protection::policies::{
+    Protection, row_triggers, rule_policies, statement_triggers, triggers, with_protection,
+};
+use crate::signals::generation;
+use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::key::KeyType;
+use crate::tables::registry::root_of;
+use crate::tables::ticket_table::TicketTable;
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<pg_sys::Oid, bool>> = RefCell::default();
+    /// Those that were asked about, of which changes matter.
+    static WATCHED: RefCell<HashSet<pg_sys::Oid>> = RefCell::default();
+    /// The tables of the registry.
+    static REGISTRY: Cell<[pg_sys::Oid; 2]> = const { Cell::new([pg_sys::InvalidOid; 2]) };
+    /// Counts changes of watched tables and of the registry, as far as this backend has heard of them.
+    static CHANGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Something of a table has changed, or, if it is InvalidOid, of any.
+pub fn relation_changed(relation: pg_sys::Oid) {
+    if relation == pg_sys::InvalidOid || is_registry(relation) {
+        forget_all();
+        if is_registry(relation) {
+            // Plans depend on their tables, but not on the registry.
+            generation::drop_all_plans();
+        }
+    } else if WATCHED.with_borrow(|watched| watched.contains(&relation)) {
+        KNOWN.with_borrow_mut(|known| known.remove(&relation));
+        CHANGES.set(CHANGES.get().wrapping_add(1));
+    }
+}
+
+/// Anything may have changed.
+pub fn forget_all() {
+    KNOWN.with_borrow_mut(HashMap::clear);
+    WATCHED.with_borrow_mut(HashSet::clear);
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+}
+
+/// What changes whenever something does of a table that was asked about: also its name or a column's.
+pub fn changes() -> u32 {
+    CHANGES.get()
+}
+
+/// Hears of changes of the registry from now on.
+pub fn listen() {
+    REGISTRY.set([
+        own_table(c"protected_table"),
+        own_table(c"protected_feature"),
+    ]);
+}
+
+/// Counts changes of this table from now on.
+pub fn watch(table: pg_sys::Oid) {
+    listen();
+    WATCHED.with_borrow_mut(|watched| watched.insert(table));
+}
+
+/// Is all there that protects this table?
+pub fn is_whole(table: pg_sys::Oid) -> bool {
+    generation::refresh();
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&table).copied()) {
+        return known;
+    }
+    watch(table);
+    let before = changes();
+    let whole = problems(table).is_empty();
+    // What changed meanwhile may be half in it: good for now, but not for later.
+    if changes() == before {
+        KNOWN.with_borrow_mut(|known| known.insert(table, whole));
+    }
+    whole
+}
+
+/// Can be asked about tickets: the columns that the registry names are those that the policies ask.
+pub fn are_tickets_whole(table: &TicketTable) -> bool {
+    is_whole(table.oid) && table.followers.as_ref().is_none_or(|f| is_whole(f.oid))
+}
+
+/// The same of rows that belong to tickets.
+pub fn is_child_whole(table: &ChildTable) -> bool {
+    is_whole(table.oid)
+        && match &table.parent {
+            Parent::Tickets(tickets) => are_tickets_whole(tickets),
+            Parent::Messages(messages) => is_child_whole(messages),
+        }
+}
+
+/// What is missing of the protection of a table, in words.
+pub fn problems(table: pg_sys::Oid) -> Vec<String> {
+    let catalog = Catalog::now();
+    let Some(root) = root_of(&catalog, table) else {
+        return vec!["it is not protected".into()];
+    };
+    watch(root);
+    let found = with_protection(&catalog, root, |protection| {
+        let missing = missing_columns(protection, table);
+        if missing.is_empty() {
+            problems_of(&catalog, protection, table)
+        } else {
+            missing
+        }
+    });
+    found.unwrap_or_else(|| vec!["what it is protected with is gone".into()])
+}
+
+/// The columns that the registry names, and that are not there, or not of a type that they can have.
+fn missing_columns(protection: &Protection, table: pg_sys::Oid) -> Vec<String> {
+    let root = protection.root();
+    let mut keys: Vec<&String> = vec![];
+    let mut others: Vec<(&String, Option<pg_sys::Oid>)> = vec![];
+    match protection {
+        Protection::Tickets(tickets) => {
+            keys.push(&tickets.id);
+            keys.extend(&tickets.department);
+            keys.extend(&tickets.category);
+            keys.extend(&tickets.assignee);
+            keys.extend(&tickets.team);
+            others.extend(tickets.status.iter().map(|status| (&status.name, None)));
+            let confidential = tickets.confidential.iter();
+            others.extend(confidential.map(|column| (column, Some(pg_sys::BOOLOID))));
+        }
+        Protection::Followers(followers) => keys.extend([&followers.ticket, &followers.agent]),
+        Protection::Messages(messages) => {
+            keys.push(&messages.column);
+            keys.extend(&messages.author);
+        }
+        Protection::Shared(shared) => {
+            keys.push(&shared.id);
+            keys.extend(&shared.owner);
+        }
+        Protection::Feature(_) => {}
+    }
+    let has = |column: &str, wanted: Option<pg_sys::Oid>| {
+        attribute(table, column).is_some_and(|number| {
+            // SAFETY: a look-up in the system cache.
+            wanted.is_none_or(|wanted| wanted == unsafe { pg_sys::get_atttype(table, number) })
+        })
+    };
+    let is_key = |column: &str| has(column, None) && KeyType::of_column(root, column).is_some();
+    let missing = keys.into_iter().filter(|column| !is_key(column));
+    let others = others
+        .into_iter()
+        .filter(|(column, wanted)| !has(column, *wanted));
+    missing
+        .chain(others.map(|(column, _)| column))
+        .map(|column| format!("it has no such column \"{column}\" any more"))
+        .collect()
+}
+
+fn problems_of(catalog: &Catalog, protection: &Protection, table: pg_sys::Oid) -> Vec<String> {
+    let mut problems = vec![];
+    // SAFETY: the relation is open and locked while its policies and triggers are looked at.
+    unsafe {
+        let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as c_int);
+        if relation.is_null() || table_name(table).is_none() {
+            return vec!["it is gone".into()];
+        }
+        let class = &*(*relation).rd_rel;
+        if !class.relrowsecurity {
+            problems.push("row-level security is disabled".into());
+        }
+        if !class.relforcerowsecurity {
+            problems.push("row-level security is not forced".into());
+        }
+        let policies = match (*relation).rd_rsdesc.as_ref() {
+            Some(all) => items::<pg_sys::RowSecurityPolicy>(all.policies),
+            None => &[],
+        };
+        // Names are looked up as whoever may use all schemas: who asks may be shown the table by a view.
+        let _owner = RunAsOwner::of(own_table(c"protected_table"));
+        let wanted = rule_policies(catalog, protection, table, protection.has_children());
+        // What hung on messages may have been dropped since: then they ask for more than they need to.
+        let strictest = rule_policies(catalog, protection, table, true);
+        for ((name, sql), (_, strictest)) in wanted.into_iter().zip(strictest) {
+            let found = policies.iter().find(|policy| {
+                let policy = &***policy;
+                !policy.policy_name.is_null()
+                    && CStr::from_ptr(policy.policy_name).to_bytes() == name.as_bytes()
+            });
+            match found {
+                None => problems.push(format!("policy {name} is missing")),
+                Some(found)
+                    if is_made_by(&**found, &sql, relation)
+                        || is_made_by(&**found, &strictest, relation) => {}
+                Some(_) => {
+                    problems.push(format!("policy {name} is not the one that belongs there"))
+                }
+            }
+        }
+        let there = triggers(&*relation);
+        let wanted = row_triggers(protection);
+        for trigger in wanted.iter().chain(&statement_triggers(protection)) {
+            if !there.iter().any(|found| trigger.is_on(found)) {
+                problems.push(format!(
+                    "trigger {} is missing or does not fire",
+                    trigger.name()
+                ));
+            }
+        }
+        pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
+    }
+    problems
+}
+
+/// Is the policy the one that this command would make?
+///
+/// # Safety
+/// A policy of the relation, which is open.
+unsafe fn is_made_by(
+    policy: &pg_sys::RowSecurityPolicy,
+    sql: &str,
+    relation: pg_sys::Relation,
+) -> bool {
+    unsafe {
+        let Ok(sql) = CString::new(sql) else {
+            return false;
+        };
+        let parsed = pg_sys::raw_parser(sql.as_ptr(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
+        let [statement] = items::<pg_sys::RawStmt>(parsed) else {
+            return false;
+        };
+        let command = &*(**statement).stmt.cast::<pg_sys::CreatePolicyStmt>();
+        let letter = match CStr::from_ptr(command.cmd_name).to_bytes() {
+            b"all" => b'*',
+            b"select" => pg_sys::ACL_SELECT_CHR,
+            b"insert" => pg_sys::ACL_INSERT_CHR,
+            b"update" => pg_sys::ACL_UPDATE_CHR,
+            b"delete" => pg_sys::ACL_DELETE_CHR,
+            _ => return false,
+        };
+        let tree = |expression| analyzed(expression, relation);
+        !policy.permissive
+            && policy.polcmd as u8 == letter
+            && is_to_public(policy.roles)
+            && pg_sys::equal(policy.qual.cast(), tree(command.qual).cast())
+            && pg_sys::equal(
+                policy.with_check_qual.cast(),
+                tree(command.with_check).cast(),
+            )
+    }
+}
+
+unsafe fn is_to_public(roles: *mut pg_sys::ArrayType) -> bool {
+    let roles = pg_sys::Datum::from(roles);
+    let roles = unsafe { Vec::<pg_sys::Oid>::from_datum(roles, roles.is_null()) };
+    roles.is_some_and(|roles| roles.contains(&pg_sys::InvalidOid))
+}
+
+/// The tree of an expression of a policy, as CREATE POLICY makes it.
+unsafe fn analyzed(expression: *mut pg_sys::Node, relation: pg_sys::Relation) -> *mut pg_sys::Node {
+    unsafe {
+        if expression.is_null() {
+            return expression;
+        }
+        let state = pg_sys::make_parsestate(std::ptr::null_mut());
+        let table = pg_sys::addRangeTableEntryForRelation(
+            state,
+            relation,
+            pg_sys::AccessShareLock as c_int,
+            std::ptr::null_mut(),
+            false,
+            false,
+        );
+        pg_sys::addNSItemToQuery(state, table, false, true, true);
+        let kind = pg_sys::ParseExprKind::EXPR_KIND_POLICY;
+        let tree = pg_sys::transformExpr(state, expression, kind);
+        pg_sys::assign_expr_collations(state, tree);
+        pg_sys::free_parsestate(state);
+        tree
+    }
+}
+
+// What the policy that opens a table asks
+
+#[pg_extern(sql = false)]
+fn base_ok(protected_table: Option<pg_sys::Oid>) -> bool {
+    protected_table.is_some_and(is_whole)
+}
+
+#[pg_extern(sql = false)]
+fn base_support(request: Internal) -> Internal {
+    // SAFETY: called by the planner.
+    unsafe {
+        answer(request, |request| match request {
+            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Selectivity(_) | Request::IndexCondition(_) => None,
+        })
+    }
+}
+
+/// True or false, for a plan that is dropped when that changes.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    unsafe {
+        // Without a plan to mark, the call must stay.
+        let root = request.root.as_ref()?;
+        let plan = root.glob.as_mut()?;
+        let call = &*request.fcall;
+        let table = named_table(call.args)?;
+        // Plans hear of changes of their tables by themselves, but not of the registry's.
+        let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+        ((*item).cacheId, (*item).hashValue) = generation::TABLES_MARK;
+        plan.invalItems = pg_sys::lappend(plan.invalItems, item.cast());
+        Some(boolean(
+            is_whole(table) && !is_elsewhere(&*root.parse, call.funcid, table),
+        ))
+    }
+}
+
+/// Has another table than this one a policy that asks about this one? It was copied there.
+unsafe fn is_elsewhere(query: &pg_sys::Query, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    unsafe {
+        let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
+        let is_other = |entry: &pg_sys::RangeTblEntry| {
+            entry.rtekind != pg_sys::RTEKind::RTE_RELATION || entry.relid != table
+        };
+        let asks = |condition: *mut pg_sys::Node| asks(condition, function, table);
+        let read = tables
+            .iter()
+            .any(|entry| is_other(&**entry) && asks((**entry).securityQuals.cast()));
+        let written = tables.get((query.resultRelation as usize).wrapping_sub(1));
+        read || written.is_some_and(|entry| is_other(&**entry))
+            && items::<pg_sys::WithCheckOption>(query.withCheckOptions)
+                .iter()
+                .any(|check| asks((**check).qual))
+    }
+}
+
+/// Is this call in a condition? Policies that open a table are joined by OR.
+unsafe fn asks(condition: *mut pg_sys::Node, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    unsafe {
+        let Some(node) = condition.as_ref() else {
+            return false;
+        };
+        let parts = match node.type_ {
+            pg_sys::NodeTag::T_List => condition.cast(),
+            pg_sys::NodeTag::T_BoolExpr => (*condition.cast::<pg_sys::BoolExpr>()).args,
+            pg_sys::NodeTag::T_FuncExpr => {
+                let call = &*condition.cast::<pg_sys::FuncExpr>();
+                return call.funcid == function && named_table(call.args) == Some(table);
+            }
+            _ => return false,
+        };
+        items::<pg_sys::Node>(parts)
+            .iter()
+            .any(|part| asks(*part, function, table))
+    }
+}
+
+/// Is it a table of the registry?
+pub fn is_registry(table: pg_sys::Oid) -> bool {
+    REGISTRY.get().contains(&table)
+}

@@ -1,0 +1,5 @@
+//! Answers questions about agents and tickets.
+//! May use: all but protect and hooks.
+
+pub mod ask;
+pub mod explain;

@@ -1,0 +1,404 @@
+//! What a backend remembers of the permission tables.
+//!
+//! Loading an agent takes some twenty index scans; a plan or a check needs it each time, so it is kept
+//! until it hears of a change that concerns the agent: see `generation`.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use deskguard_rules::Access;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::pg::error;
+use crate::rights::external_keys::{self, ExternalKeys};
+use crate::rights::load::Loader;
+use crate::rights::shared_list::Shared;
+use crate::rights::{role, settings};
+use crate::signals::generation::{self, State, Subject, Tick, refresh};
+use crate::tables::catalog::Catalog;
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Cache {
+    /// When it was last looked through for what is out of date.
+    swept: Tick,
+    agents: HashMap<i64, Entry>,
+    bytes: usize,
+    clock: u64,
+    roles: HashMap<pg_sys::Oid, Role>,
+    statistics: Statistics,
+}
+
+/// What an agent may do, with what of it is loaded when it is first asked for. A query keeps it to
+/// its end, so that one statement sees one state of the rights.
+pub struct Agent {
+    access: Access,
+    state: Rc<State>,
+    /// How the help desk's own columns name what it has rights on.
+    pub external_keys: Rc<ExternalKeys>,
+    /// What of a table is shared with it.
+    shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
+}
+
+impl Deref for Agent {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Agent {
+    /// None for one that is unknown or inactive.
+    fn load(loader: &Loader, agent: i64) -> (Option<Rc<Agent>>, Rc<State>) {
+        let (access, state) = loader.access(agent);
+        let state = Rc::new(state);
+        let agent = access.map(|access| {
+            Rc::new(Agent {
+                access,
+                external_keys: Rc::new(ExternalKeys::of(state.clone())),
+                state: state.clone(),
+                shared: RefCell::default(),
+            })
+        });
+        (agent, state)
+    }
+
+    /// Of which moment the rights are, and on whom they depend.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What of a table of shared objects is shared with the agent, as of the state of its rights:
+    /// refused if that is over and it was not asked for before.
+    pub fn shared(self: &Rc<Agent>, table: pg_sys::Oid) -> Rc<Shared> {
+        if let Some(known) = self.shared.borrow().get(&table) {
+            return known.clone();
+        }
+        let shared = Rc::new(Shared::load(&Loader::now(), self, table));
+        refresh();
+        if !self.state.is_current() {
+            error::rights_changed();
+        }
+        self.shared.borrow_mut().insert(table, shared.clone());
+        CACHE.with_borrow_mut(|cache| cache.has_grown(self, shared.bytes()));
+        shared
+    }
+}
+
+struct Entry {
+    /// None for an agent that is unknown or inactive.
+    access: Option<Rc<Agent>>,
+    state: Rc<State>,
+    bytes: usize,
+    last_used: u64,
+}
+
+/// What the tables say about a role.
+struct Role {
+    role: role::Role,
+    /// The name that it had.
+    name: Option<CString>,
+    /// What the tables say about the name.
+    state: State,
+    /// That the role has the name.
+    is_named: State,
+}
+
+/// Since the backend started.
+#[derive(Clone, Copy, Default)]
+pub struct Statistics {
+    pub hits: i64,
+    pub loads: i64,
+    pub evictions: i64,
+    pub invalidations: i64,
+}
+
+// Looking up
+
+/// Looks at the cache, of which nothing is out of date.
+fn look<T>(find: impl FnOnce(&mut Cache) -> T) -> T {
+    refresh();
+    CACHE.with_borrow_mut(|cache| {
+        cache.sweep();
+        find(cache)
+    })
+}
+
+/// Keeps something that was loaded.
+fn keep(store: impl FnOnce(&mut Cache)) {
+    CACHE.with_borrow_mut(|cache| {
+        cache.statistics.loads += 1;
+        cache.sweep();
+        store(cache);
+    });
+}
+
+/// What an agent may do; none for an unknown or inactive one.
+pub fn access(agent: i64) -> Option<Rc<Agent>> {
+    if let Some(found) = look(|cache| cache.agent(agent)) {
+        return found;
+    }
+    load(&Loader::now(), agent)
+}
+
+/// Looks at what each of these agents may do, if it is known and active.
+pub fn each_access(agents: impl IntoIterator<Item = i64>, mut each: impl FnMut(i64, &Access)) {
+    let all: Vec<(i64, Option<Option<Rc<Agent>>>)> =
+        look(|cache| agents.into_iter().map(|id| (id, cache.agent(id))).collect());
+    // Those that are missing are loaded together: what they have in common is read once.
+    let is_any_missing = all.iter().any(|(_, found)| found.is_none());
+    let loader = is_any_missing.then(Loader::of_all_agents);
+    for (agent, found) in all {
+        match (found, &loader) {
+            (Some(access), _) => {
+                if let Some(access) = access {
+                    each(agent, &access);
+                }
+            }
+            // There may be more than the cache holds: they are not to drive each other out.
+            (None, Some(loader)) if !CACHE.with_borrow(Cache::is_full) => {
+                if let Some(access) = load(loader, agent) {
+                    each(agent, &access);
+                }
+            }
+            (None, Some(loader)) => {
+                if let Ok(grants) = loader.grants(agent) {
+                    each(agent, &Access::compile(&grants));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+/// Loads an agent, and keeps it.
+fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
+    let (access, state) = Agent::load(loader, agent);
+    refresh();
+    // What changed while it was loaded may be half in it: good for now, but not for later.
+    let is_current = state.is_current();
+    keep(|cache| {
+        if is_current {
+            cache.add(agent, access.clone(), state);
+        }
+    });
+    access
+}
+
+/// When something changed for an agent: what was loaded before is out of date. The rights are those
+/// that it has now.
+pub fn changed(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> Tick {
+    state(agent, rights).changed()
+}
+
+/// On whom the rights of an agent depend.
+pub fn state(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> State {
+    match (rights, agent) {
+        (Some(rights), _) => rights.state().clone(),
+        (None, agent) => {
+            let mut state = State::of(refresh());
+            if let Some(agent) = agent {
+                state.depends_on(Subject::Agent(agent));
+            }
+            state
+        }
+    }
+}
+
+/// What the tables say about a role.
+pub fn role(oid: pg_sys::Oid) -> role::Role {
+    let known = look(|cache| {
+        let known = cache.roles.get(&oid)?;
+        let is_named = known.is_named.is_current();
+        Some((known.role, (!is_named).then(|| known.name.clone())))
+    });
+    if let Some((role, None)) = known {
+        return role;
+    }
+    let tick = generation::listen();
+    let mut is_named = State::of(tick);
+    is_named.depends_on_role(oid);
+    let name = role_name(oid);
+    // Something of the role has changed, but only the name matters.
+    if let Some((role, Some(former_name))) = known
+        && former_name == name
+    {
+        CACHE.with_borrow_mut(|cache| {
+            if let Some(known) = cache.roles.get_mut(&oid) {
+                known.is_named = is_named;
+            }
+        });
+        return role;
+    }
+    let mut state = State::of(tick);
+    if let Some(name) = &name {
+        state.depends_on(Subject::RoleName(name));
+    }
+    let role = role::Role::load(&Catalog::now(), oid);
+    refresh();
+    let is_current = state.is_current() && is_named.is_current();
+    keep(|cache| {
+        cache.roles.remove(&oid);
+        if is_current {
+            let known = Role {
+                role,
+                name,
+                state,
+                is_named,
+            };
+            cache.roles.insert(oid, known);
+        }
+    });
+    role
+}
+
+fn role_name(role: pg_sys::Oid) -> Option<CString> {
+    // SAFETY: a look-up in the system cache; the name is a palloc'd copy.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(role, true);
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_owned())
+    }
+}
+
+impl Cache {
+    /// Forgets what is out of date.
+    fn sweep(&mut self) {
+        let last = generation::last_concern();
+        if last == self.swept {
+            return;
+        }
+        let before = (self.agents.len(), self.roles.len());
+        self.agents.retain(|_, entry| {
+            let is_current = entry.state.is_current();
+            if !is_current {
+                self.bytes -= entry.bytes;
+            }
+            is_current
+        });
+        self.roles.retain(|_, role| role.state.is_current());
+        let is_less = before != (self.agents.len(), self.roles.len());
+        self.statistics.invalidations += i64::from(is_less);
+        self.swept = last;
+    }
+
+    fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
+        self.clock += 1;
+        let entry = self.agents.get_mut(&agent)?;
+        // Some of its rights may have ended or begun since.
+        if let Some(access) = &entry.access
+            && !access.time().contains(crate::rights::load::now())
+        {
+            return None;
+        }
+        entry.last_used = self.clock;
+        self.statistics.hits += 1;
+        Some(entry.access.clone())
+    }
+
+    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>, state: Rc<State>) {
+        self.clock += 1;
+        let bytes = std::mem::size_of::<(i64, Entry)>()
+            + access.as_ref().map_or(0, |access| access.bytes());
+        let entry = Entry {
+            access,
+            state,
+            bytes,
+            last_used: self.clock,
+        };
+        self.bytes += bytes;
+        if let Some(former) = self.agents.insert(agent, entry) {
+            self.bytes -= former.bytes;
+        }
+        self.shrink();
+    }
+
+    /// Something more of an agent was loaded.
+    fn has_grown(&mut self, agent: &Rc<Agent>, bytes: usize) {
+        self.statistics.loads += 1;
+        let entry = self.agents.get_mut(&agent.agent);
+        let is_cached = |entry: &&mut Entry| {
+            let access = entry.access.as_ref();
+            access.is_some_and(|access| Rc::ptr_eq(access, agent))
+        };
+        if let Some(entry) = entry.filter(is_cached) {
+            entry.bytes += bytes;
+            self.bytes += bytes;
+            self.shrink();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > settings::cache_bytes() / 4 * 3
+    }
+
+    /// Drops those least recently used, until the rest is within three quarters of the limit.
+    fn shrink(&mut self) {
+        let most = settings::cache_bytes();
+        if self.bytes <= most {
+            return;
+        }
+        let mut by_age: Vec<(u64, i64)> = self
+            .agents
+            .iter()
+            .map(|(agent, entry)| (entry.last_used, *agent))
+            .collect();
+        by_age.sort_unstable();
+        for (_, agent) in by_age {
+            if self.bytes <= most / 4 * 3 {
+                break;
+            }
+            if let Some(entry) = self.agents.remove(&agent) {
+                self.bytes -= entry.bytes;
+                self.statistics.evictions += 1;
+            }
+        }
+    }
+}
+
+// For DBAs
+
+#[pg_extern(sql = false)]
+fn cache_stats() -> TableIterator<
+    'static,
+    (
+        name!(agents, i64),
+        name!(bytes, i64),
+        name!(hits, i64),
+        name!(loads, i64),
+        name!(evictions, i64),
+        name!(invalidations, i64),
+    ),
+> {
+    TableIterator::once(CACHE.with_borrow(|cache| {
+        let s = cache.statistics;
+        (
+            cache.agents.len() as i64,
+            (cache.bytes + external_keys::bytes()) as i64,
+            s.hits,
+            s.loads,
+            s.evictions,
+            s.invalidations,
+        )
+    }))
+}
+
+/// Something was loaded that is kept elsewhere.
+pub fn count_load() {
+    CACHE.with_borrow_mut(|cache| cache.statistics.loads += 1);
+}
+
+/// Something that was loaded is out of date.
+pub fn count_invalidation() {
+    CACHE.with_borrow_mut(|cache| cache.statistics.invalidations += 1);
+}
+
+/// What an agent may do; none for nobody, or an unknown or inactive agent.
+pub type Rights = Option<Rc<Agent>>;

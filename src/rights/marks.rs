@@ -1,0 +1,297 @@
+//! Plans are marked with the agent and the generation of rights that they were made for. A plan that is
+//! older than a change of rights, or of another agent, is never run.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+
+use deskguard_rules::{Moment, Validity};
+use pgrx::pg_sys;
+
+use crate::pg::error;
+use crate::pg::node::{items, new_node};
+use crate::rights::cache::{self, Rights};
+use crate::rights::identity::{current_agent, rights_now};
+use crate::rights::load;
+use crate::signals::generation::{self, Tick};
+
+/// For whom and of which generation of rights a plan was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub generation: Tick,
+    pub agent: Option<i64>,
+}
+
+/// The marks are kept in the plan's list of what it depends on, as items of caches that do not
+/// exist: they are copied with the plan, and nothing else looks at them.
+const GENERATION_ITEM: c_int = -7001;
+const GENERATION_HIGH_ITEM: c_int = -7010;
+const AGENT_LOW_ITEM: c_int = -7002;
+const AGENT_HIGH_ITEM: c_int = -7003;
+/// Tells the plan from all others that this backend made.
+const SERIAL_ITEM: c_int = -7004;
+/// The plan has calls that ask the rules when it runs: what kind of [`Asked`] less this, and of which table.
+const ASKS_ITEM: c_int = -7020;
+/// From when and until when the rights are those that the plan was made for: low and high half.
+const FROM_ITEMS: [c_int; 2] = [-7006, -7007];
+const UNTIL_ITEMS: [c_int; 2] = [-7008, -7009];
+
+thread_local! {
+    static MADE: Cell<u32> = const { Cell::new(0) };
+    static MADE_LAST: RefCell<Option<Made>> = const { RefCell::new(None) };
+}
+
+/// The plan made last.
+pub struct Made {
+    serial: u32,
+    /// When the statement began that it was made for.
+    statement: pg_sys::TimestampTz,
+    rights: Rights,
+}
+
+/// Marks a plan that is being made.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights) {
+    unsafe {
+        let earlier = marks(plan.invalItems);
+        if earlier.contains(&mark) {
+            return;
+        }
+        let mut add = |cache, hash| add_item(&mut plan.invalItems, cache, hash);
+        if earlier.is_empty() {
+            MADE.set(MADE.get().wrapping_add(1));
+            add(generation::PLAN_MARK.0, generation::PLAN_MARK.1);
+            add(SERIAL_ITEM, MADE.get());
+        }
+        // The agent follows its generation.
+        add(GENERATION_ITEM, mark.generation as u32);
+        add(GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32);
+        for hash in cache::state(mark.agent, rights.as_ref()).plan_hashes() {
+            add(generation::PLAN_MARK.0, hash);
+        }
+        if let Some(agent) = mark.agent {
+            add(AGENT_LOW_ITEM, agent as u32);
+            add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
+        }
+        let time = rights.as_ref().map(|access| access.time());
+        for (items, bound) in [
+            (FROM_ITEMS, time.and_then(|time| time.from)),
+            (UNTIL_ITEMS, time.and_then(|time| time.until)),
+        ] {
+            if let Some(bound) = bound {
+                add(items[0], bound as u32);
+                add(items[1], (bound >> 32) as u32);
+            }
+        }
+        MADE_LAST.set(Some(Made {
+            serial: MADE.get(),
+            statement: pg_sys::GetCurrentStatementStartTimestamp(),
+            rights: rights.clone(),
+        }));
+    }
+}
+
+/// What a plan asks when it runs, which is loaded before its first row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Calls of rules. Without a mark their plan serves every agent at any time.
+    Rules,
+    /// What of a table is shared with the agent.
+    Shared(pg_sys::Oid),
+    /// The tickets of a table that the agent follows.
+    Followed(pg_sys::Oid),
+    /// Those of them that the follower table shows it.
+    FollowedSeen(pg_sys::Oid),
+}
+
+impl Asked {
+    const KINDS: c_int = 4;
+
+    /// A number for the kind, and the table.
+    pub fn parts(self) -> (c_int, pg_sys::Oid) {
+        match self {
+            Asked::Rules => (0, pg_sys::InvalidOid),
+            Asked::Shared(table) => (1, table),
+            Asked::Followed(table) => (2, table),
+            Asked::FollowedSeen(table) => (3, table),
+        }
+    }
+
+    pub fn of(kind: c_int, table: pg_sys::Oid) -> Option<Asked> {
+        match kind {
+            0 => Some(Asked::Rules),
+            1 => Some(Asked::Shared(table)),
+            2 => Some(Asked::Followed(table)),
+            3 => Some(Asked::FollowedSeen(table)),
+            _ => None,
+        }
+    }
+}
+
+/// Notes what a plan in the making asks when it runs.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn ask(items: &mut *mut pg_sys::List, what: Asked) {
+    unsafe {
+        if !asked(*items).contains(&what) {
+            let (kind, table) = what.parts();
+            add_item(items, ASKS_ITEM + kind, table.to_u32());
+        }
+    }
+}
+
+/// What a plan asks when it runs.
+///
+/// # Safety
+/// The items of a plan.
+pub unsafe fn asked(all: *mut pg_sys::List) -> Vec<Asked> {
+    let items = unsafe { items::<pg_sys::PlanInvalItem>(all) }.iter();
+    items
+        .map(|item| unsafe { &**item })
+        .filter_map(|item| match item.cacheId - ASKS_ITEM {
+            kind @ 0..Asked::KINDS => Asked::of(kind, item.hashValue.into()),
+            _ => None,
+        })
+        .collect()
+}
+
+unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
+    unsafe {
+        let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+        (*item).cacheId = cache;
+        (*item).hashValue = hash;
+        *items = pg_sys::lappend(*items, item.cast());
+    }
+}
+
+/// The rights that a plan in the making was marked for already: all its rules are of one state.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
+    let serial = unsafe { serial(plan.invalItems) }?;
+    MADE_LAST.with_borrow(|made| {
+        let made = made.as_ref().filter(|made| made.serial == serial)?;
+        Some(made.rights.clone())
+    })
+}
+
+/// What tells a plan from others, if it was marked.
+///
+/// # Safety
+/// The items of a plan.
+pub unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
+    unsafe { find_item(all, SERIAL_ITEM) }
+}
+
+/// What tells a plan from others, also if it was not marked.
+///
+/// # Safety
+/// The items of a plan that was just made.
+pub unsafe fn serial_or_new(all: &mut *mut pg_sys::List) -> u32 {
+    unsafe {
+        serial(*all).unwrap_or_else(|| {
+            MADE.set(MADE.get().wrapping_add(1));
+            add_item(all, SERIAL_ITEM, MADE.get());
+            MADE.get()
+        })
+    }
+}
+
+/// A plan has one start that is just after its making; EXPLAIN's is one, too.
+pub fn take_made() -> Option<Made> {
+    MADE_LAST.take()
+}
+
+unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
+    unsafe {
+        items::<pg_sys::PlanInvalItem>(all)
+            .iter()
+            .find(|item| (***item).cacheId == cache)
+            .map(|item| (**item).hashValue)
+    }
+}
+
+/// When the rights that a plan was made for begin and end.
+unsafe fn time(all: *mut pg_sys::List) -> Validity {
+    let bound = |[low, high]: [c_int; 2]| unsafe {
+        let (low, high) = (find_item(all, low)?, find_item(all, high)?);
+        Some(Moment::from(high as i32) << 32 | Moment::from(low))
+    };
+    Validity {
+        from: bound(FROM_ITEMS),
+        until: bound(UNTIL_ITEMS),
+    }
+}
+
+unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
+    let mut found: Vec<Mark> = vec![];
+    unsafe {
+        for item in items::<pg_sys::PlanInvalItem>(all) {
+            let hash = (**item).hashValue;
+            match ((**item).cacheId, found.last_mut()) {
+                (GENERATION_ITEM, _) => found.push(Mark {
+                    generation: hash.into(),
+                    agent: None,
+                }),
+                (GENERATION_HIGH_ITEM, Some(mark)) => mark.generation |= Tick::from(hash) << 32,
+                (AGENT_LOW_ITEM, Some(mark)) => mark.agent = Some(hash.into()),
+                (AGENT_HIGH_ITEM, Some(mark)) => {
+                    let low = mark.agent.unwrap_or(0);
+                    mark.agent = Some(i64::from(hash) << 32 | low);
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// Refuses to run a plan that was made for other rights than those that hold now; tells for whom to
+/// run it.
+///
+/// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
+/// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
+/// change. A plan just made for this very statement may be run: the statement began before.
+///
+/// # Safety
+/// A plan.
+pub unsafe fn check_plan(
+    plan: &pg_sys::PlannedStmt,
+    made: Option<Made>,
+) -> Option<(Option<i64>, Rights)> {
+    let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
+    let Some(first) = marks.first().copied() else {
+        unsafe { asked(plan.invalItems) }.first()?;
+        let (agent, rights, _) = rights_now();
+        return Some((agent, rights));
+    };
+    generation::refresh();
+    let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
+    let agent = current_agent();
+    let time = unsafe { time(plan.invalItems) };
+    let now = load::now();
+    let just_made = made.filter(|made| {
+        Some(made.serial) == serial && made.statement == statement && time.contains(now)
+    });
+    if !time.is_not_over(now) {
+        // The plan has a way for this, but one for the rights of now is better: it is the last time.
+        generation::drop_all_plans();
+    }
+    // Not before its time, to which only the clock could have gone back.
+    let is_begun = time.from.is_none_or(|from| from <= now);
+    if marks.len() == 1 && first.agent == agent && is_begun {
+        if let Some(made) = just_made {
+            return Some((agent, made.rights));
+        }
+        let (agent_now, rights, _) = rights_now();
+        if agent_now == agent && cache::changed(agent, rights.as_ref()) <= first.generation {
+            return Some((agent, rights));
+        }
+    }
+    // The plan may be kept, and nobody else would drop it: retrying is to help.
+    generation::drop_all_plans();
+    error::rights_changed()
+}

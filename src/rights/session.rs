@@ -1,0 +1,17 @@
+//! Whom a session acts for: what it may ask and say.
+
+use pgrx::prelude::*;
+
+use crate::rights::statement::agent_of_call;
+use crate::rights::{identity, settings};
+
+#[pg_extern(sql = false, name = "current_agent")]
+fn current_agent_id(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+    agent_of_call(fcinfo)
+}
+
+#[pg_extern(sql = false)]
+fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
+    settings::set_agent_id(agent_id, is_local.unwrap_or(true));
+    identity::warn_if_ignored();
+}

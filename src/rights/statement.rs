@@ -1,0 +1,616 @@
+//! Whose rights a running statement has.
+//!
+//! A statement that asks the rules has the rights of one agent at one moment, from its start to its end,
+//! whatever happens meanwhile. They belong to its QueryDesc: a function that is called finds the statement
+//! by its memory, so that a nested statement, a function that the planner calls and a cursor that is read
+//! later each have their own. What PL/pgSQL evaluates without a statement is asked for the session as it is
+//! at that moment, and nothing of it is kept.
+//!
+//! An ERROR jumps over the hooks that begin and end all this, without running anything in them. So they
+//! hold nothing, and what they noted is taken back with the (sub)transaction that failed.
+
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{CStr, c_char, c_int};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use pgrx::memcxt::PgMemoryContexts;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::pg::node::is_call_of_plan;
+use crate::pg::relation::display_name;
+use crate::pg::{compat, error};
+use crate::rights::cache::{Agent, Rights};
+use crate::rights::external_keys::ExternalKeys;
+use crate::rights::identity::{current_agent, rights_now};
+use crate::rights::leader;
+use crate::rights::marks::{self, Asked};
+use crate::signals::generation::Tick;
+
+/// A statement that asks the rules, and what it knows until it ends, whichever of its parts asks: each
+/// partition of a table has its own calls of a policy's functions.
+pub struct Statement {
+    pub agent: Option<i64>,
+    pub rights: Rights,
+    /// What its parts have found out about tables, by what it is.
+    kept: RefCell<HashMap<(TypeId, pg_sys::Oid), Rc<dyn Any>>>,
+}
+
+type Query = *mut pg_sys::QueryDesc;
+
+/// A query of deskguard's own that is about to be planned and run. Only that very plan and its QueryDesc
+/// act for it: not what the planner or the executor calls meanwhile.
+struct Own {
+    table: pg_sys::Oid,
+    text: String,
+    acting: Acting,
+    is_planned: Cell<bool>,
+    /// By which its plan is known.
+    serial: Cell<Option<u32>>,
+}
+
+/// As whom and for whom a query of deskguard's own runs.
+#[derive(Clone)]
+pub enum Acting {
+    /// As the owner of its table, without policies. Rules that it calls for that table are asked for the
+    /// agent.
+    Owner(Option<Rc<Agent>>),
+    /// As the user who calls, under all policies of its table, with these rights; the user needs no
+    /// privilege on the table.
+    Caller(Rc<Agent>),
+}
+
+/// Something that is under way in this backend.
+struct Frame {
+    /// Of the transaction in which it began.
+    level: c_int,
+    doing: Doing,
+}
+
+enum Doing {
+    Planning(Option<Rc<Own>>),
+    Starting(Query, Option<Rc<Statement>>),
+    Running(Query),
+}
+
+thread_local! {
+    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
+    static OWN: RefCell<Vec<(c_int, Rc<Own>)>> = const { RefCell::new(vec![]) };
+    /// Those that have started and not ended.
+    static STATEMENTS: RefCell<HashMap<Query, Rc<Statement>>> = RefCell::default();
+}
+
+impl Statement {
+    pub fn new(agent: Option<i64>, rights: Rights) -> Statement {
+        Statement {
+            agent,
+            rights,
+            kept: RefCell::default(),
+        }
+    }
+
+    /// The session as it is now.
+    fn now() -> Statement {
+        let (agent, rights, _) = rights_now();
+        Statement::new(agent, rights)
+    }
+
+    /// What is found out about a table once for the whole statement.
+    pub fn keep<T: Any>(&self, table: pg_sys::Oid, find_out: impl FnOnce() -> T) -> Rc<T> {
+        let key = (TypeId::of::<T>(), table);
+        let known = self.kept.borrow().get(&key).cloned();
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return known;
+        }
+        let found = Rc::new(find_out());
+        self.kept.borrow_mut().insert(key, found.clone());
+        found
+    }
+
+    /// The external keys of the state of its rights.
+    pub fn external_keys(&self) -> Rc<ExternalKeys> {
+        let rights = self.rights.as_ref();
+        rights.map_or_else(Rc::default, |agent| agent.external_keys.clone())
+    }
+}
+
+// Whose call it is
+
+/// The query whose call this is, and its statement, if it has asked the rules; none if it is of none, as an
+/// expression of PL/pgSQL.
+fn query_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
+    // SAFETY: a call has its FmgrInfo.
+    let memory = unsafe { (*(*fcinfo).flinfo).fn_mcxt };
+    let (query, starting) = FRAMES.with_borrow(|frames| {
+        // SAFETY: what is noted here is under way.
+        let is_of = |query: &Query| unsafe { has_memory(*query, memory) };
+        frames.iter().rev().find_map(|frame| match &frame.doing {
+            Doing::Starting(query, statement) if is_of(query) => Some((*query, statement.clone())),
+            Doing::Running(query) if is_of(query) => Some((*query, None)),
+            _ => None,
+        })
+    })?;
+    let known = || STATEMENTS.with_borrow(|all| all.get(&query).cloned());
+    Some((query, starting.or_else(known)))
+}
+
+/// Is a row asked about that the query found before, waited for, and finds changed? PostgreSQL then asks its
+/// conditions again, of the row as it is now, in an EState within that of the query.
+pub fn is_recheck(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    let Some((query, _)) = query_of_call(fcinfo) else {
+        return false;
+    };
+    // SAFETY: the memory of the call is part of the query's, and has a name.
+    unsafe {
+        let mut memory = (*(*fcinfo).flinfo).fn_mcxt;
+        while memory != (*(*query).estate).es_query_cxt {
+            if CStr::from_ptr((*memory).name) == c"ExecutorState" {
+                return true;
+            }
+            memory = (*memory).parent;
+        }
+    }
+    false
+}
+
+fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Rc<Statement>> {
+    let (query, known) = query_of_call(fcinfo)?;
+    Some(known.unwrap_or_else(|| {
+        // It was planned without asking: what it asks all the same is asked for the session, from now on.
+        let statement = Rc::new(Statement::now());
+        // SAFETY: the query runs.
+        unsafe { keep(query, statement.clone()) };
+        statement
+    }))
+}
+
+/// Is this memory part of a query's?
+unsafe fn has_memory(query: Query, mut memory: pg_sys::MemoryContext) -> bool {
+    unsafe {
+        let Some(estate) = (*query).estate.as_ref() else {
+            return false;
+        };
+        while !memory.is_null() {
+            if memory == estate.es_query_cxt {
+                return true;
+            }
+            memory = (*memory).parent;
+        }
+        false
+    }
+}
+
+/// Keeps a statement until its query ends, or its transaction fails.
+unsafe fn keep(query: Query, statement: Rc<Statement>) {
+    struct End(Query);
+    impl Drop for End {
+        fn drop(&mut self) {
+            STATEMENTS.with_borrow_mut(|all| all.remove(&self.0));
+        }
+    }
+    unsafe {
+        PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(End(query));
+    }
+    STATEMENTS.with_borrow_mut(|all| all.insert(query, statement));
+}
+
+/// The statement whose call this is, or the session as it is now.
+pub fn asking(fcinfo: pg_sys::FunctionCallInfo) -> Rc<Statement> {
+    of_call(fcinfo).unwrap_or_else(|| Rc::new(Statement::now()))
+}
+
+/// The agent of the statement whose call this is, if that has asked the rules, or of the session.
+pub fn agent_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+    match query_of_call(fcinfo) {
+        Some((_, Some(statement))) => statement.agent,
+        _ => current_agent(),
+    }
+}
+
+/// What a call site finds out at its first call in a statement, and keeps for the others.
+pub enum Site<T: 'static> {
+    Kept(&'static T),
+    Once(T),
+}
+
+impl<T> Deref for Site<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Site::Kept(kept) => kept,
+            Site::Once(found) => found,
+        }
+    }
+}
+
+/// The type comes first, whatever it is.
+#[repr(C)]
+struct Kept<T> {
+    of_type: TypeId,
+    /// The table that the call names.
+    named: Option<pg_sys::Oid>,
+    found: T,
+}
+
+/// What the site of a call knows about a table. It is found out once for a statement, if the call always
+/// names the same table, and each time where there is no statement.
+pub fn at_site<T: 'static>(
+    fcinfo: pg_sys::FunctionCallInfo,
+    named: Option<pg_sys::Oid>,
+    find_out: impl FnOnce(&Rc<Statement>) -> T,
+) -> Site<T> {
+    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo. Nothing keeps
+    // the reference longer than one call.
+    unsafe {
+        let info = &mut *(*fcinfo).flinfo;
+        if let Some(kept) = info.fn_extra.cast::<Kept<T>>().as_ref()
+            && kept.of_type == TypeId::of::<T>()
+            && kept.named == named
+        {
+            return Site::Kept(&kept.found);
+        }
+        let Some(statement) = of_call(fcinfo) else {
+            return Site::Once(find_out(&Rc::new(Statement::now())));
+        };
+        let found = find_out(&statement);
+        if !info.fn_extra.is_null() {
+            return Site::Once(found);
+        }
+        let kept = PgMemoryContexts::For(info.fn_mcxt).leak_and_drop_on_delete(Kept {
+            of_type: TypeId::of::<T>(),
+            named,
+            found,
+        });
+        info.fn_extra = kept.cast();
+        Site::Kept(&(*kept).found)
+    }
+}
+
+/// Has deskguard put this call into the plan?
+pub fn is_of_plan(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: the expression of a call is a node, or there is none.
+    unsafe { is_call_of_plan((*(*fcinfo).flinfo).fn_expr.cast()) }
+}
+
+// Planning
+
+/// Is the innermost thing that is under way the planning of a query? Then a call is one for an estimate.
+pub fn is_planning() -> bool {
+    FRAMES.with_borrow(|frames| {
+        matches!(
+            frames.last(),
+            Some(Frame {
+                doing: Doing::Planning(_),
+                ..
+            })
+        )
+    })
+}
+
+/// The query of deskguard's own that is being planned.
+fn own_in_planning() -> Option<Rc<Own>> {
+    FRAMES.with_borrow(|frames| match frames.last().map(|frame| &frame.doing) {
+        Some(Doing::Planning(own)) => own.clone(),
+        _ => None,
+    })
+}
+
+/// May a rule become part of the plan in the making? Not into one of deskguard's own what is asked about
+/// another table than its own, as the table's owner may have it in a CHECK constraint.
+pub fn may_fold(table: Option<pg_sys::Oid>) -> bool {
+    match own_in_planning().as_deref() {
+        Some(Own {
+            acting: Acting::Owner(_),
+            table: own,
+            ..
+        }) => table == Some(*own),
+        _ => true,
+    }
+}
+
+/// For whom a plan in the making is to be: for a query of deskguard's own the agent that it acts for, else
+/// the session's.
+pub fn rights_to_plan_for() -> (Option<i64>, Rights, Tick) {
+    let rights = own_in_planning().and_then(|own| match &own.acting {
+        Acting::Owner(rights) => rights.clone(),
+        Acting::Caller(rights) => Some(rights.clone()),
+    });
+    match rights {
+        Some(rights) => {
+            let loaded = rights.state().loaded();
+            (Some(rights.agent), Some(rights), loaded)
+        }
+        None => rights_now(),
+    }
+}
+
+/// The rights that an estimate is made for.
+///
+/// # Safety
+/// Called while planning.
+pub unsafe fn rights_to_estimate_for(root: *mut pg_sys::PlannerInfo) -> Rights {
+    unsafe {
+        let plan = root.as_ref().and_then(|root| root.glob.as_ref());
+        match plan.and_then(|plan| marks::marked(plan)) {
+            Some(rights) => rights,
+            None => rights_to_plan_for().1,
+        }
+    }
+}
+
+fn push(doing: Doing) -> usize {
+    // SAFETY: reads the state of the transaction.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    FRAMES.with_borrow_mut(|frames| {
+        frames.push(Frame { level, doing });
+        frames.len() - 1
+    })
+}
+
+/// Takes back what was noted at this depth and deeper.
+fn pop(depth: usize) {
+    FRAMES.with_borrow_mut(|frames| frames.truncate(depth));
+}
+
+/// A query is about to be planned. Gives the depth of that.
+///
+/// # Safety
+/// The text is null or a string.
+pub unsafe fn before_planning(text: *const c_char) -> usize {
+    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()));
+    let own = own.filter(|own| {
+        // SAFETY: as above.
+        let is_it = unsafe { own.is_called(text) };
+        is_it && !own.is_planned.replace(true)
+    });
+    push(Doing::Planning(own))
+}
+
+/// # Safety
+/// The depth is of before_planning(); the plan is the one that was made.
+pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
+    let own = FRAMES.with_borrow(|frames| match frames.get(depth).map(|frame| &frame.doing) {
+        Some(Doing::Planning(own)) => own.clone(),
+        _ => None,
+    });
+    pop(depth);
+    if let (Some(own), false) = (own, plan.is_null()) {
+        // SAFETY: a plan that nobody else has yet.
+        unsafe {
+            own.serial
+                .set(Some(marks::serial_or_new(&mut (*plan).invalItems)));
+            if let Acting::Caller(_) = own.acting {
+                compat::need_no_privileges(&mut *plan, own.table);
+            }
+        }
+    }
+}
+
+// Running
+
+/// A query is about to be started.
+///
+/// A query that is about to be started.
+pub struct Started {
+    pub depth: usize,
+    /// With what it asks when it runs, which is to be loaded now, so that it is of one state with the rest,
+    /// and nothing that can fail is left for when the value of a row is at hand.
+    pub statement: Option<(Rc<Statement>, Vec<Asked>)>,
+}
+
+/// # Safety
+/// Called by the executor.
+pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
+    unsafe {
+        let plan = (*query).plannedstmt;
+        let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
+        let made = marks::take_made();
+        let statement = if !is_run || plan.is_null() {
+            None
+        } else if let Some(told) = leader::told().filter(|_| is_outermost()) {
+            // A worker's part of its leader's plan comes without its marks.
+            Some((told.who(), told.asked))
+        } else {
+            let who = match own_of(&*plan) {
+                Some(own) => match &own.acting {
+                    Acting::Owner(rights) => rights.clone(),
+                    Acting::Caller(rights) => Some(rights.clone()),
+                }
+                .map(|rights| (Some(rights.agent), Some(rights))),
+                None => marks::check_plan(&*plan, made),
+            };
+            who.map(|who| (who, marks::asked((*plan).invalItems)))
+        };
+        let statement = statement
+            .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
+        let noted = statement.as_ref().map(|(statement, _)| statement.clone());
+        Started {
+            depth: push(Doing::Starting(query, noted)),
+            statement,
+        }
+    }
+}
+
+/// Is nothing under way yet?
+fn is_outermost() -> bool {
+    FRAMES.with_borrow(Vec::is_empty) && OWN.with_borrow(Vec::is_empty)
+}
+
+/// The query of deskguard's own whose plan this is.
+unsafe fn own_of(plan: &pg_sys::PlannedStmt) -> Option<Rc<Own>> {
+    let serial = unsafe { marks::serial(plan.invalItems) }?;
+    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()))?;
+    (own.serial.get() == Some(serial)).then_some(own)
+}
+
+/// A query has been started.
+///
+/// # Safety
+/// The depth is of before_start().
+pub unsafe fn after_start(query: Query, depth: usize) {
+    let statement =
+        FRAMES.with_borrow(|frames| match frames.get(depth).map(|frame| &frame.doing) {
+            Some(Doing::Starting(_, statement)) => statement.clone(),
+            _ => None,
+        });
+    pop(depth);
+    if let Some(statement) = statement {
+        unsafe { keep(query, statement) };
+    }
+}
+
+/// What is to be undone after a query, or a part of it, has run.
+#[derive(Clone, Copy)]
+pub struct Entered {
+    depth: usize,
+    settings: Option<c_int>,
+}
+
+/// A query, or a part of it, is about to run.
+///
+/// # Safety
+/// Called by the executor.
+pub unsafe fn before_run(query: Query) -> Entered {
+    let statement = STATEMENTS.with_borrow(|all| all.get(&query).cloned());
+    let settings = statement.and_then(|statement| unsafe {
+        let plan = (*query).plannedstmt.as_ref()?;
+        plan.parallelModeNeeded.then(|| {
+            let asked = marks::asked(plan.invalItems);
+            leader::tell_workers(statement.agent, &statement.rights, &asked)
+        })
+    });
+    Entered {
+        depth: push(Doing::Running(query)),
+        settings,
+    }
+}
+
+pub fn after_run(entered: Entered) {
+    pop(entered.depth);
+    if let Some(level) = entered.settings {
+        leader::end_telling(level);
+    }
+}
+
+// Queries of deskguard's own
+
+/// While it lives, a query of deskguard's own may be planned and run once.
+pub struct OwnQuery {
+    depth: usize,
+    /// Settings of the user that print parse trees and plans: of deskguard's own they would tell that it looks
+    /// something up, and so that there is a row.
+    printed: [bool; 3],
+}
+
+impl OwnQuery {
+    pub fn begin(table: pg_sys::Oid, text: &str, acting: Acting) -> OwnQuery {
+        if let Acting::Caller(_) = acting {
+            refuse_recursion(table);
+        }
+        // SAFETY: reads the state of the transaction.
+        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+        let own = Own {
+            table,
+            text: text.into(),
+            acting,
+            is_planned: Cell::new(false),
+            serial: Cell::new(None),
+        };
+        // SAFETY: settings of this backend, which drop() puts back.
+        let printed = unsafe {
+            [
+                (&raw mut pg_sys::Debug_print_parse).replace(false),
+                (&raw mut pg_sys::Debug_print_rewritten).replace(false),
+                (&raw mut pg_sys::Debug_print_plan).replace(false),
+            ]
+        };
+        OWN.with_borrow_mut(|all| {
+            all.push((level, Rc::new(own)));
+            OwnQuery {
+                depth: all.len() - 1,
+                printed,
+            }
+        })
+    }
+}
+
+/// A policy of the owner's own that asks for rows that belong to those of its table, which ask for these.
+fn refuse_recursion(table: pg_sys::Oid) {
+    let is_asked = OWN.with_borrow(|all| {
+        all.iter()
+            .any(|(_, own)| own.table == table && matches!(own.acting, Acting::Caller(_)))
+    });
+    if is_asked {
+        let name = display_name(table);
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            format!("infinite recursion detected in policies for {name}"),
+            format!(
+                "A policy on {name} reads rows that belong to its rows, which are seen by the policies on {name}. Let it read them by a function with SECURITY DEFINER of a role that bypasses row-level security."
+            ),
+        );
+    }
+}
+
+impl Drop for OwnQuery {
+    fn drop(&mut self) {
+        OWN.with_borrow_mut(|all| all.truncate(self.depth));
+        // SAFETY: as begin() found them.
+        unsafe {
+            [
+                pg_sys::Debug_print_parse,
+                pg_sys::Debug_print_rewritten,
+                pg_sys::Debug_print_plan,
+            ] = self.printed;
+        }
+    }
+}
+
+impl Own {
+    unsafe fn is_called(&self, text: *const c_char) -> bool {
+        !text.is_null() && unsafe { CStr::from_ptr(text) }.to_bytes() == self.text.as_bytes()
+    }
+}
+
+/// A statement is analysed, of which nothing is rewritten yet. What runs within a query of deskguard's own
+/// is code of others: it must not be free of policies as that is.
+///
+/// # Safety
+/// The text is null or a string.
+pub unsafe fn before_rewrite(text: *const c_char) {
+    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()));
+    let Some(own) = own else { return };
+    // SAFETY: reads and sets the state of the transaction, which whoever began the query puts back.
+    unsafe {
+        if pg_sys::InNoForceRLSOperation() && !own.is_called(text) {
+            let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+            let context = context & !(pg_sys::SECURITY_NOFORCE_RLS as c_int);
+            pg_sys::SetUserIdAndSecContext(user, context);
+        }
+    }
+}
+
+// Transactions
+
+/// A transaction that began at this level, or a subtransaction, has failed: nothing that began in it is
+/// under way any more.
+pub fn forget_from(level: c_int) {
+    FRAMES.with_borrow_mut(|all| {
+        let keep = all.iter().take_while(|frame| frame.level < level).count();
+        all.truncate(keep);
+    });
+    OWN.with_borrow_mut(|all| {
+        let keep = all.iter().take_while(|(began, _)| *began < level).count();
+        all.truncate(keep);
+    });
+}
+
+/// What an agent may do, as a call asks for it.
+pub fn rights_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Site<Option<Rc<Agent>>> {
+    at_site(fcinfo, None, |statement| statement.rights.clone())
+}

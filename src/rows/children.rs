@@ -1,0 +1,157 @@
+//! Reads the rows of tables that belong to others, and tells which rows of a parent an agent may do something with.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change};
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+
+use crate::pg::relation::display_name;
+use crate::rights::cache::Agent;
+use crate::rights::owner_sql::{for_each_of_many, for_each_row};
+use crate::rights::statement::Acting;
+use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::key::{KeyRef, KeySet, KeyType, OwnedKey};
+use crate::tables::policy_sql::key_expression;
+
+impl ChildTable {
+    /// What is asked of the rows with whose ticket the agent that is asked for may do this; none if
+    /// nobody asks that of messages.
+    fn condition(&self, action: Action) -> Option<String> {
+        let function = match action {
+            Action::View => "parent_seen",
+            Action::Change(Change::Reply) => "parent_reply_ok",
+            Action::Change(Change::EditMessages) => "parent_edit_ok",
+            Action::Change(Change::Modify | Change::Delete) => return None,
+        };
+        Some(self.call(function, self.oid))
+    }
+
+    /// For each row with this id the row of the parent that it belongs to, if to one: of one row, where
+    /// the id is unique; none if there is no such row.
+    pub fn find_parents(&self, id: KeyRef) -> Vec<Option<OwnedKey>> {
+        let Some(key) = self.id.as_deref() else {
+            return vec![];
+        };
+        let Some(id) = self.id_type.and_then(|id_type| id_type.takes(id)) else {
+            return vec![];
+        };
+        let query = self.find_query.get_or_init(|| {
+            format!(
+                "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                key_expression(self.oid, &self.column),
+                self.name(),
+                quote_identifier(key)
+            )
+        });
+        let mut found = vec![];
+        for_each_row(self.oid, query, &[id], |row| {
+            found.push(row.key(1).map(KeyRef::to_owned));
+        });
+        found
+    }
+
+    /// Is there a row that belongs to this row of the parent?
+    pub fn has_row_of(&self, parent: KeyRef) -> bool {
+        exists(self.oid, &self.column, parent)
+    }
+}
+
+/// Has the table a row with this key in a column?
+fn exists(table: pg_sys::Oid, column: &str, key: KeyRef) -> bool {
+    let Some(key) = KeyType::of_column(table, column).and_then(|of| of.takes(key)) else {
+        return false;
+    };
+    let query = format!(
+        "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
+        display_name(table),
+        quote_identifier(column)
+    );
+    let mut found = false;
+    for_each_row(table, &query, &[key], |_| found = true);
+    found
+}
+
+impl Parent {
+    /// The ids with whose ticket an agent may do this: all rows with the id, if there are several.
+    pub fn allowed_to(&self, action: Action, acting: &Acting) -> KeySet {
+        let (Some(rows), Some(id)) = (self.rows(action, acting), self.id()) else {
+            return KeySet::EMPTY;
+        };
+        let key = key_expression(self.oid(), id);
+        let mut ids = vec![];
+        if self.has_unique_ids() {
+            let query = format!("SELECT {key} {rows}");
+            for_each_of_many(self.oid(), &query, &[], acting, |row| {
+                ids.extend(row.key(1).map(KeyRef::to_owned));
+            });
+        } else {
+            let several = self.several_rows(&key);
+            let query = format!("SELECT {key}, pg_catalog.count(*) {rows} GROUP BY 1");
+            for_each_of_many(self.oid(), &query, &[], acting, |row| {
+                let id = row.key(1).map(KeyRef::to_owned);
+                let is_all = |id: &OwnedKey| row.number(2) == Some(*several.get(id).unwrap_or(&1));
+                ids.extend(id.filter(is_all));
+            });
+        }
+        ids.into_iter().collect()
+    }
+
+    /// The rows with whose ticket an agent may do this, as FROM and WHERE of a query. None if nothing
+    /// refers to them, or nobody asks that of them.
+    pub fn rows(&self, action: Action, acting: &Acting) -> Option<String> {
+        let id = quote_identifier(self.id()?);
+        let mut conditions = vec![format!("{id} IS NOT NULL")];
+        // Under the policies sight is asked by them.
+        if !matches!((acting, action), (Acting::Caller(_), Action::View)) {
+            conditions.push(match self {
+                Parent::Tickets(tickets) => tickets.condition(action),
+                Parent::Messages(messages) => messages.condition(action)?,
+            });
+        }
+        let name = display_name(self.oid());
+        Some(format!("FROM {name} WHERE {}", conditions.join(" AND ")))
+    }
+
+    /// May the agent do this with the ticket of all rows with this id, under all policies of the table?
+    pub fn allows(&self, access: &Rc<Agent>, action: Action, key: KeyRef) -> bool {
+        let acting = Acting::Caller(access.clone());
+        let (Some(rows), Some(id)) = (self.rows(action, &acting), self.id()) else {
+            return false;
+        };
+        let Some(key) = KeyType::of_column(self.oid(), id).and_then(|of| of.takes(key)) else {
+            return false;
+        };
+        let is_it = format!("{} OPERATOR(pg_catalog.=) $1", quote_identifier(id));
+        let (mut allowed, mut all) = (0, 0);
+        let query = format!("SELECT 1 {rows} AND {is_it}");
+        for_each_of_many(self.oid(), &query, &[key], &acting, |_| allowed += 1);
+        if allowed > 0 && !self.has_unique_ids() {
+            let query = format!("SELECT 1 FROM {} WHERE {is_it}", display_name(self.oid()));
+            for_each_row(self.oid(), &query, &[key], |_| all += 1);
+        } else {
+            all = allowed;
+        }
+        allowed > 0 && allowed == all
+    }
+
+    /// The ids that stand for several rows, and for how many.
+    fn several_rows(&self, key: &str) -> HashMap<OwnedKey, i64> {
+        let query = format!(
+            "SELECT {key}, pg_catalog.count(*) FROM {} GROUP BY 1
+             HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1",
+            display_name(self.oid())
+        );
+        let mut found = HashMap::new();
+        for_each_of_many(self.oid(), &query, &[], &Acting::Owner(None), |row| {
+            found.extend(row.key(1).map(KeyRef::to_owned).zip(row.number(2)));
+        });
+        found
+    }
+
+    /// Is there a row with this id?
+    pub fn has_row(&self, key: KeyRef) -> bool {
+        self.id().is_some_and(|id| exists(self.oid(), id, key))
+    }
+}

@@ -1,0 +1,8 @@
+//! Reads the help desk's rows: tickets, their followers, what belongs to them, and what of that an agent may see.
+//! May use: what is above it in src/lib.rs.
+
+pub mod allowed;
+pub mod children;
+pub mod estimate;
+pub mod followed;
+pub mod tickets;

@@ -1,0 +1,290 @@
+//! Reads tickets and their followers from the help desk's own tables.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
+use pgrx::spi::quote_identifier;
+
+use crate::pg::relation::table_name;
+use crate::rights::cache::Agent;
+use crate::rights::external_keys::ExternalKeys;
+use crate::rights::owner_sql::{for_each_of_many, for_each_row};
+use crate::rights::statement::Acting;
+use crate::tables::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
+use crate::tables::policy_sql::key_expression;
+use crate::tables::principal::{Principal, UNMAPPED};
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
+
+/// The columns of a ticket that the rules ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TicketColumns {
+    pub department: Option<i64>,
+    pub category: Option<i64>,
+    pub assignee: Option<i64>,
+    pub team: Option<i64>,
+    pub confidential: bool,
+    pub status: Status,
+}
+
+/// A missing external key.
+pub struct Unmapped {
+    pub column: String,
+    /// Whose keys the column has.
+    pub principal: Principal,
+    pub is_of: UnmappedOf,
+}
+
+pub enum UnmappedOf {
+    /// What the ticket's column has, which is nobody's key.
+    Ticket(String),
+    /// The agent that is asked about has none.
+    Agent(i64),
+}
+
+impl TicketTable {
+    /// A row of this table as the rules see it.
+    pub fn ticket(&self, columns: TicketColumns, followed: bool) -> Ticket {
+        let column = |name: &Option<String>, value| match name {
+            Some(_) => Column::Value(value),
+            None => Column::Absent,
+        };
+        Ticket {
+            category: column(&self.category, columns.category),
+            department: column(&self.department, columns.department),
+            assignee: column(
+                &self.assignee,
+                columns
+                    .assignee
+                    .filter(|assignee| Some(*assignee) != self.unassigned_value),
+            ),
+            team: column(&self.team, columns.team),
+            followed,
+            confidential: self.confidential.is_some() && columns.confidential,
+            status: columns.status,
+        }
+    }
+
+    /// The rows of a ticket, as the rules see them for an agent; none if there is no such ticket. An id
+    /// may stand for several rows where no index forbids it.
+    pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
+        let rows = self.find_columns(id, keys);
+        let followed = !rows.is_empty() && self.follows(agent, id, keys);
+        rows.into_iter()
+            .map(|columns| self.ticket(columns, followed))
+            .collect()
+    }
+
+    /// The columns of the rows of one ticket; none if there is no such ticket.
+    pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
+        let Some(id) = self.id_type.takes(id) else {
+            return vec![];
+        };
+        let query = self.find_query.get_or_init(|| {
+            let column = |principal| match self.principal_column(principal) {
+                Some(column) => key_expression(self.oid, column),
+                None => "NULL::pg_catalog.int8".into(),
+            };
+            format!(
+                "SELECT {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                Principal::ALL.map(column).join(", "),
+                // Where it is not known, a ticket counts as confidential.
+                match &self.confidential {
+                    Some(column) => format!(
+                        "COALESCE({}, true)::pg_catalog.int4::pg_catalog.int8",
+                        quote_identifier(column)
+                    ),
+                    None => "NULL::pg_catalog.int8".into(),
+                },
+                self.name(),
+                quote_identifier(&self.id)
+            )
+        });
+        let mut found = vec![];
+        for_each_row(self.oid, query, &[id], |row| {
+            let id = |principal: Principal| {
+                let key = row.key(principal as i32 + 1)?;
+                Some(keys.id(principal, key))
+            };
+            found.push(TicketColumns {
+                department: id(Principal::Department),
+                category: id(Principal::Category),
+                assignee: id(Principal::Agent),
+                team: id(Principal::Team),
+                confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
+                ..TicketColumns::default()
+            });
+        });
+        found
+    }
+
+    /// A ticket's id as its column has it. Raises an error if it is of another type.
+    pub fn key(&self, id: KeyRef) -> OwnedKey {
+        id.for_column(self.id_type, self.oid, &self.id)
+    }
+
+    /// What of a ticket, or of the agent in this table, has no external key that says what it is.
+    pub fn unmapped(&self, id: KeyRef, agent: Option<i64>, keys: &ExternalKeys) -> Vec<Unmapped> {
+        let mut found = vec![];
+        let Some(id) = self.id_type.takes(id) else {
+            return found;
+        };
+        for principal in Principal::ALL {
+            let Some(column) = self.principal_column(principal) else {
+                continue;
+            };
+            let Some(key_type @ (KeyType::Uuid | KeyType::Text)) =
+                KeyType::of_column(self.oid, column)
+            else {
+                continue;
+            };
+            let mut add = |is_of| {
+                found.push(Unmapped {
+                    column: column.into(),
+                    principal,
+                    is_of,
+                });
+            };
+            if let (Principal::Agent, Some(agent)) = (principal, agent)
+                && keys.key(principal, agent, key_type).is_none()
+            {
+                add(UnmappedOf::Agent(agent));
+            }
+            let query = format!(
+                "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                key_expression(self.oid, column),
+                self.name(),
+                quote_identifier(&self.id)
+            );
+            for_each_row(self.oid, &query, &[id], |row| {
+                if let Some(key) = row
+                    .key(1)
+                    .filter(|key| keys.id(principal, *key) == UNMAPPED)
+                {
+                    add(UnmappedOf::Ticket(key.to_string()));
+                }
+            });
+        }
+        found
+    }
+
+    /// What the policies ask of the tickets with which the agent that is asked for may do this.
+    pub fn condition(&self, action: Action) -> String {
+        let rule = match action {
+            Action::View => "view_ok",
+            Action::Change(Change::Reply) => "reply_ok",
+            Action::Change(Change::Modify) => "modify_ok",
+            Action::Change(Change::EditMessages) => "edit_messages_ok",
+            Action::Change(Change::Delete) => "delete_ok",
+        };
+        let mut conditions = vec![self.action_call(rule, self.oid)];
+        conditions.extend(self.silo_call(self.oid));
+        conditions.join(" AND ")
+    }
+
+    /// The tickets that an agent follows.
+    pub fn followed_by(&self, agent: i64, keys: &ExternalKeys) -> KeySet {
+        let mut tickets = vec![];
+        if let Some(f) = &self.followers
+            && let Some(agent) = f.agent_key(agent, keys)
+        {
+            f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)], |key| {
+                tickets.push(key.to_owned());
+            });
+        }
+        tickets.into_iter().collect()
+    }
+
+    /// Those of them that the policies of the follower table let the current user see.
+    pub fn followed_seen_by(&self, rights: &Rc<Agent>) -> KeySet {
+        let mut tickets = vec![];
+        if let Some(f) = &self.followers
+            && let Some(agent) = f.agent_key(rights.agent, &rights.external_keys)
+            && let Some(query) = f.query(&f.tickets_query, &f.ticket, &[&f.agent])
+        {
+            let acting = Acting::Caller(rights.clone());
+            for_each_of_many(f.oid, query, &[agent], &acting, |row| {
+                tickets.extend(row.key(1).map(KeyRef::to_owned));
+            });
+        }
+        tickets.into_iter().collect()
+    }
+
+    /// The agents that follow a ticket.
+    pub fn followers_of(&self, ticket: KeyRef, keys: &ExternalKeys) -> IdSet {
+        let mut agents = vec![];
+        if let Some(f) = &self.followers
+            && let Some(ticket) = self.id_type.takes(ticket)
+        {
+            f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)], |key| {
+                agents.push(keys.id(Principal::Agent, key));
+            });
+        }
+        agents.into_iter().collect()
+    }
+
+    /// Does the agent follow the ticket?
+    pub fn follows(&self, agent: i64, ticket: KeyRef, keys: &ExternalKeys) -> bool {
+        let mut follows = false;
+        if let Some(f) = &self.followers
+            && let Some(agent) = f.agent_key(agent, keys)
+            && let Some(ticket) = self.id_type.takes(ticket)
+        {
+            let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
+            f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
+        }
+        follows
+    }
+}
+
+impl FollowerTable {
+    /// How the table names an agent.
+    fn agent_key<'a>(&self, agent: i64, keys: &'a ExternalKeys) -> Option<ColumnKey<'a>> {
+        let key = keys.key(Principal::Agent, agent, self.agent_type)?;
+        self.agent_type.takes(key)
+    }
+
+    /// Selects one column where others have given values; none if the table was dropped.
+    fn query<'a>(
+        &self,
+        known: &'a OnceCell<String>,
+        wanted: &str,
+        given: &[&str],
+    ) -> Option<&'a str> {
+        let name = table_name(self.oid)?;
+        Some(known.get_or_init(|| {
+            let conditions: Vec<String> = given
+                .iter()
+                .zip(1..)
+                .map(|(column, n)| {
+                    format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
+                })
+                .collect();
+            format!(
+                "SELECT {} FROM {name} WHERE {}",
+                key_expression(self.oid, wanted),
+                conditions.join(" AND "),
+            )
+        }))
+    }
+
+    /// The values of one column where others have the given ones.
+    fn select(
+        &self,
+        query: &OnceCell<String>,
+        wanted: &str,
+        given: &[(&str, ColumnKey)],
+        mut each: impl FnMut(KeyRef),
+    ) {
+        let columns: Vec<&str> = given.iter().map(|(column, _)| *column).collect();
+        let Some(query) = self.query(query, wanted, &columns) else {
+            return;
+        };
+        let values: Vec<ColumnKey> = given.iter().map(|(_, value)| *value).collect();
+        for_each_row(self.oid, query, &values, |row| {
+            if let Some(key) = row.key(1) {
+                each(key);
+            }
+        });
+    }
+}

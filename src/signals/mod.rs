@@ -1,0 +1,6 @@
+//! Tells sessions what has changed, and when.
+//! May use: pg, tables.
+
+pub mod concern;
+pub mod generation;
+pub mod registry;

@@ -1,0 +1,208 @@
+//! Tables whose rows belong to rows of a protected table: messages and followers to tickets,
+//! attachments to messages. A row is decided by the ticket that it belongs to in the end.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
+
+use crate::pg::relation::{display_name, regclass, table_name};
+use crate::pg::scan::{Row, ScanKey};
+use crate::pg::unique::is_unique;
+use crate::tables::catalog::Catalog;
+use crate::tables::columns::protected_table;
+use crate::tables::key::KeyType;
+use crate::tables::registry::{MESSAGES, root_of};
+use crate::tables::ticket_table::TicketTable;
+
+#[derive(Debug)]
+pub struct ChildTable {
+    pub oid: pg_sys::Oid,
+    pub parent: Parent,
+    /// Says which row of the parent a row belongs to.
+    pub column: String,
+    /// What that column holds, as the key of the parent does.
+    pub column_type: Option<KeyType>,
+    /// By which its own children refer to its rows.
+    pub id: Option<String>,
+    pub id_type: Option<KeyType>,
+    /// Names the agent who wrote a row.
+    pub author: Option<String>,
+    /// Written when it is first needed.
+    pub find_query: OnceCell<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Parent {
+    Tickets(Rc<TicketTable>),
+    Messages(Rc<ChildTable>),
+}
+
+/// Children of children of ...: nobody has more, and a circle must end.
+const MOST_LEVELS: usize = 16;
+
+impl ChildTable {
+    pub fn new(
+        oid: pg_sys::Oid,
+        parent: Parent,
+        column: String,
+        id: Option<String>,
+        author: Option<String>,
+    ) -> ChildTable {
+        ChildTable {
+            oid,
+            parent,
+            column_type: KeyType::of_column(oid, &column),
+            column,
+            id_type: id.as_ref().and_then(|id| KeyType::of_column(oid, id)),
+            id,
+            author,
+            find_query: OnceCell::new(),
+        }
+    }
+
+    /// The child table that this table is, or is a partition or child of by inheritance.
+    pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<ChildTable> {
+        let root = root_of(catalog, oid)?;
+        ChildTable::find(catalog, root).or_else(|| {
+            let tickets = TicketTable::find_by_followers(catalog, root)?;
+            let column = tickets.followers.as_ref()?.ticket.clone();
+            let parent = Parent::Tickets(Rc::new(tickets));
+            Some(ChildTable::new(root, parent, column, None, None))
+        })
+    }
+
+    /// The protected message table with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<ChildTable> {
+        ChildTable::find_below(catalog, oid, MOST_LEVELS)
+    }
+
+    fn find_below(catalog: &Catalog, oid: pg_sys::Oid, levels: usize) -> Option<ChildTable> {
+        let columns = catalog
+            .find(
+                c"protected_table",
+                c"protected_table_pkey",
+                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
+                Columns::read,
+            )
+            .flatten()?;
+        let parent = Parent::find_below(catalog, columns.parent, levels.checked_sub(1)?)?;
+        Some(ChildTable::new(
+            oid,
+            parent,
+            columns.column,
+            columns.id,
+            columns.author,
+        ))
+    }
+
+    pub fn name(&self) -> String {
+        display_name(self.oid)
+    }
+
+    /// The tickets that all hangs on.
+    pub fn tickets(&self) -> &Rc<TicketTable> {
+        self.parent.tickets()
+    }
+
+    /// What a policy asks of a row of a table, which is this one or a part of it: `function` is
+    /// parent_seen, parent_reply_ok or parent_edit_ok.
+    pub fn call(&self, function: &str, table: pg_sys::Oid) -> String {
+        format!(
+            "deskguard_internal.{function}({}, {})",
+            regclass(table),
+            quote_identifier(&self.column)
+        )
+    }
+}
+
+/// What the registry says of a message table.
+struct Columns {
+    parent: pg_sys::Oid,
+    column: String,
+    id: Option<String>,
+    author: Option<String>,
+}
+
+impl Columns {
+    fn read(row: &Row) -> Option<Columns> {
+        let column = |attribute| {
+            let name = row.get::<&std::ffi::CStr>(attribute)?;
+            Some(name.to_string_lossy().into_owned())
+        };
+        if row.required::<&str>(protected_table::KIND) != MESSAGES {
+            return None;
+        }
+        Some(Columns {
+            parent: row.get(protected_table::PARENT_TABLE)?,
+            column: column(protected_table::PARENT_COLUMN)?,
+            id: column(protected_table::ID_COLUMN),
+            author: column(protected_table::AUTHOR_COLUMN),
+        })
+    }
+}
+
+impl Parent {
+    /// The protected ticket or message table with this OID.
+    pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<Parent> {
+        Parent::find_below(catalog, oid, MOST_LEVELS)
+    }
+
+    fn find_below(catalog: &Catalog, oid: pg_sys::Oid, levels: usize) -> Option<Parent> {
+        // Dropped behind our back.
+        table_name(oid)?;
+        match TicketTable::find(catalog, oid) {
+            Some(tickets) => Some(Parent::Tickets(Rc::new(tickets))),
+            None => ChildTable::find_below(catalog, oid, levels)
+                .map(|messages| Parent::Messages(Rc::new(messages))),
+        }
+    }
+
+    pub fn oid(&self) -> pg_sys::Oid {
+        match self {
+            Parent::Tickets(tickets) => tickets.oid,
+            Parent::Messages(messages) => messages.oid,
+        }
+    }
+
+    /// The column by which children refer to a row.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Parent::Tickets(tickets) => Some(&tickets.id),
+            Parent::Messages(messages) => messages.id.as_deref(),
+        }
+    }
+
+    /// Does each id stand for one row?
+    pub fn has_unique_ids(&self) -> bool {
+        self.id().is_some_and(|id| is_unique(self.oid(), id))
+    }
+
+    /// The tables whose rows belong to rows of this one.
+    pub fn children(&self, catalog: &Catalog) -> Vec<ChildTable> {
+        let mut tables: Vec<pg_sys::Oid> = vec![];
+        if let Parent::Tickets(tickets) = self {
+            tables.extend(tickets.followers.as_ref().map(|followers| followers.oid));
+        }
+        catalog.scan(
+            c"protected_table",
+            Some(c"protected_table_parent_table_idx"),
+            &[ScanKey::oid(protected_table::PARENT_TABLE, self.oid())],
+            |row| tables.push(row.required(protected_table::TABLE_ID)),
+        );
+        tables.sort_unstable_by_key(|table| table.to_u32());
+        tables
+            .into_iter()
+            .filter(|table| table_name(*table).is_some())
+            .filter_map(|table| ChildTable::find_by_part(catalog, table))
+            .collect()
+    }
+
+    pub fn tickets(&self) -> &Rc<TicketTable> {
+        match self {
+            Parent::Tickets(tickets) => tickets,
+            Parent::Messages(messages) => messages.tickets(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Keeps the departments a tree.
+
+use std::collections::BTreeSet;
+
+use pgrx::prelude::*;
+
+use crate::pg::error;
+use crate::pg::scan::{Row, ScanKey};
+use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::columns::department::{ID, PARENT_ID};
+use crate::tables::trigger_call::{Form, TriggerCall};
+
+#[unsafe(no_mangle)]
+pub extern "C" fn pg_finfo_guard_department_tree() -> &'static pg_sys::Pg_finfo_record {
+    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+    &VERSION_1
+}
+
+/// Trigger: refuses a department that would be its own ancestor.
+///
+/// # Safety
+/// Called by PostgreSQL.
+#[unsafe(no_mangle)]
+#[pg_guard]
+pub unsafe extern "C-unwind" fn guard_department_tree(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> pg_sys::Datum {
+    // SAFETY: called by PostgreSQL; a department has its id, not NULL, where its table has it.
+    unsafe {
+        let call = TriggerCall::new(
+            fcinfo,
+            "guard_department_tree",
+            &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
+            "It is for deskguard.department, which has the trigger.",
+        );
+        call.check_table(c"department");
+        let row = Row::of(call.new_row(), call.relation().rd_att);
+        check_tree(row.required(ID));
+        pg_sys::Datum::null()
+    }
+}
+
+fn check_tree(id: i64) {
+    // One at a time: two sessions that each close half of a cycle must not miss each other. The
+    // lock is on the table as an object, which nothing else takes.
+    // SAFETY: a lock that ends with the transaction.
+    unsafe {
+        pg_sys::LockDatabaseObject(
+            pg_sys::RelationRelationId,
+            own_table(c"department"),
+            0,
+            pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+        );
+    }
+    let catalog = Catalog::now();
+    let parent_of = |id| {
+        pgrx::check_for_interrupts!();
+        catalog
+            .find(
+                c"department",
+                c"department_pkey",
+                &[ScanKey::bigint(ID, id)],
+                |row| row.get::<i64>(PARENT_ID),
+            )
+            .flatten()
+    };
+    let mut seen = BTreeSet::from([id]);
+    if std::iter::successors(parent_of(id), |id| parent_of(*id)).any(|above| !seen.insert(above)) {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
+            format!("department {id} would be its own ancestor"),
+            "Choose a parent_id that is not below the department itself.",
+        );
+    }
+}

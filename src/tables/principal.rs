@@ -1,0 +1,127 @@
+//! Agents, teams, departments and categories, and how the help desk's own columns name them where they are uuids or
+//! texts: by the column external_key of deskguard's tables. Integer columns have the ids themselves.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+use uuid::Uuid;
+
+use crate::pg::scan::{Attribute, ScanKey};
+use crate::tables::catalog::{Catalog, own_function_name};
+use crate::tables::columns::{agent, department, named};
+use crate::tables::key::{canonical_uuid, table_bytes};
+
+/// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
+/// a right on it.
+pub const UNMAPPED: i64 = i64::MIN;
+
+/// What has ids in deskguard's tables, and keys in the help desk's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    Agent,
+    Team,
+    Department,
+    Category,
+}
+
+impl Principal {
+    pub const ALL: [Principal; 4] = [
+        Principal::Agent,
+        Principal::Team,
+        Principal::Department,
+        Principal::Category,
+    ];
+
+    /// The name of its table in the schema deskguard.
+    pub fn table(self) -> &'static CStr {
+        match self {
+            Principal::Agent => c"agent",
+            Principal::Team => c"team",
+            Principal::Department => c"department",
+            Principal::Category => c"category",
+        }
+    }
+
+    /// The index on its external keys.
+    fn index(self) -> &'static CStr {
+        match self {
+            Principal::Agent => c"agent_external_key_key",
+            Principal::Team => c"team_external_key_key",
+            Principal::Department => c"department_external_key_key",
+            Principal::Category => c"category_external_key_key",
+        }
+    }
+
+    /// The function from keys to ids that policies put around a column.
+    pub fn function(self) -> &'static str {
+        match self {
+            Principal::Agent => "agent_by_key",
+            Principal::Team => "team_by_key",
+            Principal::Department => "department_by_key",
+            Principal::Category => "category_by_key",
+        }
+    }
+
+    /// Whose keys a function takes, if it is one of these.
+    pub fn of_function(function: pg_sys::Oid) -> Option<Principal> {
+        let name = own_function_name(function)?;
+        let is_it = |principal: &Principal| principal.function().as_bytes() == name.to_bytes();
+        Principal::ALL.into_iter().find(is_it)
+    }
+
+    fn external_key(self) -> Attribute {
+        match self {
+            Principal::Agent => agent::EXTERNAL_KEY,
+            Principal::Team | Principal::Category => named::EXTERNAL_KEY,
+            Principal::Department => department::EXTERNAL_KEY,
+        }
+    }
+}
+
+/// Those of one table.
+#[derive(Debug, Default)]
+pub struct Keys {
+    pub ids: HashMap<Rc<str>, i64>,
+    /// Of those that are uuids as PostgreSQL prints them.
+    pub ids_of_uuids: HashMap<Uuid, i64>,
+    pub keys: HashMap<i64, Rc<str>>,
+}
+
+impl Keys {
+    pub fn load(catalog: &Catalog, principal: Principal) -> Keys {
+        const ID: Attribute = 1;
+        let mut all = Keys::default();
+        let is_given = [ScanKey::not_null(principal.external_key())];
+        catalog.scan(
+            principal.table(),
+            Some(principal.index()),
+            &is_given,
+            |row| {
+                // The index may have been dropped.
+                let Some(key) = row.get::<&str>(principal.external_key()) else {
+                    return;
+                };
+                let id = row.required(ID);
+                let key: Rc<str> = key.into();
+                if let Some(uuid) = canonical_uuid(&key) {
+                    all.ids_of_uuids.insert(uuid, id);
+                }
+                all.ids.insert(key.clone(), id);
+                all.keys.insert(id, key);
+            },
+        );
+        all
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Keys>()
+            + table_bytes::<(Rc<str>, i64)>(self.ids.capacity())
+            + table_bytes::<(Uuid, i64)>(self.ids_of_uuids.capacity())
+            + table_bytes::<(i64, Rc<str>)>(self.keys.capacity())
+            // Each with its two counts.
+            + self.ids.keys().map(|key| key.len() + 16).sum::<usize>()
+    }
+}

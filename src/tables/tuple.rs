@@ -1,0 +1,81 @@
+//! The columns of the rows that triggers get.
+
+use pgrx::prelude::*;
+
+use crate::tables::key::{KeyRef, OwnedKey};
+use crate::tables::trigger_call::TriggerCall;
+
+/// A column of a table.
+#[derive(Clone, Copy)]
+pub struct Place {
+    number: i16,
+    pub type_oid: pg_sys::Oid,
+    /// From others of its row, which is not done yet where a trigger runs before an UPDATE.
+    pub is_generated: bool,
+}
+
+/// # Safety
+/// The relation is open.
+pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Place> {
+    let columns = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(relation.rd_att) };
+    (1..)
+        .zip(columns.iter())
+        .find(|(_, attribute)| !attribute.attisdropped && attribute.name() == column)
+        .map(|(number, attribute)| Place {
+            number,
+            type_oid: attribute.atttypid,
+            is_generated: attribute.attgenerated != 0,
+        })
+}
+
+pub unsafe fn value(
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    place: Place,
+) -> Option<pg_sys::Datum> {
+    let mut is_null = false;
+    let number = place.number.into();
+    let datum = unsafe { pg_sys::heap_getattr(row, number, descriptor, &mut is_null) };
+    (!is_null).then_some(datum)
+}
+
+/// A column of a type that keys have.
+///
+/// # Safety
+/// The place is one of the descriptor, which is the row's; the row lives as long as the key.
+pub unsafe fn key<'a>(
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    place: Place,
+) -> Option<KeyRef<'a>> {
+    unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.type_oid) }
+}
+
+/// A column of the row that an UPDATE is about to write. One that is generated is computed here as PostgreSQL
+/// will do: the row still has the former value.
+///
+/// # Safety
+/// The place is one of the table's.
+pub unsafe fn new_key(call: &TriggerCall, place: Place) -> Option<OwnedKey> {
+    unsafe {
+        let relation = std::ptr::from_ref(call.relation()).cast_mut();
+        if !place.is_generated {
+            let key = key(call.new_row(), (*relation).rd_att, place);
+            return key.map(KeyRef::to_owned);
+        }
+        let state = pg_sys::CreateExecutorState();
+        let expression = pg_sys::build_column_default(relation, place.number.into());
+        let expression = pg_sys::ExecPrepareExpr(expression.cast(), state);
+        let context = pg_sys::MakePerTupleExprContext(state);
+        (*context).ecxt_scantuple = call.new_slot();
+        let mut is_null = false;
+        let value = pg_sys::ExecEvalExprSwitchContext(expression, context, &mut is_null);
+        let key = if is_null {
+            None
+        } else {
+            KeyRef::from_datum(value, place.type_oid).map(KeyRef::to_owned)
+        };
+        pg_sys::FreeExecutorState(state);
+        key
+    }
+}
