@@ -150,7 +150,7 @@ impl Database {
     pub fn dump(&self) -> String {
         let output = self
             .program("pg_dump")
-            .arg("--exclude-schema=deskguard")
+            .arg("--exclude-schema=deskguard*")
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");

@@ -197,7 +197,7 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
         "SELECT concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class
          WHERE relrowsecurity ORDER BY 1",
         "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
-        "SELECT t::text FROM deskguard.protected_table t ORDER BY 1",
+        "SELECT t::text FROM deskguard_internal.protected_table t ORDER BY 1",
         "SELECT p::text FROM deskguard.permission p ORDER BY 1",
         "SELECT g::text FROM deskguard.permission_group g ORDER BY 1",
         "SELECT m::text FROM deskguard.group_member m ORDER BY 1",
@@ -454,9 +454,10 @@ fn keyed_picture(database: &Database) -> Vec<String> {
     let mut app = database.connect(APP);
     for agent in [None, Some(1), Some(2), Some(3), Some(4)] {
         act_for(&mut app, agent);
+        let name = agent.map_or("nobody".into(), |id| format!("agent {id}"));
         for table in KEYED_TABLES {
             let sql = format!("SELECT t::text FROM keyed.{table} AS t ORDER BY 1");
-            lines.push(format!("{agent:?}, {table}: {:?}", texts(&mut app, &sql)));
+            lines.push(format!("{name}, {table}: {:?}", texts(&mut app, &sql)));
         }
         if let Some(agent) = agent {
             let explain = format!(
@@ -506,12 +507,12 @@ fn keys_that_are_no_numbers() {
     let picture = keyed_picture(&original);
     for seen in [
         // Support and below, and what Ann follows; not what is of an unknown category or department.
-        ("1, ticket", 3),
+        ("agent 1, ticket", 3),
         // Bob's, and his team's.
-        ("2, ticket", 2),
-        ("3, ticket", 6),
-        ("1, response", 2),
-        (", message", 0),
+        ("agent 2, ticket", 2),
+        ("agent 3, ticket", 6),
+        ("agent 1, response", 2),
+        ("nobody, message", 0),
     ] {
         let (what, rows) = seen;
         let line = picture.iter().find(|line| line.starts_with(what)).unwrap();

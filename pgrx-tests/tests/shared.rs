@@ -715,11 +715,12 @@ fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
             )
             .unwrap();
         assert_eq!(database.dump(), before);
-        for table in ["protected_feature", "shared_visibility", "protected_table"] {
-            let left = things(
-                &mut superuser,
-                &format!("SELECT count(*) FROM deskguard.{table}"),
-            );
+        for table in [
+            "deskguard.shared_visibility",
+            "deskguard_internal.protected_feature",
+            "deskguard_internal.protected_table",
+        ] {
+            let left = things(&mut superuser, &format!("SELECT count(*) FROM {table}"));
             assert_eq!(left, BTreeSet::from([0]), "{table}");
         }
     }

@@ -124,7 +124,7 @@ impl Lab {
         try_run(&mut self.superuser, HelpDesk::clean_sql())?;
         let left = query(
             &mut self.superuser,
-            "SELECT * FROM deskguard.protected_table",
+            "SELECT * FROM deskguard_internal.protected_table",
             &[],
         )?;
         same(

@@ -115,7 +115,7 @@ fn an_ordinary_role_has_no_other_privileges() {
             "SELECT deskguard.unprotect('desk.ticket')",
             "SELECT deskguard.protect_tickets('desk.ticket', team_column => 'team_id')",
             "SELECT * FROM deskguard.agent",
-            "SELECT * FROM deskguard.protected_table",
+            "SELECT * FROM deskguard_internal.protected_table",
             "INSERT INTO deskguard.agent_permission VALUES (9, 'ticket.use')",
             "INSERT INTO deskguard.trusted_role VALUES ('deskguard_test_stranger')",
             "SET row_security = off; SELECT * FROM desk.ticket",

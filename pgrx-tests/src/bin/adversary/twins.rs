@@ -149,7 +149,7 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
             "regclass" => generator.regclass(),
             ty => {
                 let (name, _) = *generator.random.pick(table.columns);
-                let fitting = table.columns.iter().filter(|(_, of)| type_of(*of) == ty);
+                let fitting = table.columns.iter().filter(|(_, of)| of.sql() == ty);
                 let fitting: Vec<_> = fitting.collect();
                 match ty {
                     _ if !fitting.is_empty() && generator.random.percent(60) => {
@@ -202,14 +202,4 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         of_a_row,
         of_none,
     })
-}
-
-fn type_of(ty: Ty) -> &'static str {
-    match ty {
-        Ty::Int => "bigint",
-        Ty::Text => "text",
-        Ty::Bool => "boolean",
-        Ty::Uuid => "uuid",
-        Ty::Time => "date",
-    }
 }

@@ -56,6 +56,18 @@ pub enum Ty {
     Time,
 }
 
+impl Ty {
+    pub fn sql(self) -> &'static str {
+        match self {
+            Ty::Int => "bigint",
+            Ty::Text => "text",
+            Ty::Bool => "boolean",
+            Ty::Uuid => "uuid",
+            Ty::Time => "date",
+        }
+    }
+}
+
 pub type Columns = &'static [(&'static str, Ty)];
 
 /// What decides who sees a row.

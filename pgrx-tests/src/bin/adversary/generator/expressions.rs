@@ -1,6 +1,6 @@
 //! Expressions and conditions.
 
-use super::{Generator, type_name};
+use super::Generator;
 use crate::desk::Ty;
 
 impl Generator<'_> {
@@ -146,7 +146,7 @@ impl Generator<'_> {
                 format!(
                     "{left} = ANY (ARRAY[{}]::{}[])",
                     values.join(", "),
-                    type_name(ty)
+                    ty.sql()
                 )
             }
             24 => format!("{} ~ {}", of(self, Ty::Text), of(self, Ty::Text)),

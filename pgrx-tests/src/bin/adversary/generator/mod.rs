@@ -35,16 +35,6 @@ struct Item {
 
 const TYPES: [Ty; 5] = [Ty::Int, Ty::Text, Ty::Bool, Ty::Uuid, Ty::Time];
 
-fn type_name(ty: Ty) -> &'static str {
-    match ty {
-        Ty::Int => "bigint",
-        Ty::Text => "text",
-        Ty::Bool => "boolean",
-        Ty::Uuid => "uuid",
-        Ty::Time => "date",
-    }
-}
-
 impl<'a> Generator<'a> {
     pub fn new(
         random: Random,

@@ -1,6 +1,6 @@
 //! Queries.
 
-use super::{Generator, Item, type_name};
+use super::{Generator, Item};
 use crate::desk::Ty;
 
 impl Generator<'_> {
@@ -137,7 +137,7 @@ impl Generator<'_> {
     /// Of exactly this type, for unions.
     pub(super) fn typed(&mut self, ty: Ty, depth: usize) -> String {
         let expression = self.expression(ty, depth);
-        format!("({expression})::{}", type_name(ty))
+        format!("({expression})::{}", ty.sql())
     }
 
     pub(super) fn aggregate(&mut self, ty: Ty) -> String {

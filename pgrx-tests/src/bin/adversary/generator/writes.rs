@@ -1,6 +1,6 @@
 //! Statements that change rows.
 
-use super::{Generator, Item, type_name};
+use super::{Generator, Item};
 use crate::desk::{Columns, Ty};
 
 impl Generator<'_> {
@@ -47,7 +47,7 @@ impl Generator<'_> {
                 let value = self.value_for(name, *ty);
                 let cast = match ty {
                     Ty::Int if ["dept", "cat", "assignee", "team"].contains(name) => "int",
-                    ty => type_name(*ty),
+                    ty => ty.sql(),
                 };
                 format!("({value})::{cast}")
             })
