@@ -15,7 +15,7 @@ use pgrx::prelude::*;
 use super::exposed::refuse_exposed_table;
 use super::registry::is_registered;
 use crate::catalog::{Catalog, ScanKey, is_installed, scan_system};
-use crate::compat::owns_table;
+use crate::compat::{altered_constraint, owns_table};
 use crate::error;
 use crate::expression::items;
 use crate::foreign_keys::attribute;
@@ -276,14 +276,6 @@ unsafe fn has_default(name: *mut pg_sys::TypeName) -> bool {
         let of_type = pg_sys::LookupTypeNameOid(std::ptr::null_mut(), name, true);
         of_type == pg_sys::InvalidOid || !pg_sys::get_typdefault(of_type).is_null()
     }
-}
-
-/// The name in ALTER CONSTRAINT.
-unsafe fn altered_constraint(definition: *mut pg_sys::Node) -> *const c_char {
-    #[cfg(feature = "pg18")]
-    return unsafe { (*definition.cast::<pg_sys::ATAlterConstraint>()).conname };
-    #[cfg(not(feature = "pg18"))]
-    return unsafe { (*definition.cast::<pg_sys::Constraint>()).conname };
 }
 
 const PG_CONSTRAINT: u32 = 2606;
