@@ -12,8 +12,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
 use crate::kinds::tickets::written_rows;
-#[cfg(any(feature = "pg15", feature = "pg16"))]
-use crate::pg::node::is_constant;
+use crate::pg::compat::{self, Run, executor_run_hook};
 use crate::protect::foreign_key_checks;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
@@ -26,8 +25,6 @@ thread_local! {
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
     static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
     static NEXT_FINISH: Cell<pg_sys::ExecutorFinish_hook_type> = const { Cell::new(None) };
-    #[cfg(any(feature = "pg15", feature = "pg16"))]
-    static NEXT_PATHS: Cell<pg_sys::set_rel_pathlist_hook_type> = const { Cell::new(None) };
 }
 
 // Not pgrx's, which make panics of errors, and so lose their context, constraint and so on.
@@ -39,19 +36,6 @@ unsafe extern "C-unwind" {
         parameters: pg_sys::ParamListInfo,
     ) -> *mut pg_sys::PlannedStmt;
     fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: c_int);
-    #[cfg(not(feature = "pg18"))]
-    fn standard_ExecutorRun(
-        query: *mut pg_sys::QueryDesc,
-        direction: pg_sys::ScanDirection::Type,
-        count: u64,
-        once: bool,
-    );
-    #[cfg(feature = "pg18")]
-    fn standard_ExecutorRun(
-        query: *mut pg_sys::QueryDesc,
-        direction: pg_sys::ScanDirection::Type,
-        count: u64,
-    );
     fn standard_ExecutorFinish(query: *mut pg_sys::QueryDesc);
 }
 
@@ -68,11 +52,7 @@ pub fn install() {
         pg_sys::ExecutorRun_hook = Some(executor_run);
         NEXT_FINISH.set(pg_sys::ExecutorFinish_hook);
         pg_sys::ExecutorFinish_hook = Some(executor_finish);
-        #[cfg(any(feature = "pg15", feature = "pg16"))]
-        {
-            NEXT_PATHS.set(pg_sys::set_rel_pathlist_hook);
-            pg_sys::set_rel_pathlist_hook = Some(see_contradictions);
-        }
+        compat::install_hooks();
         pg_sys::RegisterXactCallback(Some(transaction_ends), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), std::ptr::null_mut());
     }
@@ -134,44 +114,16 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     }
 }
 
-#[cfg(not(feature = "pg18"))]
-unsafe extern "C-unwind" fn executor_run(
-    query: *mut pg_sys::QueryDesc,
-    direction: pg_sys::ScanDirection::Type,
-    count: u64,
-    once: bool,
-) {
-    unsafe {
-        let (entered, is_cut) = guard(|| before_run(query));
-        let run = || match NEXT_RUN.get() {
-            Some(next) => next(query, direction, count, once),
-            None => standard_ExecutorRun(query, direction, count, once),
-        };
-        if is_cut {
-            error_detail::without_detail(run);
-        } else {
-            run();
-        }
-        guard(|| statement::after_run(entered));
-    }
-}
+executor_run_hook!(executor_run, run);
 
-#[cfg(feature = "pg18")]
-unsafe extern "C-unwind" fn executor_run(
-    query: *mut pg_sys::QueryDesc,
-    direction: pg_sys::ScanDirection::Type,
-    count: u64,
-) {
+unsafe fn run(run: Run) {
     unsafe {
-        let (entered, is_cut) = guard(|| before_run(query));
-        let run = || match NEXT_RUN.get() {
-            Some(next) => next(query, direction, count),
-            None => standard_ExecutorRun(query, direction, count),
-        };
+        let (entered, is_cut) = guard(|| before_run(run.query));
+        let next = NEXT_RUN.get();
         if is_cut {
-            error_detail::without_detail(run);
+            error_detail::without_detail(|| run.run(next));
         } else {
-            run();
+            run.run(next);
         }
         guard(|| statement::after_run(entered));
     }
@@ -196,32 +148,6 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
             None => standard_ExecutorFinish(query),
         }
         guard(|| statement::after_run(entered));
-    }
-}
-
-/// Before 17, PostgreSQL does not see that a table has no rows to give if one of several conditions
-/// is false, as a rule may be.
-#[cfg(any(feature = "pg15", feature = "pg16"))]
-unsafe extern "C-unwind" fn see_contradictions(
-    root: *mut pg_sys::PlannerInfo,
-    relation: *mut pg_sys::RelOptInfo,
-    index: pg_sys::Index,
-    entry: *mut pg_sys::RangeTblEntry,
-) {
-    unsafe {
-        guard(|| {
-            let conditions = (*relation).baserestrictinfo;
-            let has_false = (0..pg_sys::list_length(conditions)).any(|n| {
-                let condition = &*pg_sys::list_nth(conditions, n).cast::<pg_sys::RestrictInfo>();
-                is_constant(condition.clause.cast(), false)
-            });
-            if has_false {
-                pg_sys::mark_dummy_rel(relation);
-            }
-        });
-        if let Some(next) = NEXT_PATHS.get() {
-            next(root, relation, index, entry);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::ffi::{CStr, c_char, c_int};
 use pgrx::pg_sys::panic::pgrx_extern_c_guard;
 use pgrx::prelude::*;
 
-use crate::pg::compat::owns_table;
+use crate::pg::compat::{altered_constraint, owns_table};
 use crate::pg::error;
 use crate::pg::node::items;
 use crate::pg::relation::{ancestors, attribute, text};
@@ -276,14 +276,6 @@ unsafe fn has_default(name: *mut pg_sys::TypeName) -> bool {
         let of_type = pg_sys::LookupTypeNameOid(std::ptr::null_mut(), name, true);
         of_type == pg_sys::InvalidOid || !pg_sys::get_typdefault(of_type).is_null()
     }
-}
-
-/// The name in ALTER CONSTRAINT.
-unsafe fn altered_constraint(definition: *mut pg_sys::Node) -> *const c_char {
-    #[cfg(feature = "pg18")]
-    return unsafe { (*definition.cast::<pg_sys::ATAlterConstraint>()).conname };
-    #[cfg(not(feature = "pg18"))]
-    return unsafe { (*definition.cast::<pg_sys::Constraint>()).conname };
 }
 
 const PG_CONSTRAINT: u32 = 2606;

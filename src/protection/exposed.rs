@@ -72,28 +72,15 @@ pub unsafe fn refuse_exposed(plan: &pg_sys::PlannedStmt) {
 
 /// As whom a query reads or writes a table that it names; None for the partitions that the planner finds.
 unsafe fn named_by(
-    _plan: &pg_sys::PlannedStmt,
+    plan: &pg_sys::PlannedStmt,
     entry: &pg_sys::RangeTblEntry,
 ) -> Option<pg_sys::Oid> {
-    #[cfg(feature = "pg15")]
-    let (is_named, user) = (entry.requiredPerms != 0, entry.checkAsUser);
-    #[cfg(not(feature = "pg15"))]
-    let (is_named, user) = {
-        let all = unsafe { items::<pg_sys::RTEPermissionInfo>(_plan.permInfos) };
-        let found = all.get((entry.perminfoindex as usize).wrapping_sub(1));
-        match found.map(|info| unsafe { &**info }) {
-            Some(info) => (info.requiredPerms != 0, info.checkAsUser),
-            None => (false, pg_sys::InvalidOid),
-        }
-    };
-    let current = || unsafe { pg_sys::GetUserId() };
-    is_named.then(|| {
-        if user == pg_sys::InvalidOid {
-            current()
-        } else {
-            user
-        }
-    })
+    let permissions = unsafe { compat::permissions(plan, entry) };
+    let permissions = permissions.filter(|needed| needed.requiredPerms != 0)?;
+    if permissions.checkAsUser != pg_sys::InvalidOid {
+        return Some(permissions.checkAsUser);
+    }
+    Some(unsafe { pg_sys::GetUserId() })
 }
 
 /// Refuses a table that is exposed to this user.

@@ -220,8 +220,8 @@ pub fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text:
             pg_sys::tuplestore_putvalues(
                 result.setResult,
                 result.setDesc,
-                &mut value,
-                &mut is_null,
+                &raw mut value,
+                &raw mut is_null,
             );
         }
     }

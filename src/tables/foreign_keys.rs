@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys;
 
+use crate::pg::compat::is_enforced;
 use crate::pg::node::items;
 use crate::pg::relation::{attribute, open};
 use crate::tables::child_table::{ChildTable, Parent};
@@ -60,8 +61,7 @@ fn refers_to(table: pg_sys::Oid, column: &str, parent: pg_sys::Oid, id: &str) ->
 
 /// NOT VALID keys do not hold for the rows from before, NOT ENFORCED ones for none.
 unsafe fn holds(key: &pg_sys::ForeignKeyCacheInfo) -> bool {
-    #[cfg(feature = "pg18")]
-    if !key.conenforced {
+    if !is_enforced(key) {
         return false;
     }
     const CONSTRAINTS: pg_sys::Oid = pg_sys::Oid::from_u32(2606);
