@@ -7,6 +7,8 @@ CREATE TABLE deskguard.permission (
     builtin boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE deskguard.permission IS 'The permissions that can be given; add your own';
+COMMENT ON COLUMN deskguard.permission.name IS 'The name by which it is given and asked for';
+COMMENT ON COLUMN deskguard.permission.description IS 'What it allows, for people';
 COMMENT ON COLUMN deskguard.permission.destructive IS
     'Not given by the group "All Non-Destructive Permissions"';
 COMMENT ON COLUMN deskguard.permission.builtin IS 'Of the starting catalog: cannot be changed or deleted';
@@ -56,11 +58,15 @@ CREATE TABLE deskguard.permission_group (
 );
 COMMENT ON TABLE deskguard.permission_group IS
     'Sets of permissions, departments and categories that are given to members; what several groups give adds up';
+COMMENT ON COLUMN deskguard.permission_group.id IS 'The id; below 100 are built-in groups';
+COMMENT ON COLUMN deskguard.permission_group.name IS 'The name, as explain_access() and effective_permissions() tell it';
 COMMENT ON COLUMN deskguard.permission_group.category_access IS
     'silo: members see only tickets of their categories; open: tickets of every category and of none';
 COMMENT ON COLUMN deskguard.permission_group.department_access IS
     'granted: the departments of group_department; all: every department';
 COMMENT ON COLUMN deskguard.permission_group.builtin IS 'Comes with deskguard: cannot be changed or deleted';
+
+COMMENT ON SEQUENCE deskguard.permission_group_id_seq IS 'The ids of groups that administrators make';
 
 -- src/load.rs knows these two by their ids: their permissions are not listed, so that they have
 -- those that are added later, too.
@@ -79,3 +85,5 @@ CREATE TABLE deskguard.group_member (
 );
 CREATE INDEX group_member_agent_id_idx ON deskguard.group_member (agent_id);
 COMMENT ON TABLE deskguard.group_member IS 'Which agents belong to which permission groups';
+COMMENT ON COLUMN deskguard.group_member.group_id IS 'The permission group';
+COMMENT ON COLUMN deskguard.group_member.agent_id IS 'The agent that belongs to it';
