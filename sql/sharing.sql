@@ -15,6 +15,8 @@ CREATE TABLE deskguard.shared_visibility (
 CREATE INDEX shared_visibility_group_id_idx ON deskguard.shared_visibility (group_id, object_table);
 CREATE INDEX shared_visibility_agent_id_idx ON deskguard.shared_visibility (agent_id, object_table);
 CREATE INDEX shared_visibility_everyone_idx ON deskguard.shared_visibility (object_table) WHERE everyone;
+-- Without a primary key, since columns of its key may be NULL. Publications of all tables need to tell rows apart.
+ALTER TABLE deskguard.shared_visibility REPLICA IDENTITY FULL;
 COMMENT ON TABLE deskguard.shared_visibility IS
     'Who sees a shared object besides its owner: the members of a group, an agent, or everyone; agents write it with deskguard.share() and deskguard.unshare()';
 COMMENT ON COLUMN deskguard.shared_visibility.object_table IS 'The table that was given to protect_shared()';

@@ -46,3 +46,17 @@ WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnam
 SELECT p.oid::regprocedure FROM pg_proc AS p
 WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
+
+-- A publication of all tables stops nobody from changing them: what an UPDATE or DELETE says, where it is about the publication.
+BEGIN;
+SET client_min_messages = error;
+CREATE PUBLICATION everything FOR ALL TABLES;
+SELECT command, outcome
+FROM pg_class AS c,
+    LATERAL (VALUES (format('UPDATE %s SET %I = %2$I', c.oid::regclass, (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum = 1))),
+        (format('DELETE FROM %s', c.oid::regclass))) AS x (command),
+    test.attempt_only(command) AS outcome
+WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind = 'r' AND c.relnatts > 0
+    AND outcome ~ 'publi|replica'
+ORDER BY command;
+ROLLBACK;
