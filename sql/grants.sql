@@ -10,6 +10,8 @@ CREATE TABLE deskguard.group_permission (
 );
 CREATE INDEX group_permission_permission_idx ON deskguard.group_permission (permission);
 COMMENT ON TABLE deskguard.group_permission IS 'Permissions of groups';
+COMMENT ON COLUMN deskguard.group_permission.group_id IS 'The permission group that has the permission';
+COMMENT ON COLUMN deskguard.group_permission.permission IS 'The permission that its members have';
 
 CREATE TABLE deskguard.agent_permission (
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
@@ -21,6 +23,8 @@ CREATE TABLE deskguard.agent_permission (
 );
 CREATE INDEX agent_permission_permission_idx ON deskguard.agent_permission (permission);
 COMMENT ON TABLE deskguard.agent_permission IS 'Permissions of single agents: overrides';
+COMMENT ON COLUMN deskguard.agent_permission.agent_id IS 'The agent that has the permission';
+COMMENT ON COLUMN deskguard.agent_permission.permission IS 'The permission that it has';
 
 CREATE TABLE deskguard.group_department (
     group_id bigint NOT NULL REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
@@ -34,6 +38,8 @@ CREATE TABLE deskguard.group_department (
 );
 CREATE INDEX group_department_department_id_idx ON deskguard.group_department (department_id);
 COMMENT ON TABLE deskguard.group_department IS 'Departments of groups';
+COMMENT ON COLUMN deskguard.group_department.group_id IS 'The permission group that has the department';
+COMMENT ON COLUMN deskguard.group_department.department_id IS 'The department that its members have, with all below it';
 COMMENT ON COLUMN deskguard.group_department.level IS
     'assign: members may create tickets there and hand tickets over to it; full: they see its tickets, too';
 
@@ -49,6 +55,8 @@ CREATE TABLE deskguard.agent_department (
 );
 CREATE INDEX agent_department_department_id_idx ON deskguard.agent_department (department_id);
 COMMENT ON TABLE deskguard.agent_department IS 'Departments of single agents';
+COMMENT ON COLUMN deskguard.agent_department.agent_id IS 'The agent that has the department';
+COMMENT ON COLUMN deskguard.agent_department.department_id IS 'The department that it has, with all below it';
 COMMENT ON COLUMN deskguard.agent_department.level IS
     'assign: the agent may create tickets there and hand tickets over to it; full: it sees its tickets, too';
 
@@ -62,6 +70,8 @@ CREATE TABLE deskguard.group_category (
 );
 CREATE INDEX group_category_category_id_idx ON deskguard.group_category (category_id);
 COMMENT ON TABLE deskguard.group_category IS 'Categories of groups';
+COMMENT ON COLUMN deskguard.group_category.group_id IS 'The permission group that has the category';
+COMMENT ON COLUMN deskguard.group_category.category_id IS 'The category that its members have';
 
 CREATE TABLE deskguard.agent_category (
     agent_id bigint NOT NULL REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
@@ -73,6 +83,8 @@ CREATE TABLE deskguard.agent_category (
 );
 CREATE INDEX agent_category_category_id_idx ON deskguard.agent_category (category_id);
 COMMENT ON TABLE deskguard.agent_category IS 'Categories of single agents';
+COMMENT ON COLUMN deskguard.agent_category.agent_id IS 'The agent that has the category';
+COMMENT ON COLUMN deskguard.agent_category.category_id IS 'The category that it has';
 
 DO $$
 DECLARE

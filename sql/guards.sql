@@ -86,33 +86,3 @@ COMMENT ON FUNCTION deskguard_internal.guard_department_tree() IS
 
 CREATE TRIGGER guard_department_tree AFTER INSERT OR UPDATE OF id, parent_id ON deskguard.department
     FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_department_tree();
-
--- Whoever changes rights says so to those whom it concerns: see src/signals/concern.rs. By row, so that logical
--- replication does it, too, and before, so that nothing sees the change without having heard of it.
-
-CREATE FUNCTION deskguard_internal.rights_changed() RETURNS trigger
-LANGUAGE c AS 'MODULE_PATHNAME', 'rights_changed';
-COMMENT ON FUNCTION deskguard_internal.rights_changed() IS
-    'Trigger: tells the sessions of those whose rights have changed';
-
-DO $$
-DECLARE
-    rights regclass;
-BEGIN
-    FOREACH rights IN ARRAY ARRAY[
-        'deskguard.agent', 'deskguard.team', 'deskguard.team_member', 'deskguard.trusted_role',
-        'deskguard.department', 'deskguard.category', 'deskguard.permission', 'deskguard.permission_group',
-        'deskguard.group_member', 'deskguard.group_permission', 'deskguard.agent_permission',
-        'deskguard.group_department', 'deskguard.agent_department', 'deskguard.group_category',
-        'deskguard.agent_category', 'deskguard.shared_visibility', 'deskguard_internal.protected_table'
-    ] LOOP
-        EXECUTE format('
-            CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON %1$s
-                FOR EACH ROW EXECUTE FUNCTION deskguard_internal.rights_changed();
-            CREATE TRIGGER rights_changed_truncate BEFORE TRUNCATE ON %1$s
-                FOR EACH STATEMENT EXECUTE FUNCTION deskguard_internal.rights_changed();
-            ALTER TABLE %1$s ENABLE ALWAYS TRIGGER rights_changed;
-            ALTER TABLE %1$s ENABLE ALWAYS TRIGGER rights_changed_truncate;
-        ', rights);
-    END LOOP;
-END $$;

@@ -1,26 +1,3 @@
--- What CREATE EXTENSION needs.
-DO $$
-DECLARE
-    taken name;
-BEGIN
-    IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
-        RAISE EXCEPTION 'deskguard needs a database with the encoding UTF8, and this one has %', pg_catalog.getdatabaseencoding()
-            USING ERRCODE = 'feature_not_supported', HINT = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
-    END IF;
-    -- Whoever owned a schema before would own what is in it.
-    FOR taken IN
-        SELECT n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname IN ('deskguard', 'deskguard_internal')
-    LOOP
-        RAISE EXCEPTION 'there is a schema "%" already', taken
-            USING ERRCODE = 'duplicate_schema', HINT = 'Rename or drop it: the extension makes its own.';
-    END LOOP;
-END $$;
-
-CREATE SCHEMA deskguard;
-COMMENT ON SCHEMA deskguard IS 'Row-level security for help desks: what you call, and the tables that you write';
-CREATE SCHEMA deskguard_internal;
-COMMENT ON SCHEMA deskguard_internal IS 'What policies, triggers and plans of deskguard call, and what is protected: nothing to call or write';
-
 -- Who works in the help desk: agents, teams, and the roles that may say which agent they act for.
 
 CREATE TABLE deskguard.agent (
@@ -36,6 +13,7 @@ CREATE TABLE deskguard.agent (
 );
 COMMENT ON TABLE deskguard.agent IS 'People and programs that work on tickets';
 COMMENT ON COLUMN deskguard.agent.id IS 'The id that the help desk itself uses for the agent';
+COMMENT ON COLUMN deskguard.agent.name IS 'The name, for people';
 COMMENT ON COLUMN deskguard.agent.active IS 'An inactive agent sees nothing and may do nothing';
 COMMENT ON COLUMN deskguard.agent.db_role IS 'A database role that is this agent; NULL for none';
 COMMENT ON COLUMN deskguard.agent.category_access IS
@@ -50,6 +28,8 @@ CREATE TABLE deskguard.team (
     CONSTRAINT team_id_is_not_reserved CHECK (id > -9223372036854775808)
 );
 COMMENT ON TABLE deskguard.team IS 'Teams of agents; a ticket assigned to a team is its members'' own';
+COMMENT ON COLUMN deskguard.team.id IS 'The id that the help desk itself uses for the team';
+COMMENT ON COLUMN deskguard.team.name IS 'The name, for people';
 COMMENT ON COLUMN deskguard.team.external_key IS
     'The team in columns of the help desk that are uuid or text, as column::text prints it; NULL: in none';
 
@@ -63,9 +43,12 @@ CREATE TABLE deskguard.team_member (
 );
 CREATE INDEX team_member_agent_id_idx ON deskguard.team_member (agent_id);
 COMMENT ON TABLE deskguard.team_member IS 'Which agents belong to which teams';
+COMMENT ON COLUMN deskguard.team_member.team_id IS 'The team';
+COMMENT ON COLUMN deskguard.team_member.agent_id IS 'The agent that belongs to it';
 
 CREATE TABLE deskguard.trusted_role (
     role_name name PRIMARY KEY
 );
 COMMENT ON TABLE deskguard.trusted_role IS
     'Login roles whose sessions may say which agent they act for, with deskguard.agent_id';
+COMMENT ON COLUMN deskguard.trusted_role.role_name IS 'The name of the login role, as in pg_roles';

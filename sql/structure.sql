@@ -10,6 +10,7 @@ CREATE TABLE deskguard.department (
 CREATE INDEX department_parent_id_idx ON deskguard.department (parent_id);
 COMMENT ON TABLE deskguard.department IS 'Departments; a grant on one covers its descendants';
 COMMENT ON COLUMN deskguard.department.id IS 'The id that the help desk itself uses for the department';
+COMMENT ON COLUMN deskguard.department.name IS 'The name, for people';
 COMMENT ON COLUMN deskguard.department.parent_id IS 'The department above; NULL at the top. A cycle is refused';
 COMMENT ON COLUMN deskguard.department.external_key IS
     'The department in columns of the help desk that are uuid or text, as column::text prints it; NULL: in none';
@@ -22,5 +23,6 @@ CREATE TABLE deskguard.category (
 );
 COMMENT ON TABLE deskguard.category IS 'Categories of tickets';
 COMMENT ON COLUMN deskguard.category.id IS 'The id that the help desk itself uses for the category';
+COMMENT ON COLUMN deskguard.category.name IS 'The name, for people';
 COMMENT ON COLUMN deskguard.category.external_key IS
     'The category in columns of the help desk that are uuid or text, as column::text prints it; NULL: in none';

@@ -37,7 +37,16 @@ use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
 
-extension_sql_file!("../sql/principals.sql", name = "principals", bootstrap);
+extension_sql_file!(
+    "../sql/preconditions.sql",
+    name = "preconditions",
+    bootstrap
+);
+extension_sql_file!(
+    "../sql/principals.sql",
+    name = "principals",
+    requires = ["preconditions"]
+);
 extension_sql_file!(
     "../sql/structure.sql",
     name = "structure",
@@ -49,35 +58,96 @@ extension_sql_file!(
     requires = ["structure"]
 );
 extension_sql_file!(
-    "../sql/grants.sql",
-    name = "grants",
+    "../sql/groups.sql",
+    name = "groups",
     requires = ["permissions"]
 );
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["groups"]);
 extension_sql_file!(
-    "../sql/protected_table.sql",
-    name = "protected_table",
+    "../sql/registry.sql",
+    name = "registry",
     requires = ["grants"]
 );
 extension_sql_file!(
-    "../sql/guards.sql",
-    name = "guards",
-    requires = ["protected_table"]
+    "../sql/sharing.sql",
+    name = "sharing",
+    requires = ["registry"]
 );
 extension_sql_file!(
-    "../sql/functions.sql",
-    name = "functions",
+    "../sql/signals.sql",
+    name = "signals",
+    requires = ["sharing"]
+);
+extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["signals"]);
+extension_sql_file!(
+    "../sql/functions/protect.sql",
+    name = "functions_protect",
     requires = ["guards"]
 );
-extension_sql_file!("../sql/atoms.sql", name = "atoms", requires = ["functions"]);
 extension_sql_file!(
-    "../sql/help_desk.sql",
-    name = "help_desk",
-    requires = ["atoms"]
+    "../sql/functions/help_desk.sql",
+    name = "functions_help_desk",
+    requires = ["functions_protect"]
+);
+extension_sql_file!(
+    "../sql/functions/identity.sql",
+    name = "functions_identity",
+    requires = ["functions_help_desk"]
+);
+extension_sql_file!(
+    "../sql/functions/questions.sql",
+    name = "functions_questions",
+    requires = ["functions_identity"]
+);
+extension_sql_file!(
+    "../sql/functions/sharing.sql",
+    name = "functions_sharing",
+    requires = ["functions_questions"]
+);
+extension_sql_file!(
+    "../sql/functions/external_keys.sql",
+    name = "functions_external_keys",
+    requires = ["functions_sharing"]
+);
+extension_sql_file!(
+    "../sql/rules/base.sql",
+    name = "rules_base",
+    requires = ["functions_external_keys"]
+);
+extension_sql_file!(
+    "../sql/rules/tickets.sql",
+    name = "rules_tickets",
+    requires = ["rules_base"]
+);
+extension_sql_file!(
+    "../sql/rules/children.sql",
+    name = "rules_children",
+    requires = ["rules_tickets"]
+);
+extension_sql_file!(
+    "../sql/rules/new_ids.sql",
+    name = "rules_new_ids",
+    requires = ["rules_children"]
+);
+extension_sql_file!(
+    "../sql/rules/features.sql",
+    name = "rules_features",
+    requires = ["rules_new_ids"]
+);
+extension_sql_file!(
+    "../sql/rules/shared.sql",
+    name = "rules_shared",
+    requires = ["rules_features"]
+);
+extension_sql_file!(
+    "../sql/rules/lists.sql",
+    name = "rules_lists",
+    requires = ["rules_shared"]
 );
 extension_sql_file!(
     "../sql/ddl_watch.sql",
     name = "ddl_watch",
-    requires = ["help_desk"]
+    requires = ["rules_lists"]
 );
 extension_sql_file!(
     "../sql/privileges.sql",

@@ -5,6 +5,20 @@ WHERE c.relnamespace = 'deskguard'::regnamespace AND c.relkind IN ('r', 'v', 'm'
 SELECT c.relname, c.relkind FROM pg_class AS c
 WHERE c.relnamespace = 'deskguard_internal'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S') ORDER BY c.relname;
 
+-- Without a comment, of all that belongs to the extension, and of the columns of its tables.
+SELECT pg_describe_object(d.classid, d.objid, 0) AS without_a_comment
+FROM pg_depend AS d
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+    AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'deskguard')
+    AND d.classid <> 'pg_type'::regclass
+    AND obj_description(d.objid, d.classid::regclass::name) IS NULL
+UNION ALL
+SELECT format('column %s of %s', a.attname, c.oid::regclass)
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind IN ('r', 'v')
+    AND a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL
+ORDER BY 1;
+
 -- Both schemas belong to the extension: they are dropped with it, and not without it.
 SELECT d.objid::regnamespace AS schema FROM pg_depend AS d
 WHERE d.classid = 'pg_namespace'::regclass AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
@@ -32,3 +46,17 @@ WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnam
 SELECT p.oid::regprocedure FROM pg_proc AS p
 WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e');
+
+-- A publication of all tables stops nobody from changing them: what an UPDATE or DELETE says, where it is about the publication.
+BEGIN;
+SET client_min_messages = error;
+CREATE PUBLICATION everything FOR ALL TABLES;
+SELECT command, outcome
+FROM pg_class AS c,
+    LATERAL (VALUES (format('UPDATE %s SET %I = %2$I', c.oid::regclass, (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum = 1))),
+        (format('DELETE FROM %s', c.oid::regclass))) AS x (command),
+    test.attempt_only(command) AS outcome
+WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind = 'r' AND c.relnatts > 0
+    AND outcome ~ 'publi|replica'
+ORDER BY command;
+ROLLBACK;

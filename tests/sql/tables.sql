@@ -130,10 +130,3 @@ SELECT test.attempt($$INSERT INTO deskguard.agent_permission VALUES (5, 'ticket.
 SELECT test.attempt('DELETE FROM deskguard_internal.protected_table');
 SELECT test.attempt('SELECT FROM deskguard.protected_table');
 RESET ROLE;
-
--- Everything has a comment.
-SELECT c.oid::regclass FROM pg_class AS c
-WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind IN ('r', 'v')
-    AND obj_description(c.oid, 'pg_class') IS NULL;
-SELECT p.oid::regprocedure FROM pg_proc AS p
-WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL;

@@ -11,6 +11,7 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'atom_support_wr
 COMMENT ON FUNCTION deskguard_internal.atom_support(internal) IS
     'For the planner: how many rows these functions leave, and how an index helps';
 
+-- Makes has_category, has_department, in_team, followed.
 DO $do$
 DECLARE
     atom record;
@@ -42,16 +43,11 @@ BEGIN
             COMMENT ON FUNCTION deskguard_internal.followed(regclass, %1$s) IS
                 'For plans: does the current agent follow the ticket?'
         $$, width.type, width.suffix);
-        EXECUTE format($$
-            CREATE FUNCTION deskguard_internal.shared_with(object_table regclass, id %1$s) RETURNS boolean
-            LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.shared_support
-            AS 'MODULE_PATHNAME', 'shared_with_%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard_internal.shared_with(regclass, %1$s) IS
-                'For plans: is the object shared with the current agent?'
-        $$, width.type, width.suffix);
     END LOOP;
 END $do$;
 
+-- Makes categories, categories_uuid, categories_text, departments, departments_uuid, departments_text,
+-- teams, teams_uuid, teams_text, followed_tickets, followed_tickets_uuid, followed_tickets_text.
 DO $do$
 DECLARE
     key record;
@@ -79,11 +75,6 @@ BEGIN
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.followed_tickets%2$s(regclass) IS
                 'For plans: the tickets that the current agent follows';
-
-            CREATE FUNCTION deskguard_internal.shared_objects%2$s(object_table regclass) RETURNS %1$s[]
-            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'shared_objects%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard_internal.shared_objects%2$s(regclass) IS
-                'For plans: the objects that are shared with the current agent';
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;

@@ -28,28 +28,32 @@ CREATE INDEX protected_table_root_idx ON deskguard_internal.protected_table (roo
 CREATE INDEX protected_table_parent_table_idx ON deskguard_internal.protected_table (parent_table);
 COMMENT ON TABLE deskguard_internal.protected_table IS
     'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
+COMMENT ON COLUMN deskguard_internal.protected_table.table_id IS 'The protected table, partition or child table';
 COMMENT ON COLUMN deskguard_internal.protected_table.kind IS
     'tickets, followers, messages or shared; feature: protected by protect_feature() only';
 COMMENT ON COLUMN deskguard_internal.protected_table.root IS
     'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
-COMMENT ON COLUMN deskguard_internal.protected_table.archived_values IS
-    'Statuses that tickets leave only with ticket.unarchive, as text';
-COMMENT ON COLUMN deskguard_internal.protected_table.spam_values IS
-    'Statuses that tickets get only with the right to delete them, as text';
-COMMENT ON COLUMN deskguard_internal.protected_table.confidential_column IS
-    'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
-COMMENT ON COLUMN deskguard_internal.protected_table.had_row_security IS
-    'Was row-level security enabled before? unprotect() puts it back';
-COMMENT ON COLUMN deskguard_internal.protected_table.had_force_row_security IS
-    'Was row-level security forced before? unprotect() puts it back';
 COMMENT ON COLUMN deskguard_internal.protected_table.id_column IS
     'The column by which other tables refer to the rows; of a message table its primary key, if that is a single column of a type that keys have';
+COMMENT ON COLUMN deskguard_internal.protected_table.department_column IS 'Of a ticket table: the column with the department; NULL: there is no rule about departments';
+COMMENT ON COLUMN deskguard_internal.protected_table.category_column IS 'Of a ticket table: the column with the category; NULL: there is no silo rule';
+COMMENT ON COLUMN deskguard_internal.protected_table.assignee_column IS 'Of a ticket table: the column with the agent that a ticket is assigned to; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.protected_table.team_column IS 'Of a ticket table: the column with the team that a ticket is assigned to; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.protected_table.unassigned_value IS 'The value of assignee_column and team_column that means nobody, besides NULL';
+COMMENT ON COLUMN deskguard_internal.protected_table.follower_table IS 'Of a ticket table: the table with its followers, protected with it';
+COMMENT ON COLUMN deskguard_internal.protected_table.follower_ticket_column IS 'The column of follower_table with the ticket';
+COMMENT ON COLUMN deskguard_internal.protected_table.follower_agent_column IS 'The column of follower_table with the agent that follows it';
+COMMENT ON COLUMN deskguard_internal.protected_table.had_row_security IS 'Was row-level security enabled before? unprotect() puts it back';
+COMMENT ON COLUMN deskguard_internal.protected_table.had_force_row_security IS 'Was row-level security forced before? unprotect() puts it back';
+COMMENT ON COLUMN deskguard_internal.protected_table.status_column IS 'Of a ticket table: the column with the status';
+COMMENT ON COLUMN deskguard_internal.protected_table.archived_values IS 'Statuses that tickets leave only with ticket.unarchive, as text';
+COMMENT ON COLUMN deskguard_internal.protected_table.spam_values IS 'Statuses that tickets get only with the right to delete them, as text';
+COMMENT ON COLUMN deskguard_internal.protected_table.confidential_column IS
+    'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
 COMMENT ON COLUMN deskguard_internal.protected_table.parent_table IS
     'Of a message table: the protected table that its rows belong to. NULL after that was dropped: then nobody sees them';
-COMMENT ON COLUMN deskguard_internal.protected_table.parent_column IS
-    'Of a message table: the column that says which row of parent_table a row belongs to';
-COMMENT ON COLUMN deskguard_internal.protected_table.author_column IS
-    'Of a message table: the column that names the agent who wrote it';
+COMMENT ON COLUMN deskguard_internal.protected_table.parent_column IS 'Of a message table: the column that says which row of parent_table a row belongs to';
+COMMENT ON COLUMN deskguard_internal.protected_table.author_column IS 'Of a message table: the column that names the agent who wrote it';
 COMMENT ON COLUMN deskguard_internal.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
 
 CREATE TABLE deskguard_internal.protected_feature (
@@ -63,6 +67,8 @@ CREATE INDEX protected_feature_permission_idx ON deskguard_internal.protected_fe
 COMMENT ON TABLE deskguard_internal.protected_feature IS
     'Which permissions the rows of a table need, all of them; written by deskguard.protect_feature() and deskguard.unprotect()';
 COMMENT ON COLUMN deskguard_internal.protected_feature.table_id IS 'The table that was given to protect_feature()';
+COMMENT ON COLUMN deskguard_internal.protected_feature.command IS 'The command that needs the permission; ALL: each of SELECT, INSERT, UPDATE and DELETE';
+COMMENT ON COLUMN deskguard_internal.protected_feature.permission IS 'The permission that it needs';
 
 CREATE VIEW deskguard.protected_table AS
 SELECT * FROM deskguard_internal.protected_table;
@@ -72,35 +78,21 @@ CREATE VIEW deskguard.protected_feature AS
 SELECT * FROM deskguard_internal.protected_feature;
 COMMENT ON VIEW deskguard.protected_feature IS 'Which permissions the rows of a table need, all of them';
 
-CREATE TABLE deskguard.shared_visibility (
-    -- Checked at the end, since to protect a table anew replaces its row there.
-    object_table regclass NOT NULL REFERENCES deskguard_internal.protected_table DEFERRABLE INITIALLY DEFERRED,
-    object_id bigint,
-    group_id bigint REFERENCES deskguard.permission_group ON DELETE CASCADE ON UPDATE CASCADE,
-    agent_id bigint REFERENCES deskguard.agent ON DELETE CASCADE ON UPDATE CASCADE,
-    everyone boolean NOT NULL DEFAULT false,
-    object_key text,
-    CONSTRAINT shared_with_a_group_an_agent_or_everyone CHECK (num_nonnulls(group_id, agent_id, nullif(everyone, false)) = 1),
-    CONSTRAINT shared_visibility_is_of_one_object CHECK (num_nonnulls(object_id, object_key) = 1),
-    CONSTRAINT shared_visibility_key UNIQUE NULLS NOT DISTINCT (object_table, object_id, object_key, group_id, agent_id)
-);
-CREATE INDEX shared_visibility_group_id_idx ON deskguard.shared_visibility (group_id, object_table);
-CREATE INDEX shared_visibility_agent_id_idx ON deskguard.shared_visibility (agent_id, object_table);
-CREATE INDEX shared_visibility_everyone_idx ON deskguard.shared_visibility (object_table) WHERE everyone;
-COMMENT ON TABLE deskguard.shared_visibility IS
-    'Who sees a shared object besides its owner: the members of a group, an agent, or everyone; agents write it with deskguard.share() and deskguard.unshare()';
-COMMENT ON COLUMN deskguard.shared_visibility.object_table IS 'The table that was given to protect_shared()';
-COMMENT ON COLUMN deskguard.shared_visibility.object_id IS 'The object in that table, if its id is an integer';
-COMMENT ON COLUMN deskguard.shared_visibility.object_key IS 'The object in that table, if its id is a uuid or a text, as id::text prints it';
-COMMENT ON COLUMN deskguard.shared_visibility.everyone IS 'Every active agent';
-
--- How backends and their plans hear of changes that concern everyone: see src/signals/generation.rs.
-CREATE TABLE deskguard_internal.rights_signal ();
-COMMENT ON TABLE deskguard_internal.rights_signal IS
-    'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
-CREATE TABLE deskguard_internal.external_key_signal ();
-COMMENT ON TABLE deskguard_internal.external_key_signal IS
-    'Always empty; the same for external keys, which backends need not load again for other changes';
+-- The columns of the views are explained as those of the tables.
+DO $$
+DECLARE
+    shown record;
+BEGIN
+    FOR shown IN
+        SELECT v.oid::regclass AS view, a.attname AS name, pg_catalog.col_description(t.oid, a.attnum) AS description
+        FROM pg_catalog.pg_class AS v
+        JOIN pg_catalog.pg_class AS t ON t.relname = v.relname AND t.relnamespace = 'deskguard_internal'::regnamespace
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0
+        WHERE v.relnamespace = 'deskguard'::regnamespace AND v.relkind = 'v'
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', shown.view, shown.name, shown.description);
+    END LOOP;
+END $$;
 
 -- The registry is written by the functions above only, and by a dump that is restored, which inserts. It is
 -- always heard of: see src/protection/whole.rs.
