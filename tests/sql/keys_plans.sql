@@ -20,9 +20,6 @@ INSERT INTO deskguard.group_member VALUES (101, 20), (101, 21), (101, 24), (102,
 INSERT INTO deskguard.agent_category SELECT 20, g FROM unnest(ARRAY[500, 900]) AS g;
 INSERT INTO deskguard.agent_category SELECT 21, g FROM generate_series(1, 800) AS g;
 INSERT INTO deskguard.agent_department VALUES (22, 110, 'full'), (25, 110, 'full');
-CREATE FUNCTION test.key(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT (kind || '0000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid
-$$;
 UPDATE deskguard.agent SET external_key = test.key('a', id) WHERE id <> 25;
 UPDATE deskguard.team SET external_key = test.key('e', id);
 UPDATE deskguard.department SET external_key = test.key('d', id);
@@ -273,4 +270,4 @@ RESET deskguard.agent_id;
 \c - postgres
 SET client_min_messages = warning;
 DROP SCHEMA keys CASCADE;
-DROP FUNCTION test.key, test.plan(text), test.compared;
+DROP FUNCTION test.plan(text), test.compared;

@@ -134,4 +134,136 @@ BEGIN
     ALTER TABLE desk.ticket ALTER id RESTART WITH 101;
 END $$;
 REVOKE ALL ON FUNCTION test.reset() FROM PUBLIC;
+
+-- Keys that are uuid, text or varchar. The same help desk three times: desk has numbers, keys has uuid, words
+-- has text and varchar; external_key says what the latter two call agents, teams, departments and categories.
+
+-- The uuid of the nth agent (a), category (c), department (d), team (e), ticket (f) and other row (b).
+CREATE FUNCTION test.key(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (kind || '0000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid
+$$;
+
+-- What deskguard says if it is told the keys above.
+CREATE FUNCTION test.external_keys() RETURNS void LANGUAGE sql AS $$
+    UPDATE deskguard.agent SET external_key = test.key('a', id);
+    UPDATE deskguard.team SET external_key = test.key('e', id);
+    UPDATE deskguard.department SET external_key = test.key('d', id);
+    UPDATE deskguard.category SET external_key = test.key('c', id);
+$$;
+REVOKE ALL ON FUNCTION test.external_keys() FROM PUBLIC;
+
+CREATE FUNCTION test.reset_keys() RETURNS void LANGUAGE plpgsql SET client_min_messages = warning AS $$
+BEGIN
+    PERFORM test.reset();
+    DROP SCHEMA IF EXISTS keys, words CASCADE;
+    INSERT INTO deskguard.agent_permission VALUES (2, 'ticket.edit_messages.own'), (4, 'permission.audit');
+    PERFORM test.external_keys();
+
+    CREATE SCHEMA keys AUTHORIZATION regress_owner;
+    CREATE SCHEMA words AUTHORIZATION regress_owner;
+    GRANT USAGE ON SCHEMA keys, words TO PUBLIC;
+    ALTER DEFAULT PRIVILEGES FOR ROLE regress_owner IN SCHEMA desk, keys, words
+        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO PUBLIC;
+    SET LOCAL ROLE regress_owner;
+    CREATE TABLE desk.message (id integer PRIMARY KEY, ticket_id smallint, author_id bigint, body text);
+    CREATE TABLE desk.attachment (id bigint PRIMARY KEY, message_id bigint, name text);
+    CREATE TABLE keys.ticket (
+        id uuid PRIMARY KEY, subject text, status text DEFAULT 'open', department_id uuid, category_id uuid, assignee_id uuid,
+        team_id uuid);
+    CREATE TABLE keys.ticket_follower (ticket_id uuid, agent_id uuid, PRIMARY KEY (ticket_id, agent_id));
+    CREATE TABLE keys.message (id uuid PRIMARY KEY, ticket_id uuid, author_id uuid, body text);
+    CREATE TABLE keys.attachment (id uuid PRIMARY KEY, message_id uuid, name text);
+    CREATE TABLE words.ticket (
+        id varchar(40) PRIMARY KEY, subject text, status text DEFAULT 'open', department_id varchar(40), category_id text,
+        assignee_id varchar, team_id text);
+    CREATE TABLE words.ticket_follower (ticket_id text, agent_id varchar(40), PRIMARY KEY (ticket_id, agent_id));
+    CREATE TABLE words.message (id text PRIMARY KEY, ticket_id varchar(50), author_id text, body text);
+    CREATE TABLE words.attachment (id varchar PRIMARY KEY, message_id varchar, name text);
+    PERFORM deskguard.protect_tickets(s || '.ticket', department_column => 'department_id', category_column => 'category_id',
+        assignee_column => 'assignee_id', team_column => 'team_id', follower_table => (s || '.ticket_follower')::regclass,
+        status_column => 'status', archived_values => '{archived}', spam_values => '{spam}')
+    FROM unnest(ARRAY['keys', 'words', 'desk']) AS s;
+    PERFORM deskguard.protect_messages(s || '.message', s || '.ticket', author_column => 'author_id')
+    FROM unnest(ARRAY['desk', 'keys', 'words']) AS s;
+    PERFORM deskguard.protect_messages(s || '.attachment', s || '.message', 'message_id')
+    FROM unnest(ARRAY['desk', 'keys', 'words']) AS s;
+    RESET ROLE;
+
+    UPDATE desk.ticket SET status = 'archived' WHERE id = 12;
+    UPDATE desk.ticket SET status = 'spam' WHERE id = 5;
+    INSERT INTO desk.message SELECT n, n, 2, 'message ' || n FROM generate_series(1, 12) AS n;
+    INSERT INTO desk.message VALUES (13, 99, 2, 'of no ticket'), (14, NULL, 2, 'without ticket'), (15, 4, 5, 'of Dora');
+    INSERT INTO desk.attachment SELECT n, n, 'file ' || n FROM generate_series(1, 15) AS n;
+    INSERT INTO keys.ticket
+    SELECT test.key('f', id), subject, status, test.key('d', department_id), test.key('c', category_id), test.key('a', assignee_id),
+        test.key('e', team_id) FROM desk.ticket;
+    INSERT INTO keys.ticket_follower SELECT test.key('f', ticket_id), test.key('a', agent_id) FROM desk.ticket_follower;
+    INSERT INTO keys.message SELECT test.key('b', id), test.key('f', ticket_id), test.key('a', author_id), body FROM desk.message;
+    INSERT INTO keys.attachment SELECT test.key('b', id), test.key('b', message_id), name FROM desk.attachment;
+    INSERT INTO words.ticket TABLE keys.ticket;
+    INSERT INTO words.ticket_follower TABLE keys.ticket_follower;
+    INSERT INTO words.message TABLE keys.message;
+    INSERT INTO words.attachment TABLE keys.attachment;
+END $$;
+REVOKE ALL ON FUNCTION test.reset_keys() FROM PUBLIC;
+
+-- What a command does for the current agent in the three help desks, folded, with all lists as calls, and without folding.
+-- {s} is the help desk, {c1} the key of the first category, and so on. It tells each outcome that differs from the one
+-- before, but for the names of keys and tables.
+CREATE FUNCTION test.everywhere(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    help_desk record;
+    folding record;
+    one text;
+    last text;
+    outcomes text;
+BEGIN
+    FOR help_desk IN
+        SELECT * FROM (VALUES ('desk', '\2'), ('keys', 'test.key(''\1'', \2)'), ('words', 'test.key(''\1'', \2)::text')) AS d (name, key)
+    LOOP
+        FOR folding IN SELECT * FROM (VALUES ('on', '300'), ('on', '0'), ('off', '300')) AS f (fold, fold_limit) LOOP
+            PERFORM set_config('deskguard.fold', folding.fold, true), set_config('deskguard.fold_limit', folding.fold_limit, true);
+            one := test.attempt_only(regexp_replace(replace(command, '{s}', help_desk.name), '\{([a-f])(\d+)\}', help_desk.key, 'g'));
+            one := regexp_replace(split_part(one, E'\n', 1), '\m[a-f]0000000-0000-0000-0000-0*', '', 'g');
+            one := replace(one, help_desk.name || '.', '{s}.');
+            IF one IS DISTINCT FROM last THEN
+                outcomes := concat(outcomes || E'\n' || help_desk.name || ' ' || folding::text || ' ', one);
+            END IF;
+            last := one;
+        END LOOP;
+    END LOOP;
+    RETURN outcomes;
+END $$;
+-- For each agent; 99 is unknown. Rows or SQLSTATE.
+CREATE FUNCTION test.everywhere_for_each_agent(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    agent bigint;
+    outcome text;
+    result text;
+BEGIN
+    FOREACH agent IN ARRAY ARRAY[NULL, 99, 1, 2, 3, 4, 5] LOOP
+        PERFORM deskguard.set_agent(agent, true);
+        outcome := test.everywhere(command);
+        IF outcome NOT LIKE E'%\n%' THEN
+            outcome := CASE WHEN outcome LIKE 'rows: %' THEN substr(outcome, 7) ELSE left(outcome, 5) END;
+        END IF;
+        result := concat(result || ', ', coalesce(agent::text, 'nobody'), ': ', outcome);
+    END LOOP;
+    RETURN result;
+END $$;
+
+CREATE FUNCTION test.everywhere_as(agent bigint, command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM deskguard.set_agent(agent, true);
+    RETURN test.everywhere(command);
+END $$;
+
+-- What explain_access() says about a ticket: a line for each rule.
+CREATE FUNCTION test.explained_in(agent bigint, ticket text, of regclass, action text DEFAULT 'view') RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', e - 'rules' - 'summary', E'\n' || (e ->> 'summary'))
+    FROM deskguard.explain_access(agent, ticket, action, of) AS e
+    UNION ALL
+    SELECT r.value::text FROM jsonb_array_elements(deskguard.explain_access(agent, ticket, action, of) -> 'rules') WITH ORDINALITY AS r
+$$;
+
 SELECT test.reset();
