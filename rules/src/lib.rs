@@ -3,14 +3,19 @@
 //! [`Grants`] are the facts that the permission tables hold about one agent, each right with those
 //! who gave it and for how long. [`Access`] is what they come to at a moment, compiled for fast checks. [`decide`] applies the
 //! rules to an agent and a [`Ticket`] and shows each [`Check`] to its caller as it is made, so that
-//! a yes or no and its explanation cannot differ.
+//! a yes or no and its explanation ([`explain`]) cannot differ.
+
+#![forbid(unsafe_code)]
 
 mod access;
 mod condition;
 mod decision;
+mod explain;
+mod explanation;
 mod grants;
 mod id_set;
 mod permission;
+mod sentence;
 mod shared;
 mod ticket;
 mod time;
@@ -18,6 +23,8 @@ mod time;
 pub use access::{Access, Categories, Departments};
 pub use condition::{Condition, Shape, past_silo_condition, silo_condition};
 pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
+pub use explain::{Question, explain};
+pub use explanation::{AskedBy, Explanation, NoAgent, OtherPolicy, TicketId, Unmapped};
 pub use grants::{
     CategoryAccess, DepartmentTree, Given, Grants, Group, Held, Level, Membership,
     PermissionAccess, Source, Timed,
@@ -28,5 +35,5 @@ pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
-pub use ticket::{Column, Relations, Status, Ticket};
+pub use ticket::{Column, Relations, Status, Ticket, UNMAPPED};
 pub use time::{Moment, Validity};

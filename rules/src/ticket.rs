@@ -3,6 +3,10 @@
 use crate::access::Access;
 use crate::permission::Relation;
 
+/// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
+/// a right on it.
+pub const UNMAPPED: i64 = i64::MIN;
+
 /// The value of a column of the ticket table, if it has the column at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, Grants, Permission, Source, Ticket, Unobserved};
+use deskguard_rules::{
+    Access, Action, Grants, OtherPolicy, Permission, Question, Source, Ticket, Unobserved,
+};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{JsonB, pg_sys};
@@ -252,16 +254,17 @@ fn why(
     if let (Some(id), Some(_)) = (&id, ticket) {
         unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
     }
-    let mut question = explain::Question {
+    let mut question = Question {
         agent: agent_id,
-        ticket: id,
-        table: &table.name(),
+        ticket: id.as_ref().map(explain::ticket_id),
+        table: table.name(),
         action,
         unmapped,
         is_told_all: first_refused(Action::View).is_none(),
         features: vec![],
         own_policies: None,
         other_policies: vec![],
+        timestamp: &explain::timestamp,
     };
     let mut policies = TablePolicies::of(table.oid);
     if let Some(Ok((_, access))) = &agent {
@@ -277,7 +280,7 @@ fn why(
         question.is_told_all &= policies.allow(access, Action::View);
     }
     policies.own.retain(|policy| policy.is_of(action));
-    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), &question.ticket) {
+    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), &id) {
         let seen = allowed(&access, &table, Action::View);
         if seen.by() == By::Policies {
             // Of a ticket that the rules hide nothing more is asked.
@@ -287,9 +290,16 @@ fn why(
             policies.own.retain(|policy| !policy.is_read());
         }
     }
-    question.other_policies = policies.own;
+    question.other_policies = policies
+        .own
+        .into_iter()
+        .map(|policy| OtherPolicy {
+            command: policy.command(),
+            policy: policy.name,
+        })
+        .collect();
     question.is_told_all |= may_ask_about_others(std::slice::from_ref(&table));
-    JsonB(explain::explain(question, agent, ticket))
+    explain::json(&deskguard_rules::explain(question, agent, ticket))
 }
 
 fn parse_action(action: Option<&str>) -> Action {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use deskguard_rules::{
     Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Moment,
-    PermissionAccess, Timed, Validity,
+    NoAgent, PermissionAccess, Timed, Validity,
 };
 use pgrx::prelude::*;
 
@@ -20,13 +20,6 @@ use crate::tables::columns::{
     ALL_NON_DESTRUCTIVE_PERMISSIONS, ALL_PERMISSIONS, agent, department, grant, member, permission,
     permission_group,
 };
-
-/// Why an agent has no rights at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAgent {
-    Unknown,
-    Inactive,
-}
 
 /// Loads agents as of one moment; what they have in common is loaded once.
 pub struct Loader {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Column, IdSet, Status, Ticket};
+use deskguard_rules::{Action, AskedBy, Change, Column, IdSet, Status, Ticket, Unmapped};
 use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::table_name;
@@ -25,21 +25,6 @@ pub struct TicketColumns {
     pub team: Option<i64>,
     pub confidential: bool,
     pub status: Status,
-}
-
-/// A missing external key.
-pub struct Unmapped {
-    pub column: String,
-    /// Whose keys the column has.
-    pub principal: Principal,
-    pub is_of: UnmappedOf,
-}
-
-pub enum UnmappedOf {
-    /// What the ticket's column has, which is nobody's key.
-    Ticket(String),
-    /// The agent that is asked about has none.
-    Agent(i64),
 }
 
 impl TicketTable {
@@ -138,17 +123,23 @@ impl TicketTable {
             else {
                 continue;
             };
-            let mut add = |is_of| {
+            let mut add = |value, agent| {
                 found.push(Unmapped {
                     column: column.into(),
-                    principal,
-                    is_of,
+                    value,
+                    table: format!("deskguard.{}", principal.table().to_string_lossy()),
+                    agent,
+                    asked_by: match principal {
+                        Principal::Category => AskedBy::Silo,
+                        Principal::Department => AskedBy::Department,
+                        Principal::Agent | Principal::Team => AskedBy::Relation,
+                    },
                 });
             };
             if let (Principal::Agent, Some(agent)) = (principal, agent)
                 && keys.key(principal, agent, key_type).is_none()
             {
-                add(UnmappedOf::Agent(agent));
+                add(None, Some(agent));
             }
             let query = format!(
                 "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
@@ -161,7 +152,7 @@ impl TicketTable {
                     .key(1)
                     .filter(|key| keys.id(principal, *key) == UNMAPPED)
                 {
-                    add(UnmappedOf::Ticket(key.to_string()));
+                    add(Some(key.to_string()), None);
                 }
             });
         }

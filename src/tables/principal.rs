@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
+pub use deskguard_rules::UNMAPPED;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
@@ -12,10 +13,6 @@ use crate::pg::scan::{Attribute, ScanKey};
 use crate::tables::catalog::{Catalog, own_function_name};
 use crate::tables::columns::{agent, department, named};
 use crate::tables::key::{canonical_uuid, table_bytes};
-
-/// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
-/// a right on it.
-pub const UNMAPPED: i64 = i64::MIN;
 
 /// What has ids in deskguard's tables, and keys in the help desk's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{NO_TICKET, asked_ids, attempt, id_form, id_of, ids};
 use crate::database::Lab;
+use crate::schema;
 
 /// What a superuser or the table's owner is told about an agent.
 pub fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
@@ -70,6 +71,9 @@ pub fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
                 allowed,
             )?;
             let explained: Value = row.get(4 + 2 * index);
+            schema::check(&explained).map_err(|reason| {
+                fail(format!("explain_access: {about}: {reason}: {explained}"))
+            })?;
             let head = [
                 ("agent", Value::from(agent)),
                 (
@@ -366,6 +370,8 @@ fn tells_little(client: &mut Client, desk: &HelpDesk, agent: Id, counts: &mut Co
             continue;
         }
         let explained: Value = row.get(1);
+        schema::check(&explained)
+            .map_err(|reason| fail(format!("explain_access: {reason}: {explained}")))?;
         let rules = explained["rules"].as_array().cloned().unwrap_or_default();
         let told: BTreeSet<&str> = rules
             .iter()

@@ -9,8 +9,10 @@ mod ask;
 mod changes;
 mod counts;
 mod database;
+mod explain;
 mod follows;
 mod reads;
+mod schema;
 mod writes;
 
 use std::time::Instant;

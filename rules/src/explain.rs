@@ -1,0 +1,611 @@
+//! Says why an agent may or may not do something with a ticket: what the rules show as they are asked.
+
+use crate::access::Access;
+use crate::decision::{Check, decide};
+use crate::explanation::{
+    AskedBy, AskedPermission, AtOtherTimes, Explanation, GrantedBy, GrantedOn, NoAgent,
+    OtherPolicy, Right, Rights, Rule, TicketId, Unmapped,
+};
+use crate::grants::{CategoryAccess, Given, Grants, Source};
+use crate::permission::{Action, Permission};
+use crate::sentence;
+use crate::ticket::{Ticket, UNMAPPED};
+use crate::time::{Moment, Validity};
+
+/// What was asked.
+pub struct Question<'a> {
+    pub agent: Option<i64>,
+    pub ticket: Option<TicketId>,
+    pub table: String,
+    pub action: Action,
+    /// The external keys that are missing.
+    pub unmapped: Vec<Unmapped>,
+    /// Else who asks may not see the ticket, and asks about itself. It learns the first rule that failed,
+    /// with the category or department that this rule asked about, and nothing else of the ticket.
+    pub is_told_all: bool,
+    /// The permissions that the table needs, asked after the rules, and whether the agent has them.
+    pub features: Vec<(String, bool)>,
+    /// What the policies of the owner's own say, if they are asked, after all else.
+    pub own_policies: Option<bool>,
+    /// Those that are not asked.
+    pub other_policies: Vec<OtherPolicy>,
+    /// How a moment is written.
+    pub timestamp: &'a dyn Fn(Moment) -> String,
+}
+
+/// The answer, with an entry for each rule that was looked at; the first that failed is the reason
+/// for a refusal.
+pub fn explain(
+    mut question: Question,
+    agent: Option<Result<(Grants, Access), NoAgent>>,
+    ticket: Option<Ticket>,
+) -> Explanation {
+    let mut rules = Vec::new();
+    let mut looked_at = Vec::new();
+    let mut allowed = false;
+    let reason = match (agent, ticket) {
+        (_, None) => "there is no such ticket".into(),
+        (None, _) => "without an agent nothing is allowed".into(),
+        (Some(Err(why)), _) => {
+            rules.push(Rule::Agent {
+                passed: false,
+                reason: Some(why),
+            });
+            sentence::no_agent(why).into()
+        }
+        (Some(Ok((grants, access))), Some(ticket)) => {
+            let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
+            let by_rules = decide(&access, &ticket, question.action, &mut observer);
+            if question.is_told_all {
+                rules.push(Rule::Agent {
+                    passed: true,
+                    reason: None,
+                });
+            } else {
+                looked_at.retain(|(_, passed)| !passed);
+            }
+            let given: Vec<_> = looked_at
+                .iter()
+                .map(|(check, _)| GivenRights::of(*check, &grants, &ticket))
+                .collect();
+            let is_hidden = |check: &Check| !question.is_told_all && tells_of_ticket(*check);
+            let write = |right: &GivenRight| right.written(grants.now, question.timestamp);
+            for ((check, passed), given) in looked_at.iter().zip(&given) {
+                rules.push(if is_hidden(check) {
+                    Rule::Permission {
+                        passed: *passed,
+                        asked: None,
+                    }
+                } else {
+                    rule(*check, *passed, given, write)
+                });
+            }
+            match looked_at.iter().find(|(_, passed)| !passed) {
+                Some((failed, _)) if is_hidden(failed) => sentence::HIDDEN.into(),
+                Some((failed, _)) => {
+                    let others = given.iter().map(|g| g.at_other_times(question.timestamp));
+                    sentence::refusal(*failed) + &others.collect::<String>()
+                }
+                None => {
+                    let beyond = beyond_rules(&question, &grants, &mut rules);
+                    allowed = by_rules && beyond.is_none();
+                    beyond.unwrap_or_else(|| sentence::grant(&looked_at, &ticket))
+                }
+            }
+        }
+    };
+    let mut unmapped = std::mem::take(&mut question.unmapped);
+    if !question.is_told_all {
+        let asked = looked_at.first().and_then(|(check, _)| match check {
+            Check::Silo { .. } => Some(AskedBy::Silo),
+            Check::Department { .. } => Some(AskedBy::Department),
+            Check::Permission(_) | Check::Relation(_) | Check::Change(..) => None,
+        });
+        unmapped.retain(|unmapped| unmapped.agent.is_some() || asked == Some(unmapped.asked_by));
+    }
+    let missing = if allowed { &[] } else { &*unmapped };
+    let summary = sentence::summary(&question, allowed, &reason, missing);
+    Explanation {
+        agent: question.agent,
+        ticket: question.ticket,
+        table: question.table,
+        action: question.action,
+        allowed,
+        summary,
+        rules,
+        unmapped,
+        other_policies: question.other_policies,
+    }
+}
+
+/// What the table asks besides the rules. Why that refuses, if it does.
+fn beyond_rules(question: &Question, grants: &Grants, rules: &mut Vec<Rule>) -> Option<String> {
+    for (permission, passed) in &question.features {
+        if question.is_told_all || !passed {
+            let mut given = GivenRights::default();
+            let sources = grants.permission_given(permission).map(GivenRight::of);
+            given.add_all(grants, sources);
+            let write = |right: &GivenRight| right.written(grants.now, question.timestamp);
+            rules.push(Rule::Feature {
+                passed: *passed,
+                permission: permission.clone(),
+                granted_by: given.valid.iter().map(write).collect(),
+            });
+        }
+        if !passed {
+            return Some(sentence::missing_feature(permission, &question.table));
+        }
+    }
+    let passed = question.own_policies?;
+    if question.is_told_all || !passed {
+        rules.push(Rule::OtherPolicies { passed });
+    }
+    (!passed).then(|| sentence::hidden_by_policy(&question.table))
+}
+
+/// Which permission to view is asked for says how an agent stands to a ticket, and whether that is
+/// confidential.
+fn tells_of_ticket(check: Check) -> bool {
+    match check {
+        Check::Permission(permission) => permission != Permission::Use,
+        Check::Change(..) | Check::Relation(_) => true,
+        Check::Silo { .. } | Check::Department { .. } => false,
+    }
+}
+
+/// An id of deskguard's; none for what is nobody's external_key.
+fn known(id: Option<i64>) -> Option<i64> {
+    id.filter(|id| *id != UNMAPPED)
+}
+
+fn rule(
+    check: Check,
+    passed: bool,
+    given: &GivenRights,
+    write: impl Fn(&GivenRight) -> Right + Copy,
+) -> Rule {
+    let all = |rights: &[GivenRight]| rights.iter().map(write).collect();
+    let at_other_times = AtOtherTimes {
+        expired: all(&given.expired),
+        to_come: all(&given.to_come),
+    };
+    let rights = Rights {
+        granted_by: all(&given.valid),
+        at_other_times,
+    };
+    match check {
+        Check::Permission(permission) => Rule::Permission {
+            passed,
+            asked: Some(AskedPermission { permission, rights }),
+        },
+        Check::Silo { category } => Rule::Silo {
+            passed,
+            category: known(category),
+            category_access: given.category_access,
+            rights,
+        },
+        Check::Relation(relations) => Rule::Relation {
+            passed,
+            relations: relations.iter().collect(),
+            memberships: rights.at_other_times,
+        },
+        Check::Department { department, level } => Rule::Department {
+            passed,
+            department: known(department),
+            level,
+            rights,
+        },
+        Check::Change(change, relations) => Rule::Action {
+            passed,
+            action: Action::Change(change),
+            relations: relations.iter().collect(),
+            permissions: check.permissions(),
+            rights,
+        },
+    }
+}
+
+/// The rights that a check asks for.
+struct GivenRights {
+    valid: Vec<GivenRight>,
+    /// If none is valid: those that would let it pass at another time.
+    expired: Vec<GivenRight>,
+    to_come: Vec<GivenRight>,
+    /// Of the silo: is the agent in it?
+    category_access: CategoryAccess,
+}
+
+struct GivenRight {
+    by: GrantedBy,
+    on: Option<GrantedOn>,
+    validity: Validity,
+}
+
+impl Default for GivenRights {
+    fn default() -> Self {
+        GivenRights {
+            valid: vec![],
+            expired: vec![],
+            to_come: vec![],
+            category_access: CategoryAccess::Silo,
+        }
+    }
+}
+
+impl GivenRights {
+    fn of(check: Check, grants: &Grants, ticket: &Ticket) -> GivenRights {
+        let mut rights = GivenRights::default();
+        match check {
+            Check::Permission(permission) => {
+                let name = permission.name();
+                rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
+            }
+            Check::Change(..) => {
+                for permission in check.permissions() {
+                    let name = permission.name();
+                    let given = grants.permission_given(&name).map(|given| GivenRight {
+                        on: Some(GrantedOn::Permission(permission)),
+                        ..GivenRight::of(given)
+                    });
+                    rights.add_all(grants, given);
+                }
+            }
+            Check::Silo { category } => {
+                rights.add_all(grants, grants.open_given().map(GivenRight::of));
+                if grants.open_by_default(|validity| validity.contains(grants.now)) {
+                    rights.add_all(grants, [GivenRight::default_setting()]);
+                }
+                if !rights.valid.is_empty() {
+                    rights.category_access = CategoryAccess::Open;
+                } else if let Some(category) = category {
+                    rights.add_all(grants, grants.category_given(category).map(GivenRight::of));
+                }
+            }
+            Check::Department { department, level } => {
+                let all = grants.all_departments_given().map(|given| GivenRight {
+                    on: Some(GrantedOn::Departments("all")),
+                    ..GivenRight::of(given)
+                });
+                rights.add_all(grants, all);
+                let given = department
+                    .into_iter()
+                    .flat_map(|d| grants.department_given(d, level));
+                rights.add_all(grants, given.map(GivenRight::of));
+            }
+            Check::Relation(_) => {
+                let team = ticket.team.value();
+                let membership = team.and_then(|team| Some((team, grants.teams.validity(&team)?)));
+                rights.add_all(grants, membership.map(GivenRight::of_team));
+            }
+        }
+        if !rights.valid.is_empty() {
+            rights.expired.clear();
+            rights.to_come.clear();
+        }
+        rights
+    }
+
+    fn add_all(&mut self, grants: &Grants, all: impl IntoIterator<Item = GivenRight>) {
+        for right in all {
+            let validity = right.validity;
+            if validity.contains(grants.now) {
+                self.valid.push(right);
+            } else if validity.is_empty() {
+                // A member for a time at which the group does not have it.
+            } else if validity.is_not_over(grants.now) {
+                self.to_come.push(right);
+            } else {
+                self.expired.push(right);
+            }
+        }
+    }
+
+    /// What ended last and what begins next.
+    fn at_other_times(&self, timestamp: impl Fn(Moment) -> String) -> String {
+        let ended = self.expired.iter().max_by_key(|r| r.validity.until);
+        let begins = self.to_come.iter().min_by_key(|r| r.validity.from);
+        let ended = ended.and_then(|r| Some((r, "ended", r.validity.until?)));
+        let begins = begins.and_then(|r| Some((r, "begins", r.validity.from?)));
+        [ended, begins]
+            .into_iter()
+            .flatten()
+            .map(|(right, verb, at)| sentence::other_time(&right.by, verb, &timestamp(at)))
+            .collect()
+    }
+}
+
+impl GivenRight {
+    fn of(given: Given) -> GivenRight {
+        GivenRight {
+            by: match given.by {
+                Source::Agent(id) => GrantedBy::Agent(id),
+                Source::Group(name) => GrantedBy::Group(name.into()),
+            },
+            on: given.department.map(GrantedOn::Department),
+            validity: given.validity,
+        }
+    }
+
+    fn of_team((team, validity): (i64, Validity)) -> GivenRight {
+        GivenRight {
+            by: GrantedBy::Team(team),
+            on: None,
+            validity,
+        }
+    }
+
+    fn default_setting() -> GivenRight {
+        GivenRight {
+            by: GrantedBy::Setting("deskguard.default_category_access"),
+            on: None,
+            validity: Validity::ALWAYS,
+        }
+    }
+
+    /// With its bounds, but without the one that is of no interest any more.
+    fn written(&self, now: Moment, timestamp: impl Fn(Moment) -> String) -> Right {
+        let Validity { from, until } = self.validity;
+        Right {
+            by: self.by.clone(),
+            on: self.on.clone(),
+            valid_from: from.filter(|from| *from > now).map(&timestamp),
+            valid_until: until.map(&timestamp),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::grants::Level;
+    use crate::grants::tests::{grants, group};
+    use crate::permission::Change;
+    use crate::ticket::{Column, Status};
+
+    /// Agent 7 of Staff, with category 1 and department 1, which is above 3.
+    fn staff(permissions: &[&str]) -> Grants {
+        let mut staff = group("Staff");
+        staff.held.categories.insert(1);
+        staff.held.departments.insert(1, Level::Full);
+        let permissions = permissions.iter().map(|name| name.to_string());
+        staff.held.permissions.extend(permissions);
+        grants(vec![staff])
+    }
+
+    /// Unassigned, in category 1 and department 3.
+    fn ticket() -> Ticket {
+        Ticket {
+            category: Column::Value(Some(1)),
+            department: Column::Value(Some(3)),
+            assignee: Column::Value(None),
+            team: Column::Value(None),
+            followed: false,
+            confidential: false,
+            status: Status::default(),
+        }
+    }
+
+    fn question() -> Question<'static> {
+        Question {
+            agent: Some(7),
+            ticket: Some(TicketId::Number(42)),
+            table: "desk.ticket".into(),
+            action: Action::View,
+            unmapped: vec![],
+            is_told_all: true,
+            features: vec![],
+            own_policies: None,
+            other_policies: vec![],
+            timestamp: &|moment| format!("moment {moment}"),
+        }
+    }
+
+    fn answer(question: Question, grants: &Grants, ticket: Ticket) -> Value {
+        let access = Access::compile(grants);
+        let agent = Some(Ok((grants.clone(), access)));
+        serde_json::to_value(explain(question, agent, Some(ticket))).unwrap()
+    }
+
+    const VIEW: [&str; 2] = ["ticket.use", "ticket.view.unassigned"];
+
+    #[test]
+    fn an_answer_has_each_rule_and_who_grants_it() {
+        let by_staff = json!([{"group": "Staff"}]);
+        assert_eq!(
+            answer(question(), &staff(&VIEW), ticket()),
+            json!({
+                "agent": 7, "ticket": 42, "table": "desk.ticket", "action": "view", "allowed": true,
+                "summary": "Agent 7 may view ticket 42 of desk.ticket: \
+                    it has department 3 and may view unassigned tickets.",
+                "rules": [
+                    {"rule": "agent", "passed": true},
+                    {"rule": "permission", "passed": true, "permission": "ticket.use", "granted_by": by_staff},
+                    {"rule": "silo", "passed": true, "category": 1, "category_access": "silo",
+                        "granted_by": by_staff},
+                    {"rule": "relation", "passed": true, "relations": ["unassigned"]},
+                    {"rule": "department", "passed": true, "department": 3, "level": "full",
+                        "granted_by": [{"group": "Staff", "department": 1}]},
+                    {"rule": "permission", "passed": true, "permission": "ticket.view.unassigned",
+                        "granted_by": by_staff},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn who_may_not_see_the_ticket_learns_the_first_rule_that_failed() {
+        let asked = |grants: &Grants, ticket| {
+            let question = Question {
+                is_told_all: false,
+                ..question()
+            };
+            answer(question, grants, ticket)["rules"].clone()
+        };
+        let elsewhere = Ticket {
+            department: Column::Value(Some(9)),
+            ..ticket()
+        };
+        assert_eq!(
+            asked(&staff(&VIEW), elsewhere),
+            json!([{"rule": "department", "passed": false, "department": 9, "level": "full", "granted_by": []}])
+        );
+        // Which permission to view it is would tell of the ticket.
+        assert_eq!(
+            asked(&staff(&["ticket.use"]), ticket()),
+            json!([{"rule": "permission", "passed": false}])
+        );
+        assert_eq!(
+            asked(&staff(&[]), ticket()),
+            json!([{"rule": "permission", "passed": false, "permission": "ticket.use", "granted_by": []}])
+        );
+    }
+
+    #[test]
+    fn a_right_at_other_times_is_listed_and_mentioned() {
+        let mut grants = staff(&["ticket.use"]);
+        let mut give = |from, until| {
+            let validity = Validity { from, until };
+            let view = "ticket.view.unassigned".into();
+            grants.held.permissions.give(view, (), validity);
+            let answer = answer(question(), &grants, ticket());
+            let last = answer["rules"].as_array().unwrap().last().unwrap().clone();
+            (last, answer["summary"].as_str().unwrap().to_string())
+        };
+        let (ended, summary) = give(Some(100), Some(900));
+        let until = json!([{"agent": 7, "valid_until": "moment 900"}]);
+        assert_eq!(
+            (&ended["passed"], &ended["expired"], &ended["to_come"]),
+            (&json!(false), &until, &Value::Null)
+        );
+        assert!(
+            summary.ends_with("; its own grant ended at moment 900."),
+            "{summary}"
+        );
+        let (begins, summary) = give(Some(1100), Some(1200));
+        let from = json!([{"agent": 7, "valid_from": "moment 1100", "valid_until": "moment 1200"}]);
+        assert_eq!(
+            (&begins["expired"], &begins["to_come"]),
+            (&Value::Null, &from)
+        );
+        assert!(
+            summary.ends_with("; its own grant begins at moment 1100."),
+            "{summary}"
+        );
+        let (valid, _) = give(Some(100), Some(1200));
+        assert_eq!(
+            valid["granted_by"],
+            json!([{"agent": 7, "valid_until": "moment 1200"}])
+        );
+    }
+
+    #[test]
+    fn features_and_policies_of_the_owner_are_asked_after_the_rules() {
+        let asked = |feature, own| {
+            let question = Question {
+                features: vec![("invoice.view".into(), feature)],
+                own_policies: Some(own),
+                ..question()
+            };
+            let answer = answer(question, &staff(&VIEW), ticket());
+            let names = answer["rules"].as_array().unwrap()[6..].iter();
+            let names: Vec<_> = names
+                .map(|rule| format!("{} {}", rule["rule"].as_str().unwrap(), rule["passed"]))
+                .collect();
+            (answer["allowed"] == true, names.join(", "))
+        };
+        let all = "feature true, other_policies true";
+        assert_eq!(asked(true, true), (true, all.into()));
+        let last = "feature true, other_policies false";
+        assert_eq!(asked(true, false), (false, last.into()));
+        assert_eq!(asked(false, true), (false, "feature false".into()));
+    }
+
+    #[test]
+    fn without_an_agent_or_a_ticket_there_is_nothing_to_look_at() {
+        let summary = |agent, ticket| {
+            let explanation = explain(question(), agent, ticket);
+            assert!(!explanation.allowed);
+            (explanation.rules.len(), explanation.summary)
+        };
+        let because =
+            |reason: &str| format!("Agent 7 may not view ticket 42 of desk.ticket: {reason}.");
+        assert_eq!(
+            summary(Some(Err(NoAgent::Unknown)), None),
+            (0, because("there is no such ticket"))
+        );
+        assert_eq!(
+            summary(None, Some(ticket())),
+            (0, because("without an agent nothing is allowed"))
+        );
+        assert_eq!(
+            summary(Some(Err(NoAgent::Inactive)), Some(ticket())),
+            (1, because("the agent is inactive"))
+        );
+    }
+
+    #[test]
+    fn an_unmapped_value_is_told_with_the_rule_that_asked_for_it() {
+        let missing = |column: &str, asked_by| Unmapped {
+            column: column.into(),
+            value: Some("x".into()),
+            table: "deskguard.thing".into(),
+            agent: None,
+            asked_by,
+        };
+        let asked = |is_told_all| {
+            let question = Question {
+                is_told_all,
+                unmapped: vec![
+                    missing("kind", AskedBy::Silo),
+                    missing("unit", AskedBy::Department),
+                    missing("team", AskedBy::Relation),
+                ],
+                ..question()
+            };
+            let unknown = Ticket {
+                category: Column::Value(Some(UNMAPPED)),
+                ..ticket()
+            };
+            answer(question, &staff(&VIEW), unknown)
+        };
+        assert_eq!(asked(true)["unmapped"].as_array().unwrap().len(), 3);
+        let told = asked(false);
+        assert_eq!(
+            told["unmapped"],
+            json!([{"column": "kind", "value": "x", "table": "deskguard.thing"}])
+        );
+        assert_eq!(told["rules"][0]["category"], Value::Null);
+        assert_eq!(
+            told["summary"],
+            "Agent 7 may not view ticket 42 of desk.ticket: the ticket's category is not known, and a siloed agent \
+             sees only tickets of its categories; its kind \"x\" is the external_key of no row of deskguard.thing."
+        );
+    }
+
+    #[test]
+    fn each_action_has_its_verb_and_names_what_is_missing() {
+        for (change, verb) in [
+            (Change::Reply, "reply to"),
+            (Change::Modify, "modify"),
+            (Change::EditMessages, "edit messages of"),
+            (Change::Delete, "delete"),
+        ] {
+            let action = Action::Change(change);
+            let question = Question {
+                action,
+                ..question()
+            };
+            let answer = answer(question, &staff(&VIEW), ticket());
+            assert_eq!(
+                answer["summary"].as_str().unwrap(),
+                format!(
+                    "Agent 7 may not {verb} ticket 42 of desk.ticket: the ticket is unassigned to it, \
+                     and it lacks ticket.{}.unassigned.",
+                    action.name()
+                )
+            );
+        }
+    }
+}

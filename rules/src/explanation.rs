@@ -1,0 +1,199 @@
+//! The answer of `explain_access`. What these types serialize to is described by
+//! docs/explain_access.schema.json.
+
+use serde::{Serialize, Serializer};
+
+use crate::grants::{CategoryAccess, Level};
+use crate::permission::{Action, Permission, Relation};
+
+/// Why an agent may or may not do something with a ticket.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    pub agent: Option<i64>,
+    pub ticket: Option<TicketId>,
+    pub table: String,
+    pub action: Action,
+    pub allowed: bool,
+    pub summary: String,
+    /// In the order in which they were looked at. The first that failed is the reason for a refusal.
+    pub rules: Vec<Rule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmapped: Vec<Unmapped>,
+    /// Those that are not asked: they may refuse what is allowed here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_policies: Vec<OtherPolicy>,
+}
+
+/// As the column has it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum TicketId {
+    Number(i64),
+    Text(String),
+}
+
+/// A rule that was looked at.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Rule {
+    Agent {
+        passed: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<NoAgent>,
+    },
+    Permission {
+        passed: bool,
+        /// None to who may not know which.
+        #[serde(flatten)]
+        asked: Option<AskedPermission>,
+    },
+    Silo {
+        passed: bool,
+        category: Option<i64>,
+        category_access: CategoryAccess,
+        #[serde(flatten)]
+        rights: Rights,
+    },
+    Relation {
+        passed: bool,
+        relations: Vec<Relation>,
+        #[serde(flatten)]
+        memberships: AtOtherTimes,
+    },
+    Department {
+        passed: bool,
+        department: Option<i64>,
+        level: Level,
+        #[serde(flatten)]
+        rights: Rights,
+    },
+    Action {
+        passed: bool,
+        action: Action,
+        relations: Vec<Relation>,
+        permissions: Vec<Permission>,
+        #[serde(flatten)]
+        rights: Rights,
+    },
+    Feature {
+        passed: bool,
+        permission: String,
+        granted_by: Vec<Right>,
+    },
+    OtherPolicies {
+        passed: bool,
+    },
+}
+
+/// Why an agent has no rights at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoAgent {
+    Unknown,
+    Inactive,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AskedPermission {
+    pub permission: Permission,
+    #[serde(flatten)]
+    pub rights: Rights,
+}
+
+/// The rights that a rule asks for, of which one is enough.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Rights {
+    pub granted_by: Vec<Right>,
+    #[serde(flatten)]
+    pub at_other_times: AtOtherTimes,
+}
+
+/// If none is valid: those that were, and those that will be.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AtOtherTimes {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expired: Vec<Right>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_come: Vec<Right>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Right {
+    #[serde(flatten)]
+    pub by: GrantedBy,
+    #[serde(flatten)]
+    pub on: Option<GrantedOn>,
+    /// None if it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
+}
+
+/// Who or what gives a right.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantedBy {
+    /// A grant of its own.
+    Agent(i64),
+    Group(String),
+    Team(i64),
+    Setting(&'static str),
+}
+
+/// What a right is on, where the rule does not say it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantedOn {
+    Permission(Permission),
+    /// The ticket's or an ancestor of it.
+    Department(i64),
+    /// All.
+    Departments(&'static str),
+}
+
+/// A missing external key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unmapped {
+    pub column: String,
+    /// What the ticket's column has, which is nobody's key.
+    pub value: Option<String>,
+    /// Where the key is missing.
+    pub table: String,
+    /// The agent that is asked about, if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<i64>,
+    #[serde(skip)]
+    pub asked_by: AskedBy,
+}
+
+/// The rule that asks for a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    Silo,
+    Department,
+    Relation,
+}
+
+/// A restrictive policy of the owner's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct OtherPolicy {
+    pub policy: String,
+    /// As in CREATE POLICY.
+    pub command: &'static str,
+}
+
+/// By the name that it has in SQL.
+macro_rules! serialize_name {
+    ($($type:ty),+ $(,)?) => {
+        $(
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_str(&self.name())
+                }
+            }
+        )+
+    };
+}
+
+serialize_name!(Action, Level, Permission, Relation);
