@@ -17,6 +17,7 @@ use crate::protection::policies::{
 };
 use crate::tables::catalog::Catalog;
 use crate::tables::registry::{features_of, is_protected};
+use crate::tables::rule_function::RuleFunction;
 
 /// Follows the name of a trigger on a partition that was detached and has lost the former; another
 /// name, since the partition could not be attached again otherwise.
@@ -167,9 +168,9 @@ pub fn create_policies(
     }
     if open {
         Spi::run(&format!(
-            "CREATE POLICY {BASE} ON {} USING (deskguard_internal.base_ok({}))",
+            "CREATE POLICY {BASE} ON {} USING ({})",
             display_name(table),
-            regclass(table)
+            RuleFunction::Base.call(|_| Some(regclass(table)))
         ))?;
     }
     Ok(())

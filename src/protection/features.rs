@@ -2,6 +2,8 @@
 
 use pgrx::spi::quote_literal;
 
+use crate::tables::rule_function::RuleFunction;
+
 /// The commands that may need a permission, and the name of the policy for each.
 pub const COMMANDS: [(&str, &str); 5] = [
     ("ALL", "deskguard_feature_all"),
@@ -20,10 +22,8 @@ pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static st
                 .iter()
                 .filter(|(of, _)| of == command)
                 .map(|(_, permission)| {
-                    format!(
-                        "deskguard_internal.feature_ok({})",
-                        quote_literal(permission)
-                    )
+                    let permission = Some(quote_literal(permission));
+                    RuleFunction::Feature.call(|_| permission.clone())
                 })
                 .collect();
             let clause = if *command == "INSERT" {

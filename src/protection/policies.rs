@@ -2,18 +2,18 @@
 
 use std::ffi::CStr;
 
+use deskguard_rules::{Action, Change};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-use crate::pg::relation::{display_name, regclass};
+use crate::pg::relation::display_name;
 use crate::pg::scan::{ScanKey, scan_system};
 use crate::protection::features;
 use crate::tables::catalog::{Catalog, own_function, own_function_name};
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::columns::protected_table;
-use crate::tables::policy_sql::{id_call, key_expression, principal_expression};
-use crate::tables::principal::Principal;
 use crate::tables::registry::{FEATURE, features_of, kind_of};
+use crate::tables::rule_function::RuleFunction;
 use crate::tables::shared_table::SharedTable;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
@@ -183,16 +183,16 @@ impl Protection<'_> {
         table: pg_sys::Oid,
         is_parent: bool,
     ) -> Vec<(&'static str, &'static str, String)> {
-        let this = regclass(table);
         match self {
             Protection::Tickets(tickets) => {
-                let view = tickets.action_call("view_ok", table);
-                let modify = tickets.action_call("modify_ok", table);
-                let delete = tickets.action_call("delete_ok", table);
+                let may = |action| tickets.call(RuleFunction::Ticket(action), table);
+                let view = may(Action::View);
+                let modify = may(Action::Change(Change::Modify));
+                let delete = may(Action::Change(Change::Delete));
                 // The new row may be one that the agent cannot modify any more.
-                let updated = tickets.update_call(table);
-                let create = tickets.create_call(table);
-                let new_id = id_call("new_id_ok", table, tickets.oid, &tickets.id);
+                let updated = tickets.call(RuleFunction::UpdateTicket, table);
+                let create = tickets.call(RuleFunction::CreateTicket, table);
+                let new_id = tickets.call(RuleFunction::NewId, table);
                 let mut policies = vec![
                     ("deskguard_view", "SELECT", format!("USING ({view})")),
                     (
@@ -213,15 +213,8 @@ impl Protection<'_> {
                 policies
             }
             Protection::Followers(followers) => {
-                let ticket = key_expression(followers.oid, &followers.ticket);
-                let agent =
-                    principal_expression(followers.oid, Some(&followers.agent), Principal::Agent);
-                let change = format!("deskguard_internal.follower_ok({this}, {ticket}, {agent})");
-                // The column as it is, so that its index is found.
-                let seen = format!(
-                    "deskguard_internal.parent_seen({this}, {})",
-                    quote_identifier(&followers.ticket)
-                );
+                let seen = followers.call(RuleFunction::ParentSeen, table);
+                let change = followers.call(RuleFunction::Follower, table);
                 vec![
                     ("deskguard_view", "SELECT", format!("USING ({seen})")),
                     (
@@ -234,29 +227,23 @@ impl Protection<'_> {
                 ]
             }
             Protection::Messages(messages) => {
-                let seen = messages.call("parent_seen", table);
-                let reply = messages.call("parent_reply_ok", table);
-                let edit = messages.call("parent_edit_ok", table);
+                let seen = messages.call(RuleFunction::ParentSeen, table);
+                let reply = messages.call(RuleFunction::ParentReply, table);
+                let edit = messages.call(RuleFunction::ParentEdit, table);
                 let is_reply = matches!(messages.parent, Parent::Tickets(_));
                 let mut create = if is_reply || messages.author.is_some() {
-                    format!(
-                        "{reply} AND deskguard_internal.new_message_ok({this}, {}, {})",
-                        key_expression(messages.oid, &messages.column),
-                        principal_expression(
-                            messages.oid,
-                            messages.author.as_deref(),
-                            Principal::Agent
-                        )
-                    )
+                    let new_message = messages.call(RuleFunction::NewMessage, table);
+                    format!("{reply} AND {new_message}")
                 } else {
                     reply
                 };
                 let mut updated = edit.clone();
                 // Only then, since a column in a policy cannot be altered.
-                if let Some(id) = messages.id.as_ref().filter(|_| is_parent) {
-                    let asks = |function| id_call(function, table, messages.oid, id);
-                    create = format!("{create} AND {}", asks("new_id_ok"));
-                    updated = format!("{edit} AND {}", asks("updated_id_ok"));
+                if is_parent && messages.id.is_some() {
+                    let new_id = messages.call(RuleFunction::NewId, table);
+                    let updated_id = messages.call(RuleFunction::UpdatedId, table);
+                    create = format!("{create} AND {new_id}");
+                    updated = format!("{edit} AND {updated_id}");
                 }
                 vec![
                     ("deskguard_view", "SELECT", format!("USING ({seen})")),
@@ -275,17 +262,11 @@ impl Protection<'_> {
                 ]
             }
             Protection::Shared(shared) => {
-                let id = key_expression(shared.oid, &shared.id);
-                let owner =
-                    principal_expression(shared.oid, shared.owner.as_deref(), Principal::Agent);
-                let change = format!("deskguard_internal.shared_ok({this}, {owner})");
-                let new_id = id_call("new_id_ok", table, shared.oid, &shared.id);
+                let seen = shared.call(RuleFunction::SharedSeen, table);
+                let change = shared.call(RuleFunction::SharedChange, table);
+                let new_id = shared.call(RuleFunction::NewId, table);
                 vec![
-                    (
-                        "deskguard_view",
-                        "SELECT",
-                        format!("USING (deskguard_internal.shared_seen({this}, {id}, {owner}))"),
-                    ),
+                    ("deskguard_view", "SELECT", format!("USING ({seen})")),
                     (
                         "deskguard_create",
                         "INSERT",

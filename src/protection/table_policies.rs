@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 
 use crate::pg::node::items;
 use crate::pg::relation::open;
-use crate::tables::catalog::own_function_name;
+use crate::tables::rule_function::RuleFunction;
 
 pub struct TablePolicies {
     pub features: Vec<Feature>,
@@ -207,38 +207,27 @@ impl Asked {
                 _ => return Asked::Other,
             }
             let call = &*condition.cast::<pg_sys::FuncExpr>();
-            let name = own_function_name(call.funcid).map(CStr::to_bytes);
-            match name {
-                Some(b"feature_ok") => match feature(call) {
+            match RuleFunction::of(call.funcid) {
+                Some(RuleFunction::Feature) => match feature(call) {
                     Some(permission) => Asked::Feature(permission),
                     None => Asked::Other,
                 },
-                Some(name) if RULES.contains(&name) => Asked::Rule,
+                Some(function) if is_of_policies(function) => Asked::Rule,
                 _ => Asked::Other,
             }
         }
     }
 }
 
-/// What deskguard's policies call.
-const RULES: [&[u8]; 16] = [
-    b"base_ok",
-    b"silo_ok",
-    b"view_ok",
-    b"create_ok",
-    b"modify_ok",
-    b"update_ok",
-    b"delete_ok",
-    b"new_id_ok",
-    b"updated_id_ok",
-    b"parent_seen",
-    b"parent_reply_ok",
-    b"parent_edit_ok",
-    b"new_message_ok",
-    b"follower_ok",
-    b"shared_seen",
-    b"shared_ok",
-];
+/// Do deskguard's policies call the function? The others are for plans and questions.
+fn is_of_policies(function: RuleFunction) -> bool {
+    !matches!(
+        function,
+        RuleFunction::WrittenSilo
+            | RuleFunction::Ticket(Action::Change(Change::Reply | Change::EditMessages))
+            | RuleFunction::SharedWith
+    )
+}
 
 /// The permission that a call names.
 unsafe fn feature(call: &pg_sys::FuncExpr) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change};
+use deskguard_rules::Action;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -14,18 +14,13 @@ use crate::rights::statement::Acting;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
+use crate::tables::rule_function::RuleFunction;
 
 impl ChildTable {
     /// What is asked of the rows with whose ticket the agent that is asked for may do this; none if
     /// nobody asks that of messages.
     fn condition(&self, action: Action) -> Option<String> {
-        let function = match action {
-            Action::View => "parent_seen",
-            Action::Change(Change::Reply) => "parent_reply_ok",
-            Action::Change(Change::EditMessages) => "parent_edit_ok",
-            Action::Change(Change::Modify | Change::Delete) => return None,
-        };
-        Some(self.call(function, self.oid))
+        Some(self.call(RuleFunction::of_parent(action)?, self.oid))
     }
 
     /// For each row with this id the row of the parent that it belongs to, if to one: of one row, where

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, AskedBy, Change, Column, IdSet, Status, Ticket, Unmapped};
+use deskguard_rules::{Action, AskedBy, Column, IdSet, Status, Ticket, Unmapped};
 use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::table_name;
@@ -14,6 +14,7 @@ use crate::rights::statement::Acting;
 use crate::tables::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
 use crate::tables::principal::{Principal, UNMAPPED};
+use crate::tables::rule_function::RuleFunction;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 /// The columns of a ticket that the rules ask for.
@@ -161,14 +162,7 @@ impl TicketTable {
 
     /// What the policies ask of the tickets with which the agent that is asked for may do this.
     pub fn condition(&self, action: Action) -> String {
-        let rule = match action {
-            Action::View => "view_ok",
-            Action::Change(Change::Reply) => "reply_ok",
-            Action::Change(Change::Modify) => "modify_ok",
-            Action::Change(Change::EditMessages) => "edit_messages_ok",
-            Action::Change(Change::Delete) => "delete_ok",
-        };
-        let mut conditions = vec![self.action_call(rule, self.oid)];
+        let mut conditions = vec![self.call(RuleFunction::Ticket(action), self.oid)];
         conditions.extend(self.silo_call(self.oid));
         conditions.join(" AND ")
     }

@@ -13,7 +13,10 @@ use crate::pg::unique::is_unique;
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::protected_table;
 use crate::tables::key::KeyType;
+use crate::tables::policy_sql::{key_expression, principal_expression};
+use crate::tables::principal::Principal;
 use crate::tables::registry::{MESSAGES, root_of};
+use crate::tables::rule_function::{Argument, RuleFunction};
 use crate::tables::ticket_table::TicketTable;
 
 #[derive(Debug)]
@@ -106,14 +109,17 @@ impl ChildTable {
         self.parent.tickets()
     }
 
-    /// What a policy asks of a row of a table, which is this one or a part of it: `function` is
-    /// parent_seen, parent_reply_ok or parent_edit_ok.
-    pub fn call(&self, function: &str, table: pg_sys::Oid) -> String {
-        format!(
-            "deskguard_internal.{function}({}, {})",
-            regclass(table),
-            quote_identifier(&self.column)
-        )
+    /// What a policy asks of a row of a table, which is this one or a part of it.
+    pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
+        let author = |whose| principal_expression(self.oid, self.author.as_deref(), whose);
+        function.call(|argument| match argument {
+            Argument::Table => Some(regclass(table)),
+            Argument::RowKey => Some(key_expression(self.oid, self.id.as_ref()?)),
+            Argument::ParentKey => Some(key_expression(self.oid, &self.column)),
+            Argument::KeyColumn => Some(quote_identifier(&self.column)),
+            Argument::Principal(whose @ Principal::Agent) => Some(author(whose)),
+            _ => None,
+        })
     }
 }
 

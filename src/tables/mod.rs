@@ -11,6 +11,7 @@ pub mod policy_sql;
 pub mod principal;
 pub mod registry;
 pub mod role_guard;
+pub mod rule_function;
 pub mod shared_table;
 pub mod ticket_table;
 pub mod trigger_call;

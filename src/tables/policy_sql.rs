@@ -3,19 +3,8 @@
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
-use crate::pg::relation::regclass;
 use crate::tables::key::KeyType;
 use crate::tables::principal::Principal;
-
-/// What a policy asks of the id that a row of a table gets; `function` is new_id_ok or updated_id_ok.
-/// The table is `root` or a part of it.
-pub fn id_call(function: &str, table: pg_sys::Oid, root: pg_sys::Oid, id: &str) -> String {
-    format!(
-        "deskguard_internal.{function}({}, {})",
-        regclass(table),
-        key_expression(root, id)
-    )
-}
 
 /// The id of what a column names, as a bigint expression of SQL; NULL if the table has none.
 pub fn principal_expression(

@@ -3,11 +3,15 @@
 use deskguard_rules::Column;
 use pgrx::pg_sys;
 
+use crate::pg::relation::regclass;
 use crate::pg::scan::{Row, ScanKey};
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::{protected_table, shared_visibility};
 use crate::tables::key::{Key, KeyRef, KeyType, OwnedKey, canonical_uuid};
+use crate::tables::policy_sql::{key_expression, principal_expression};
+use crate::tables::principal::Principal;
 use crate::tables::registry::{SHARED, root_of};
+use crate::tables::rule_function::{Argument, RuleFunction};
 
 /// A table of shared objects.
 #[derive(Clone, Debug)]
@@ -51,6 +55,17 @@ impl SharedTable {
     /// The table of shared objects that this table is, or is a partition or child of.
     pub fn find_by_part(catalog: &Catalog, oid: pg_sys::Oid) -> Option<SharedTable> {
         SharedTable::find(catalog, root_of(catalog, oid)?)
+    }
+
+    /// What a policy asks of an object in a table, which is this one or a part of it.
+    pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
+        let owner = |whose| principal_expression(self.oid, self.owner.as_deref(), whose);
+        function.call(|argument| match argument {
+            Argument::Table => Some(regclass(table)),
+            Argument::RowKey => Some(key_expression(self.oid, &self.id)),
+            Argument::Principal(whose @ Principal::Agent) => Some(owner(whose)),
+            _ => None,
+        })
     }
 
     /// The owner of an object as the rules see it.

@@ -14,6 +14,7 @@ use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
 use crate::tables::registry::{TICKETS, root_of};
+use crate::tables::rule_function::{Argument, RuleFunction};
 
 /// A protected ticket table.
 #[derive(Clone, Debug)]
@@ -77,6 +78,18 @@ impl FollowerTable {
             agents_query: OnceCell::new(),
             both_query: OnceCell::new(),
         }
+    }
+
+    /// What a policy asks of a row of a table, which is this one or a part of it.
+    pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
+        let agent = |whose| principal_expression(self.oid, Some(&self.agent), whose);
+        function.call(|argument| match argument {
+            Argument::Table => Some(regclass(table)),
+            Argument::ParentKey => Some(key_expression(self.oid, &self.ticket)),
+            Argument::KeyColumn => Some(quote_identifier(&self.ticket)),
+            Argument::Principal(whose @ Principal::Agent) => Some(agent(whose)),
+            _ => None,
+        })
     }
 }
 
@@ -172,35 +185,19 @@ impl TicketTable {
     /// What the policy deskguard_silo of a table asks; none without a category column.
     pub fn silo_call(&self, table: pg_sys::Oid) -> Option<String> {
         self.category.as_ref()?;
-        Some(format!(
-            "deskguard_internal.silo_ok({}, {})",
-            regclass(table),
-            self.principal(Principal::Category)
-        ))
+        Some(self.call(RuleFunction::Silo, table))
     }
 
-    /// What the policy deskguard_create asks of a new ticket.
-    pub fn create_call(&self, table: pg_sys::Oid) -> String {
-        format!(
-            "deskguard_internal.create_ok({}, {}, {}, {}, {}, {})",
-            regclass(table),
-            self.principal(Principal::Department),
-            self.principal(Principal::Agent),
-            self.principal(Principal::Team),
-            self.confidential_expression(),
-            self.status_expression(),
-        )
-    }
-
-    /// What the policy deskguard_modify asks of an updated ticket.
-    pub fn update_call(&self, table: pg_sys::Oid) -> String {
-        format!(
-            "deskguard_internal.update_ok({}, {}, {}, {})",
-            regclass(table),
-            key_expression(self.oid, &self.id),
-            self.principal(Principal::Department),
-            self.status_expression(),
-        )
+    /// What a policy asks of a ticket in a table, which is this one or a part of it.
+    pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
+        function.call(|argument| match argument {
+            Argument::Table => Some(regclass(table)),
+            Argument::RowKey => Some(key_expression(self.oid, &self.id)),
+            Argument::Principal(principal) => Some(self.principal(principal)),
+            Argument::Confidential => Some(self.confidential_expression()),
+            Argument::Status => Some(self.status_expression()),
+            Argument::ParentKey | Argument::KeyColumn | Argument::Permission => None,
+        })
     }
 
     /// What the rules ask of a status.
@@ -238,20 +235,6 @@ impl TicketTable {
             Some(status) => format!("{}::pg_catalog.text", quote_identifier(&status.name)),
             None => "NULL::pg_catalog.text".into(),
         }
-    }
-
-    /// What the policy for a command asks, besides the silo: `function` is view_ok, modify_ok,
-    /// delete_ok and so on.
-    pub fn action_call(&self, function: &str, table: pg_sys::Oid) -> String {
-        format!(
-            "deskguard_internal.{function}({}, {}, {}, {}, {}, {})",
-            regclass(table),
-            key_expression(self.oid, &self.id),
-            self.principal(Principal::Department),
-            self.principal(Principal::Agent),
-            self.principal(Principal::Team),
-            self.confidential_expression(),
-        )
     }
 
     /// The name as users write it.

@@ -18,9 +18,9 @@ use crate::rights::marks::{Asked, ask};
 use crate::rights::statement::{may_fold, rights_to_estimate_for};
 use crate::rights::{known_tables, settings};
 use crate::rows::estimate::estimate;
-use crate::tables::catalog::own_function_name;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::foreign_keys;
+use crate::tables::rule_function::RuleFunction;
 
 #[pg_extern(sql = false)]
 fn child_support(request: Internal) -> Internal {
@@ -34,14 +34,16 @@ fn child_support(request: Internal) -> Internal {
     }
 }
 
-/// The action that a function asks about, if it is all that it asks about, and the function that gives
-/// the whole list.
-fn action_of(function: pg_sys::Oid) -> Option<(Action, Option<&'static str>)> {
-    let name = own_function_name(function)?;
-    match name.to_bytes() {
-        b"parent_seen" => Some((VIEW, Some("visible_parents"))),
-        b"parent_edit_ok" => Some((EDIT, Some("editable_parents"))),
-        b"parent_reply_ok" => Some((REPLY, None)),
+/// The action that a function asks about.
+fn action_of(function: pg_sys::Oid) -> Option<Action> {
+    RuleFunction::of(function)?.action()
+}
+
+/// The function that gives the whole list of the rows that [`action_of`] is about.
+fn list_function(action: Action) -> Option<&'static str> {
+    match action {
+        VIEW => Some("visible_parents"),
+        EDIT => Some("editable_parents"),
         _ => None,
     }
 }
@@ -65,7 +67,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         let plan = &mut *(*request.root).glob;
         let known = arguments(call.args).zip(action_of(call.funcid));
         let known = known.filter(|((table, _), _)| settings::folding() && may_fold(Some(*table)));
-        let Some(((table, column), (action, _))) = known else {
+        let Some(((table, column), action)) = known else {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
         };
@@ -139,7 +141,7 @@ unsafe fn depends_on(tables: &mut *mut pg_sys::List, parent: &Parent) {
 /// As called by the planner.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option<()> {
     unsafe {
-        let (action, _) = action_of(request.funcid)?;
+        let action = action_of(request.funcid)?;
         let (table, _) = arguments(request.args)?;
         request.selectivity = share(request.root, table, action)?;
         Some(())
@@ -166,14 +168,14 @@ unsafe fn index_condition(
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
         let call = as_node::<pg_sys::FuncExpr>(request.node).filter(|_| request.indexarg == 1)?;
-        let (action, list_function) = action_of(request.funcid)?;
+        let action = action_of(request.funcid)?;
         let (table, column) = arguments(call.args)?;
         let operator = ListOperator::of(request.opfamily, column)?;
         if share(request.root, table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
             return None;
         }
         let list = pg_sys::makeFuncExpr(
-            operator.function(list_function?, &[pg_sys::REGCLASSOID])?,
+            operator.function(list_function(action)?, &[pg_sys::REGCLASSOID])?,
             operator.array,
             pg_sys::lappend(
                 std::ptr::null_mut(),

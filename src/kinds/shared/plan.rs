@@ -16,8 +16,8 @@ use crate::rights::marks::{Asked, ask};
 use crate::rights::shared_list::NONE;
 use crate::rights::statement::{may_fold, rights_to_estimate_for};
 use crate::rights::{known_tables, settings};
-use crate::tables::catalog::{own_function, own_function_name};
 use crate::tables::key::{KeyRef, KeySet};
+use crate::tables::rule_function::RuleFunction;
 
 #[pg_extern(sql = false)]
 fn shared_support(request: Internal) -> Internal {
@@ -28,25 +28,6 @@ fn shared_support(request: Internal) -> Internal {
             Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
             Request::IndexCondition(request) => index_condition(request).map(Answer::from),
         })
-    }
-}
-
-/// The functions that policies call, and what is left of one of them in a plan.
-enum Function {
-    Seen,
-    Ok,
-    With,
-}
-
-impl Function {
-    fn of(function: pg_sys::Oid) -> Option<Function> {
-        let name = own_function_name(function)?;
-        match name.to_bytes() {
-            b"shared_seen" => Some(Function::Seen),
-            b"shared_ok" => Some(Function::Ok),
-            b"shared_with" => Some(Function::With),
-            _ => None,
-        }
     }
 }
 
@@ -63,11 +44,14 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             return None;
         }
         let call = &*request.fcall;
-        let function = Function::of(call.funcid)?;
-        if matches!(function, Function::With) || is_for_later(call.args) {
+        let is_seen = match RuleFunction::of(call.funcid)? {
+            RuleFunction::SharedSeen => true,
+            RuleFunction::SharedChange => false,
+            _ => return None,
+        };
+        if is_for_later(call.args) {
             return None;
         }
-        let is_seen = matches!(function, Function::Seen);
         let plan = &mut *(*request.root).glob;
         let Some(named) = named_table(call.args) else {
             ask(&mut plan.invalItems, Asked::Rules);
@@ -137,10 +121,12 @@ unsafe fn expression(
             parts.push(if is_short(objects) {
                 id.any_of(objects.sorted(), false)
             } else {
-                let types = [pg_sys::REGCLASSOID, id.type_oid()];
                 let table = argument(arguments, 0)?;
                 let table = pg_sys::copyObjectImpl(table.cast()).cast();
-                function_call(own_function(c"shared_with", &types)?, &[table, id.copy()])
+                function_call(
+                    RuleFunction::SharedWith.oid(id.type_oid())?,
+                    &[table, id.copy()],
+                )
             });
         }
         Some(any(parts))
@@ -174,7 +160,7 @@ unsafe fn share_of_shared(
 /// As called by the planner.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
     unsafe {
-        let is_with = matches!(Function::of(request.funcid), Some(Function::With));
+        let is_with = RuleFunction::of(request.funcid) == Some(RuleFunction::SharedWith);
         if !is_with || request.is_join || request.root.is_null() {
             return folding::selectivity(request);
         }
@@ -190,7 +176,7 @@ unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
     unsafe {
-        if !matches!(Function::of(request.funcid)?, Function::With) {
+        if RuleFunction::of(request.funcid)? != RuleFunction::SharedWith {
             return None;
         }
         let column = column_of_index(request)?;

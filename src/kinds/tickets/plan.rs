@@ -5,7 +5,7 @@
 //! table's own columns, or true or false. The plan is then the one that the hand-written query gets.
 
 use deskguard_rules::{
-    Access, Action, Change, Condition, Moment, Shape, past_silo_condition, silo_condition,
+    Access, Action, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
@@ -21,8 +21,9 @@ use crate::plan::until::until;
 use crate::rights::marks::{Asked, ask};
 use crate::rights::statement::may_fold;
 use crate::rights::{known_tables, settings};
-use crate::tables::catalog::own_function_name;
 use crate::tables::key::KeyType;
+use crate::tables::principal::Principal;
+use crate::tables::rule_function::{Argument, RuleFunction};
 
 #[pg_extern(sql = false)]
 fn rule_support(request: Internal) -> Internal {
@@ -48,14 +49,15 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         if is_for_later(call.args) {
             return None;
         }
-        let rule = Rule::of(call.funcid)?;
+        let function = RuleFunction::of(call.funcid)?;
+        let rule = Rule::of(function)?;
         if matches!(rule, Rule::Action(Action::View))
             && is_view_of_written_row(&*request.root, call)
         {
             return Some(boolean(true));
         }
         let plan = &mut *(*request.root).glob;
-        let Some(arguments) = arguments_of(rule, call) else {
+        let Some(arguments) = arguments_of(function, call) else {
             ask(&mut plan.invalItems, Asked::Rules);
             return None;
         };
@@ -109,7 +111,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     }
 }
 
-/// The function that a policy calls.
+/// What the function that a policy calls asks.
 #[derive(Clone, Copy)]
 enum Rule {
     Silo,
@@ -117,15 +119,10 @@ enum Rule {
 }
 
 impl Rule {
-    fn of(function: pg_sys::Oid) -> Option<Rule> {
-        let name = own_function_name(function)?;
-        match name.to_bytes() {
-            b"silo_ok" => Some(Rule::Silo),
-            b"view_ok" => Some(Rule::Action(Action::View)),
-            b"modify_ok" => Some(Rule::Action(Action::Change(Change::Modify))),
-            b"reply_ok" => Some(Rule::Action(Action::Change(Change::Reply))),
-            b"edit_messages_ok" => Some(Rule::Action(Action::Change(Change::EditMessages))),
-            b"delete_ok" => Some(Rule::Action(Action::Change(Change::Delete))),
+    fn of(function: RuleFunction) -> Option<Rule> {
+        match function {
+            RuleFunction::Silo => Some(Rule::Silo),
+            RuleFunction::Ticket(action) => Some(Rule::Action(action)),
             _ => None,
         }
     }
@@ -157,10 +154,9 @@ impl Rule {
     }
 }
 
-unsafe fn arguments_of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
+unsafe fn arguments_of(function: RuleFunction, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
     unsafe {
         let given = items::<pg_sys::Node>(call.args);
-        let operand = |n| Operand::of(*given.get(n)?);
         let mut arguments = TicketArguments {
             table: named_table(call.args)?,
             table_argument: *given.first()?,
@@ -172,17 +168,23 @@ unsafe fn arguments_of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<TicketArgu
             team: None,
             confidential: None,
         };
-        match rule {
-            Rule::Silo => arguments.category = operand(1),
-            Rule::Action(_) => {
-                arguments.id = operand(1);
-                arguments.id_type = given
-                    .get(1)
-                    .and_then(|id| KeyType::of_type(pg_sys::exprType(*id)));
-                arguments.department = operand(2);
-                arguments.assignee = operand(3);
-                arguments.team = operand(4);
-                arguments.confidential = given.get(5).copied();
+        for (argument, node) in function.arguments().iter().zip(given) {
+            match argument {
+                Argument::RowKey => {
+                    arguments.id = Operand::of(*node);
+                    arguments.id_type = KeyType::of_type(pg_sys::exprType(*node));
+                }
+                Argument::Principal(principal) => {
+                    let column = match principal {
+                        Principal::Agent => &mut arguments.assignee,
+                        Principal::Team => &mut arguments.team,
+                        Principal::Department => &mut arguments.department,
+                        Principal::Category => &mut arguments.category,
+                    };
+                    *column = Operand::of(*node);
+                }
+                Argument::Confidential => arguments.confidential = Some(*node),
+                _ => {}
             }
         }
         Some(arguments)

@@ -9,11 +9,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 
+use deskguard_rules::{Action, Change};
 use pgrx::pg_sys;
 
 use crate::pg::node::items;
 use crate::signals::generation;
-use crate::tables::catalog::own_function;
+use crate::tables::rule_function::RuleFunction;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -159,29 +160,13 @@ unsafe fn part_of(condition: *mut pg_sys::Node) -> Option<Part> {
 }
 
 fn find(function: pg_sys::Oid) -> Option<Part> {
-    const ID: pg_sys::Oid = pg_sys::INT8OID;
-    const TABLE: pg_sys::Oid = pg_sys::REGCLASSOID;
-    const BOOLEAN: pg_sys::Oid = pg_sys::BOOLOID;
-    const TEXT: pg_sys::Oid = pg_sys::TEXTOID;
-    const KEYS: [pg_sys::Oid; 3] = [ID, pg_sys::UUIDOID, TEXT];
-    let is = |name, arguments: &[pg_sys::Oid]| own_function(name, arguments) == Some(function);
-    let is_of_row = |name| {
-        KEYS.iter()
-            .any(|key| is(name, &[TABLE, *key, ID, ID, ID, BOOLEAN]))
-    };
-    if is_of_row(c"view_ok") {
-        Some(Part::View)
-    } else if is_of_row(c"modify_ok") || is_of_row(c"delete_ok") {
-        Some(Part::Change)
-    } else if is(c"silo_ok", &[TABLE, ID]) {
-        own_function(c"written_silo_ok", &[TABLE, ID]).map(Part::Silo)
-    } else if is(c"create_ok", &[TABLE, ID, ID, ID, BOOLEAN, TEXT])
-        || KEYS
-            .iter()
-            .any(|key| is(c"update_ok", &[TABLE, *key, ID, TEXT]))
-    {
-        Some(Part::Written)
-    } else {
-        None
+    match RuleFunction::of(function)? {
+        RuleFunction::Ticket(Action::View) => Some(Part::View),
+        RuleFunction::Ticket(Action::Change(Change::Modify | Change::Delete)) => Some(Part::Change),
+        RuleFunction::Silo => RuleFunction::WrittenSilo
+            .oid(pg_sys::INT8OID)
+            .map(Part::Silo),
+        RuleFunction::CreateTicket | RuleFunction::UpdateTicket => Some(Part::Written),
+        _ => None,
     }
 }

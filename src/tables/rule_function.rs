@@ -1,0 +1,178 @@
+//! The functions that policies and plans call: their names, what they ask, and what they are given.
+
+use std::ffi::CStr;
+
+use deskguard_rules::{Action, Change};
+use pgrx::pg_sys;
+
+use crate::tables::catalog::{own_function, own_function_name};
+use crate::tables::principal::Principal;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleFunction {
+    Base,
+    Silo,
+    /// What is asked of a written row in place of the silo.
+    WrittenSilo,
+    /// May the agent do this with a ticket, apart from the silo?
+    Ticket(Action),
+    CreateTicket,
+    UpdateTicket,
+    NewId,
+    UpdatedId,
+    /// Of a row that belongs to a ticket.
+    ParentSeen,
+    ParentReply,
+    ParentEdit,
+    NewMessage,
+    Follower,
+    SharedSeen,
+    SharedChange,
+    /// What is left of SharedSeen in a plan.
+    SharedWith,
+    Feature,
+}
+
+/// What a function is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    Table,
+    /// The key of the row, of one type for all that are alike.
+    RowKey,
+    /// The key of the row that the row belongs to, of such a type.
+    ParentKey,
+    /// A column of keys as it is, so that its index is found.
+    KeyColumn,
+    /// The id of a department, category or team, or of the agent: a ticket's assignee, a message's author.
+    Principal(Principal),
+    Confidential,
+    Status,
+    Permission,
+}
+
+impl RuleFunction {
+    const ALL: [RuleFunction; 21] = [
+        RuleFunction::Base,
+        RuleFunction::Silo,
+        RuleFunction::WrittenSilo,
+        RuleFunction::Ticket(Action::ALL[0]),
+        RuleFunction::Ticket(Action::ALL[1]),
+        RuleFunction::Ticket(Action::ALL[2]),
+        RuleFunction::Ticket(Action::ALL[3]),
+        RuleFunction::Ticket(Action::ALL[4]),
+        RuleFunction::CreateTicket,
+        RuleFunction::UpdateTicket,
+        RuleFunction::NewId,
+        RuleFunction::UpdatedId,
+        RuleFunction::ParentSeen,
+        RuleFunction::ParentReply,
+        RuleFunction::ParentEdit,
+        RuleFunction::NewMessage,
+        RuleFunction::Follower,
+        RuleFunction::SharedSeen,
+        RuleFunction::SharedChange,
+        RuleFunction::SharedWith,
+        RuleFunction::Feature,
+    ];
+
+    const fn definition(self) -> (&'static CStr, &'static [Argument]) {
+        use Argument::{Confidential, KeyColumn, ParentKey, Permission, RowKey, Status, Table};
+        const AGENT: Argument = Argument::Principal(Principal::Agent);
+        const TEAM: Argument = Argument::Principal(Principal::Team);
+        const DEPARTMENT: Argument = Argument::Principal(Principal::Department);
+        const CATEGORY: Argument = Argument::Principal(Principal::Category);
+        const TICKET: &[Argument] = &[Table, RowKey, DEPARTMENT, AGENT, TEAM, Confidential];
+        match self {
+            RuleFunction::Base => (c"base_ok", &[Table]),
+            RuleFunction::Silo => (c"silo_ok", &[Table, CATEGORY]),
+            RuleFunction::WrittenSilo => (c"written_silo_ok", &[Table, CATEGORY]),
+            RuleFunction::Ticket(Action::View) => (c"view_ok", TICKET),
+            RuleFunction::Ticket(Action::Change(Change::Reply)) => (c"reply_ok", TICKET),
+            RuleFunction::Ticket(Action::Change(Change::Modify)) => (c"modify_ok", TICKET),
+            RuleFunction::Ticket(Action::Change(Change::EditMessages)) => {
+                (c"edit_messages_ok", TICKET)
+            }
+            RuleFunction::Ticket(Action::Change(Change::Delete)) => (c"delete_ok", TICKET),
+            RuleFunction::CreateTicket => (
+                c"create_ok",
+                &[Table, DEPARTMENT, AGENT, TEAM, Confidential, Status],
+            ),
+            RuleFunction::UpdateTicket => (c"update_ok", &[Table, RowKey, DEPARTMENT, Status]),
+            RuleFunction::NewId => (c"new_id_ok", &[Table, RowKey]),
+            RuleFunction::UpdatedId => (c"updated_id_ok", &[Table, RowKey]),
+            RuleFunction::ParentSeen => (c"parent_seen", &[Table, KeyColumn]),
+            RuleFunction::ParentReply => (c"parent_reply_ok", &[Table, KeyColumn]),
+            RuleFunction::ParentEdit => (c"parent_edit_ok", &[Table, KeyColumn]),
+            RuleFunction::NewMessage => (c"new_message_ok", &[Table, ParentKey, AGENT]),
+            RuleFunction::Follower => (c"follower_ok", &[Table, ParentKey, AGENT]),
+            RuleFunction::SharedSeen => (c"shared_seen", &[Table, RowKey, AGENT]),
+            RuleFunction::SharedChange => (c"shared_ok", &[Table, AGENT]),
+            RuleFunction::SharedWith => (c"shared_with", &[Table, KeyColumn]),
+            RuleFunction::Feature => (c"feature_ok", &[Permission]),
+        }
+    }
+
+    fn name(self) -> &'static CStr {
+        self.definition().0
+    }
+
+    pub fn arguments(self) -> &'static [Argument] {
+        self.definition().1
+    }
+
+    /// The action that it asks about, if that is all that it asks.
+    pub fn action(self) -> Option<Action> {
+        match self {
+            RuleFunction::Ticket(action) => Some(action),
+            RuleFunction::ParentSeen => Some(Action::View),
+            RuleFunction::ParentReply => Some(Action::Change(Change::Reply)),
+            RuleFunction::ParentEdit => Some(Action::Change(Change::EditMessages)),
+            _ => None,
+        }
+    }
+
+    /// What asks about an action with the ticket that a row belongs to; none if nobody asks that.
+    pub fn of_parent(action: Action) -> Option<RuleFunction> {
+        [
+            RuleFunction::ParentSeen,
+            RuleFunction::ParentReply,
+            RuleFunction::ParentEdit,
+        ]
+        .into_iter()
+        .find(|function| function.action() == Some(action))
+    }
+
+    /// The rule that a function is, if it is one.
+    pub fn of(function: pg_sys::Oid) -> Option<RuleFunction> {
+        let name = own_function_name(function)?;
+        RuleFunction::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+    }
+
+    /// The function's OID; where there is one for each type of keys, that for this type.
+    pub fn oid(self, key: pg_sys::Oid) -> Option<pg_sys::Oid> {
+        let types = self.arguments().iter().map(|argument| match argument {
+            Argument::Table => pg_sys::REGCLASSOID,
+            Argument::RowKey | Argument::ParentKey | Argument::KeyColumn => key,
+            Argument::Principal(_) => pg_sys::INT8OID,
+            Argument::Confidential => pg_sys::BOOLOID,
+            Argument::Status | Argument::Permission => pg_sys::TEXTOID,
+        });
+        own_function(self.name(), &types.collect::<Vec<_>>())
+    }
+
+    /// A call as text of SQL. `expression` says what stands for an argument; NULL for what a table has not,
+    /// of which the answer is no.
+    pub fn call(self, expression: impl Fn(Argument) -> Option<String>) -> String {
+        let arguments = self.arguments().iter();
+        let arguments: Vec<String> = arguments
+            .map(|argument| expression(*argument).unwrap_or_else(|| "NULL".into()))
+            .collect();
+        format!(
+            "deskguard_internal.{}({})",
+            self.name().to_string_lossy(),
+            arguments.join(", ")
+        )
+    }
+}
