@@ -64,7 +64,6 @@ fn share_of_tickets(access: &Agent, tickets: &TicketTable, action: Action) -> f6
     match known {
         Some((rows, share)) if rows == class.rows => share,
         _ => {
-            // SAFETY: in a transaction, with a table that exists.
             let share = selectivity(access, tickets, action, &class);
             SHARES.with_borrow_mut(|shares| shares.known.insert(key, (class.rows, share)));
             share

@@ -37,8 +37,9 @@ fn rule_support(request: Internal) -> Internal {
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         if request.root.is_null() || (*request.root).glob.is_null() {
@@ -157,7 +158,10 @@ impl Rule {
     }
 }
 
+/// # Safety
+/// A call of the rule.
 unsafe fn arguments_of(rule: Rule, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
+    // SAFETY: as the caller promises.
     unsafe {
         let given = items::<pg_sys::Node>(call.args);
         let operand = |n| Operand::of(*given.get(n)?);
