@@ -58,11 +58,14 @@ pub fn install() {
     }
 }
 
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn post_parse_analyze(
     state: *mut pg_sys::ParseState,
     query: *mut pg_sys::Query,
     jumble: *mut pg_sys::JumbleState,
 ) {
+    // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         guard(|| statement::before_rewrite((*state).p_sourcetext));
         if let Some(next) = NEXT_ANALYZE.get() {
@@ -71,12 +74,15 @@ unsafe extern "C-unwind" fn post_parse_analyze(
     }
 }
 
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn planner(
     query: *mut pg_sys::Query,
     text: *const c_char,
     options: c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         let (depth, asks) = guard(|| {
             let asks = written_rows::prepare(query);
@@ -97,7 +103,10 @@ unsafe extern "C-unwind" fn planner(
     }
 }
 
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         let depth = guard(|| {
             let started = statement::before_start(query, flags);
@@ -116,7 +125,10 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
 
 executor_run_hook!(executor_run, run);
 
+/// # Safety
+/// In the hook, with its arguments.
 unsafe fn run(run: Run) {
+    // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         let (entered, is_cut) = guard(|| before_run(run.query));
         let next = NEXT_RUN.get();
@@ -130,7 +142,11 @@ unsafe fn run(run: Run) {
 }
 
 /// Also: is the DETAIL of an error to be cut off?
+///
+/// # Safety
+/// The executor is about to run the query.
 unsafe fn before_run(query: *mut pg_sys::QueryDesc) -> (statement::Entered, bool) {
+    // SAFETY: as the caller promises.
     unsafe {
         (
             statement::before_run(query),
@@ -140,7 +156,11 @@ unsafe fn before_run(query: *mut pg_sys::QueryDesc) -> (statement::Entered, bool
 }
 
 /// What nobody reads of a writable WITH runs here.
+///
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         let entered = guard(|| statement::before_run(query));
         match NEXT_FINISH.get() {
@@ -151,20 +171,22 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
     }
 }
 
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_void) {
+extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT};
     if [XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT].contains(&event) {
+        // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
         unsafe { guard(|| statement::forget_from(0)) };
     }
 }
 
-unsafe extern "C-unwind" fn subtransaction_ends(
+extern "C-unwind" fn subtransaction_ends(
     event: pg_sys::SubXactEvent::Type,
     _: pg_sys::SubTransactionId,
     _: pg_sys::SubTransactionId,
     _: *mut c_void,
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
         unsafe { guard(|| statement::forget_from(pg_sys::GetCurrentTransactionNestLevel())) };
     }
 }
@@ -184,7 +206,8 @@ pub fn register_callbacks() {
     }
 }
 
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
     unsafe {
         guard(|| {
             exposed::relation_changed(relation);
@@ -193,7 +216,8 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_s
     }
 }
 
-unsafe extern "C-unwind" fn schema_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
+extern "C-unwind" fn schema_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
+    // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
     unsafe {
         guard(|| {
             exposed::forget_all();

@@ -19,8 +19,6 @@
 //! 10. [`questions`]: answers about agents and tickets
 //! 11. [`hooks`]: what PostgreSQL calls while it plans and runs statements
 
-#![deny(ffi_unwind_calls)]
-
 mod hooks;
 mod kinds;
 mod pg;

@@ -33,8 +33,9 @@ fn feature_support(request: Internal) -> Internal {
 /// True or false, as the current agent has the permission or not, until that may change by itself.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         if request.root.is_null() || (*request.root).glob.is_null() {

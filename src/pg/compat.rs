@@ -37,6 +37,7 @@ pub unsafe fn need_no_privileges(plan: &mut pg_sys::PlannedStmt, table: pg_sys::
     let all = plan.permInfos;
     #[cfg(not(pg16_ge))]
     let all = plan.rtable;
+    // SAFETY: the list is the plan's, and has such entries.
     unsafe {
         for entry in items::<Permissions>(all) {
             if (**entry).relid == table {
@@ -88,6 +89,7 @@ pub unsafe fn altered_constraint(definition: *mut pg_sys::Node) -> *const c_char
     type Altered = pg_sys::ATAlterConstraint;
     #[cfg(not(pg18_ge))]
     type Altered = pg_sys::Constraint;
+    // SAFETY: as the caller promises, it is of this type.
     unsafe { (*definition.cast::<Altered>()).conname }
 }
 
@@ -119,6 +121,7 @@ impl Run {
     #[allow(ffi_unwind_calls)] // This holds nothing either.
     pub unsafe fn run(self, next: pg_sys::ExecutorRun_hook_type) {
         let next = next.unwrap_or(standard_ExecutorRun);
+        // SAFETY: as the caller promises.
         unsafe {
             next(
                 self.query,
@@ -134,6 +137,8 @@ impl Run {
 /// A hook of ExecutorRun that calls the function with a [`Run`].
 macro_rules! executor_run_hook {
     ($hook:ident, $function:path) => {
+        /// # Safety
+        /// Called as PostgreSQL calls the hook.
         unsafe extern "C-unwind" fn $hook(
             query: *mut pg_sys::QueryDesc,
             direction: pg_sys::ScanDirection::Type,
@@ -147,6 +152,7 @@ macro_rules! executor_run_hook {
                 #[cfg(not(pg18_ge))]
                 once,
             };
+            // SAFETY: the arguments are those of the hook.
             unsafe { $function(run) }
         }
     };
@@ -159,6 +165,7 @@ pub(crate) use executor_run_hook;
 /// While the library is loaded, once.
 pub unsafe fn install_hooks() {
     #[cfg(not(pg17_ge))]
+    // SAFETY: as the caller promises.
     unsafe {
         contradictions::install();
     }
@@ -179,13 +186,18 @@ mod contradictions {
         static NEXT: Cell<pg_sys::set_rel_pathlist_hook_type> = const { Cell::new(None) };
     }
 
+    /// # Safety
+    /// While the library is loaded, once.
     pub unsafe fn install() {
+        // SAFETY: while the library is loaded, nobody else sets the hook.
         unsafe {
             NEXT.set(pg_sys::set_rel_pathlist_hook);
             pg_sys::set_rel_pathlist_hook = Some(see_contradictions);
         }
     }
 
+    /// # Safety
+    /// Called as PostgreSQL calls the hook.
     #[allow(ffi_unwind_calls)] // It holds nothing.
     unsafe extern "C-unwind" fn see_contradictions(
         root: *mut pg_sys::PlannerInfo,
@@ -193,6 +205,7 @@ mod contradictions {
         index: pg_sys::Index,
         entry: *mut pg_sys::RangeTblEntry,
     ) {
+        // SAFETY: the planner's own data; what restricts a table is a list of such conditions.
         unsafe {
             guard(|| {
                 let conditions = items::<pg_sys::RestrictInfo>((*relation).baserestrictinfo);

@@ -32,15 +32,18 @@ tagged!(
 /// # Safety
 /// An expression of the planner, which lives as long as the answer.
 pub unsafe fn as_node<'a, T: Tagged>(node: *mut pg_sys::Node) -> Option<&'a T> {
+    // SAFETY: a node begins with its tag, which tells the type.
     unsafe { (node.as_ref()?.type_ == T::TAG).then(|| &*node.cast::<T>()) }
 }
 
 /// The items of a list of pointers.
 ///
 /// # Safety
-/// The list has pointers to `T`, and is not changed while they are used.
+/// The list has pointers to `T`, and is there, and not changed, while they are used.
 pub unsafe fn items<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
+    // SAFETY: a list or null, as the caller promises.
     match unsafe { list.as_ref() } {
+        // SAFETY: the list has so many pointers to `T`, as the caller promises.
         Some(list) if list.length > 0 => unsafe {
             std::slice::from_raw_parts(list.elements.cast(), list.length as usize)
         },
@@ -48,25 +51,34 @@ pub unsafe fn items<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
     }
 }
 
-pub unsafe fn nodes(all: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
+pub fn nodes(all: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
+    // SAFETY: the pointers are kept, and not followed.
     all.iter().fold(std::ptr::null_mut(), |list, node| unsafe {
         pg_sys::lappend(list, node.cast())
     })
 }
 
+/// # Safety
+/// A node of the planner, or null.
 pub unsafe fn is_constant(node: *mut pg_sys::Node, value: bool) -> bool {
+    // SAFETY: as the caller promises.
     let constant = unsafe { as_node::<pg_sys::Const>(node) };
     constant.is_some_and(|constant| {
         !constant.constisnull && constant.constvalue.value() == usize::from(value)
     })
 }
 
-pub unsafe fn boolean(value: bool) -> *mut pg_sys::Node {
+pub fn boolean(value: bool) -> *mut pg_sys::Node {
+    // SAFETY: makes a node.
     unsafe { pg_sys::makeBoolConst(value, false) }
 }
 
 /// A node of the planner, zeroed.
+///
+/// # Safety
+/// `T` is the node with this tag.
 pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
+    // SAFETY: palloc does not return null, and a node begins with its tag.
     unsafe {
         let node = pg_sys::palloc0(std::mem::size_of::<T>()).cast::<pg_sys::Node>();
         (*node).type_ = tag;
@@ -79,6 +91,7 @@ pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
 /// # Safety
 /// The operand is an expression of its own.
 pub unsafe fn is_null(operand: *mut pg_sys::Node, negated: bool) -> *mut pg_sys::Node {
+    // SAFETY: the node is new, and of this type.
     unsafe {
         let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
         (*test).arg = operand.cast();
@@ -92,12 +105,19 @@ pub unsafe fn is_null(operand: *mut pg_sys::Node, negated: bool) -> *mut pg_sys:
     }
 }
 
+/// # Safety
+/// The part is an expression of its own.
 pub unsafe fn not(part: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe { pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, nodes(&[part]), -1).cast() }
 }
 
 /// Joins parts by AND, without those that are always true.
+///
+/// # Safety
+/// The parts are expressions of their own.
 pub unsafe fn all(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe {
         if parts.iter().any(|part| is_constant(*part, false)) {
             return boolean(false);
@@ -116,7 +136,11 @@ pub unsafe fn all(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
 
 /// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
 /// planner sees all its arms.
+///
+/// # Safety
+/// The parts are expressions of their own.
 pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises; the parts of an OR are nodes.
     unsafe {
         if parts.iter().any(|part| is_constant(*part, true)) {
             return boolean(true);
@@ -152,6 +176,7 @@ pub unsafe fn any_of_list(
     negated: bool,
     collation: pg_sys::Oid,
 ) -> *mut pg_sys::Node {
+    // SAFETY: the node is new, and of this type; the rest is as the caller promises.
     unsafe {
         let clause = new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
         (*clause).opno = operator;
@@ -165,10 +190,14 @@ pub unsafe fn any_of_list(
 }
 
 /// A call in a plan, which the function knows for one.
+///
+/// # Safety
+/// The function takes the arguments, which are expressions of their own.
 pub unsafe fn function_call(
     function: pg_sys::Oid,
     arguments: &[*mut pg_sys::Node],
 ) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe {
         pg_sys::makeFuncExpr(
             function,
@@ -187,6 +216,7 @@ pub unsafe fn function_call(
 /// # Safety
 /// The arguments of a call of ours.
 pub unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
+    // SAFETY: as the caller promises; the first argument is a regclass.
     unsafe {
         let constant = as_node::<pg_sys::Const>(*items(arguments).first()?)?;
         pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
@@ -198,6 +228,7 @@ pub unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
 /// # Safety
 /// An expression of the planner.
 pub unsafe fn without_relabeling(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe {
         match as_node::<pg_sys::RelabelType>(node) {
             Some(relabeled) => relabeled.arg.cast(),
@@ -213,6 +244,7 @@ pub const CALL_OF_PLAN: pg_sys::Oid = pg_sys::Oid::from_u32(1);
 /// # Safety
 /// A node of the planner, or null.
 pub unsafe fn is_call_of_plan(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag tells the type.
     unsafe {
         let call = node.cast::<pg_sys::FuncExpr>();
         !node.is_null()

@@ -179,6 +179,7 @@ pub fn schema_name(schema: pg_sys::Oid) -> Option<String> {
 /// # Safety
 /// A C string or NULL.
 pub unsafe fn text(text: *const std::ffi::c_char) -> Option<String> {
+    // SAFETY: not null, and so a C string, as the caller promises.
     let text = (!text.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(text) })?;
     Some(text.to_string_lossy().into_owned())
 }

@@ -122,6 +122,7 @@ pub unsafe fn scan_system(
     keys: &[ScanKey],
     mut each: impl FnMut(&Row),
 ) {
+    // SAFETY: as the caller promises.
     unsafe {
         let latest = std::ptr::null_mut();
         scan(table.into(), index.into(), latest, keys, &mut each)

@@ -33,6 +33,7 @@ pub unsafe fn answer(
     answer: impl FnOnce(Request) -> Option<Answer>,
 ) -> Internal {
     let asked = request.unwrap();
+    // SAFETY: a request is a node, whose tag tells the type.
     let found = asked.and_then(|datum| unsafe {
         let node = datum.cast_mut_ptr::<pg_sys::Node>();
         let request = match (*node).type_ {

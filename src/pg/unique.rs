@@ -26,7 +26,8 @@ pub fn is_unique(table: pg_sys::Oid, column: &str) -> bool {
     }
 }
 
-unsafe fn is_unique_index_on(index: pg_sys::Oid, column: pg_sys::AttrNumber) -> bool {
+fn is_unique_index_on(index: pg_sys::Oid, column: pg_sys::AttrNumber) -> bool {
+    // SAFETY: the row is of pg_index, has a column at least, and is held until it is released.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::INDEXRELID as i32;
         let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(index));

@@ -21,7 +21,10 @@ pub struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// # Safety
+    /// The arguments are expressions of the planner.
     pub unsafe fn expression(&self, condition: &Condition) -> Option<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe {
             Some(match condition {
                 Condition::Constant(value) => boolean(*value),
@@ -49,9 +52,12 @@ impl Builder<'_> {
         }
     }
 
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn expressions(&self, parts: &[Condition]) -> Option<Vec<*mut pg_sys::Node>> {
         parts
             .iter()
+            // SAFETY: as the caller promises.
             .map(|part| unsafe { self.expression(part) })
             .collect()
     }
@@ -72,7 +78,10 @@ impl Builder<'_> {
         self.table.unassigned_value != Some(self.access.agent)
     }
 
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn own(&self) -> Option<Vec<*mut pg_sys::Node>> {
+        // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
             if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
@@ -85,7 +94,10 @@ impl Builder<'_> {
         }
     }
 
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn not_own(&self) -> Option<Vec<*mut pg_sys::Node>> {
+        // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
             if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
@@ -107,7 +119,10 @@ impl Builder<'_> {
         }
     }
 
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn unassigned(&self) -> Vec<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
             if let Some(assignee) = self.assignee() {
@@ -124,7 +139,10 @@ impl Builder<'_> {
         }
     }
 
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn not_unassigned(&self) -> Vec<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
             if let Some(assignee) = self.assignee() {
@@ -142,7 +160,11 @@ impl Builder<'_> {
     }
 
     /// `deskguard_internal.followed(table, id)`: followers are data, not rights, and read when the query runs.
+    ///
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn followed(&self) -> Option<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe {
             let id = self.arguments.id?;
             let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.type_oid()])?;
@@ -153,12 +175,16 @@ impl Builder<'_> {
 
     /// The column is one of the agent's ids: as literals, or by a function that looks them up if they
     /// are too many.
+    ///
+    /// # Safety
+    /// As for [`Builder::expression`].
     unsafe fn one_of(
         &self,
         column: Operand,
         principal: Principal,
         ids: &IdSet,
     ) -> Option<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe {
             if let Some(ids) = short(ids) {
                 return Some(column.any_id_of(ids, self.keys, false));

@@ -19,6 +19,7 @@ const LATER: c_int = -0xDE5C;
 /// # Safety
 /// A call of ours in a policy, which names its table or, for a feature, its permission first.
 pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises; a copy is of the same type.
     unsafe {
         let call: *mut pg_sys::FuncExpr =
             pg_sys::copyObjectImpl(std::ptr::from_ref(call).cast()).cast();
@@ -33,6 +34,7 @@ pub unsafe fn for_later(call: &pg_sys::FuncExpr) -> *mut pg_sys::Node {
 /// # Safety
 /// The arguments of a call of ours.
 pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let first = items::<pg_sys::Node>(arguments).first();
         let constant = first.and_then(|first| as_node::<pg_sys::Const>(*first));
@@ -43,8 +45,9 @@ pub unsafe fn is_for_later(arguments: *mut pg_sys::List) -> bool {
 /// A plan is made for the time before the change: what comes later takes no rows away.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    // SAFETY: as the caller promises.
     let is_for_later = unsafe { is_for_later(request.args) };
     if is_for_later {
         request.selectivity = 1.0;
@@ -55,8 +58,9 @@ pub unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bo
 /// The rights that a plan is made for, which is marked for them.
 ///
 /// # Safety
-/// Called while planning.
+/// The plan is one in the making.
 pub unsafe fn rights_of_plan(plan: &mut pg_sys::PlannerGlobal) -> Rights {
+    // SAFETY: as the caller promises.
     unsafe {
         marked(plan).unwrap_or_else(|| {
             let (agent, rights, generation) = rights_to_plan_for();

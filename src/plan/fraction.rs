@@ -14,7 +14,7 @@ pub const MOST_BY_INDEX: f64 = 0.1;
 /// The share of rows whose column, as it stands in a query, is one of so many granted keys.
 ///
 /// # Safety
-/// As called by the planner.
+/// The root is the planner's, and the column in its query.
 pub unsafe fn share_of_column(
     root: *mut pg_sys::PlannerInfo,
     column: *mut pg_sys::Node,
@@ -22,6 +22,7 @@ pub unsafe fn share_of_column(
     granted: usize,
     is_granted: impl Fn(KeyRef) -> bool,
 ) -> f64 {
+    // SAFETY: as the caller promises; what was found is released.
     unsafe {
         let mut variable = pg_sys::VariableStatData::default();
         pg_sys::examine_variable(root, column, relation, &mut variable);
@@ -31,10 +32,13 @@ pub unsafe fn share_of_column(
     }
 }
 
+/// # Safety
+/// examine_variable() has filled it, and nobody uses it any more.
 pub unsafe fn release(variable: &pg_sys::VariableStatData) {
     if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
         // Nothing here would have to be dropped.
         #[allow(ffi_unwind_calls)]
+        // SAFETY: as the caller promises.
         unsafe {
             free(variable.statsTuple)
         }
@@ -43,12 +47,16 @@ pub unsafe fn release(variable: &pg_sys::VariableStatData) {
 
 /// The share of rows whose column is one of the granted keys: the common values are counted by their
 /// frequencies, the rest is spread evenly.
+///
+/// # Safety
+/// examine_variable() has filled the variable.
 unsafe fn share_of(
     variable: &mut pg_sys::VariableStatData,
     granted: usize,
     is_granted: impl Fn(KeyRef) -> bool,
 ) -> f64 {
     const MOST_COMMON: c_int = pg_sys::STATISTIC_KIND_MCV as c_int;
+    // SAFETY: the statistics are the variable's; the values are of the type that is told with them.
     unsafe {
         let mut is_default = false;
         let distinct = pg_sys::get_variable_numdistinct(variable, &mut is_default).max(1.0);
@@ -91,10 +99,11 @@ unsafe fn share_of(
 /// The last argument of the call, if that is what the index has.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 pub unsafe fn column_of_index(
     request: &pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         let call = as_node::<pg_sys::FuncExpr>(request.node)?;
         let is_it = request.indexarg == pg_sys::list_length(call.args) - 1;
@@ -105,12 +114,13 @@ pub unsafe fn column_of_index(
 /// `column = ANY (list(...))`, where the list is asked for with the arguments before the column.
 ///
 /// # Safety
-/// As called by the planner, for what [`column_of_index`] is there.
+/// The request is the planner's, for what [`column_of_index`] is there.
 pub unsafe fn condition_by_list(
     request: &mut pg_sys::SupportRequestIndexCondition,
     list: ListOperator,
     list_function: pg_sys::Oid,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         let column = column_of_index(request)?;
         let call = as_node::<pg_sys::FuncExpr>(request.node)?;

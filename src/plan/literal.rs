@@ -27,6 +27,7 @@ impl ColumnType {
     /// # Safety
     /// An expression of the planner.
     pub unsafe fn of(node: *mut pg_sys::Node) -> Option<ColumnType> {
+        // SAFETY: as the caller promises.
         match unsafe { pg_sys::exprType(node) } {
             pg_sys::INT2OID => Some(ColumnType::Int2),
             pg_sys::INT4OID => Some(ColumnType::Int4),
@@ -156,8 +157,9 @@ impl Literal {
     }
 
     /// # Safety
-    /// While planning.
+    /// In the memory context that it was made in.
     pub unsafe fn constant(self) -> *mut pg_sys::Node {
+        // SAFETY: the value is of the type.
         unsafe {
             pg_sys::makeConst(
                 self.of.oid(),
@@ -196,9 +198,10 @@ impl Literals {
     /// An array of them.
     ///
     /// # Safety
-    /// While planning.
+    /// In the memory context that it was made in.
     pub unsafe fn array(&self) -> *mut pg_sys::Node {
         let mut values: Vec<pg_sys::Datum> = self.values.iter().map(|one| one.value).collect();
+        // SAFETY: the values are of the type.
         unsafe {
             let array = pg_sys::construct_array(
                 values.as_mut_ptr(),

@@ -22,7 +22,10 @@ pub struct Operand {
 }
 
 impl Operand {
+    /// # Safety
+    /// An expression of the planner.
     pub unsafe fn of(node: *mut pg_sys::Node) -> Option<Operand> {
+        // SAFETY: as the caller promises.
         unsafe {
             let (mut node, mut principal) = (node, None);
             if let Some(call) = as_node::<pg_sys::FuncExpr>(node) {
@@ -44,10 +47,14 @@ impl Operand {
     }
 
     /// A column as it stands in the table.
+    ///
+    /// # Safety
+    /// An expression of the planner.
     pub unsafe fn of_column(
         column: *mut pg_sys::Node,
         principal: Option<Principal>,
     ) -> Option<Operand> {
+        // SAFETY: as the caller promises.
         let mut operand = unsafe { Operand::of(column) }?;
         operand.principal = principal;
         Some(operand)
@@ -58,7 +65,11 @@ impl Operand {
     }
 
     /// The expression, for one use in the plan.
+    ///
+    /// # Safety
+    /// The expression is still there.
     pub unsafe fn copy(&self) -> *mut pg_sys::Node {
+        // SAFETY: as the caller promises.
         unsafe { pg_sys::copyObjectImpl(self.node.cast()).cast() }
     }
 
@@ -66,7 +77,10 @@ impl Operand {
         self.column_type.oid()
     }
 
+    /// # Safety
+    /// The expression is still there.
     unsafe fn compare(&self, operator: pg_sys::Oid, value: Literal) -> *mut pg_sys::Node {
+        // SAFETY: as the caller promises.
         unsafe {
             let clause = pg_sys::make_opclause(
                 operator,
@@ -83,11 +97,15 @@ impl Operand {
     }
 
     /// `operand = ANY (values)`, or `operand <> ALL (values)`
+    ///
+    /// # Safety
+    /// The expression is still there.
     pub unsafe fn any_of<'a>(
         &self,
         values: impl IntoIterator<Item = KeyRef<'a>>,
         negated: bool,
     ) -> *mut pg_sys::Node {
+        // SAFETY: as the caller promises.
         unsafe {
             let operator = self.column_type.operator(negated);
             let literals = Literals::new(self.column_type, values);
@@ -102,6 +120,9 @@ impl Operand {
     }
 
     /// The same for ids of deskguard's, as the column names them.
+    ///
+    /// # Safety
+    /// The expression is still there.
     pub unsafe fn any_id_of(
         &self,
         ids: &[i64],
@@ -112,17 +133,26 @@ impl Operand {
             Some(principal) => keys.key(principal, *id, self.column_type.key_type()),
             None => Some(Key::Number(*id)),
         };
+        // SAFETY: as the caller promises.
         unsafe { self.any_of(ids.iter().filter_map(key), negated) }
     }
 
     /// `operand IS [NOT] NULL`
+    ///
+    /// # Safety
+    /// The expression is still there.
     pub unsafe fn is_null(&self, negated: bool) -> *mut pg_sys::Node {
+        // SAFETY: as the caller promises.
         unsafe { is_null(self.copy(), negated) }
     }
 }
 
 /// The type of an expression, if it is one of keys, which are compared byte by byte.
+///
+/// # Safety
+/// An expression of the planner.
 unsafe fn comparable(node: *mut pg_sys::Node) -> Option<ColumnType> {
+    // SAFETY: as the caller promises.
     unsafe {
         let collation = pg_sys::exprCollation(node);
         let is_bytewise =
@@ -144,8 +174,9 @@ impl ListOperator {
     /// None if the indexes of the family do not know it.
     ///
     /// # Safety
-    /// While planning.
+    /// The column is an expression of the planner.
     pub unsafe fn of(family: pg_sys::Oid, column: *mut pg_sys::Node) -> Option<ListOperator> {
+        // SAFETY: as the caller promises.
         let column_type = unsafe { comparable(column) }?;
         let (btree, operator, array, suffix) = column_type.long_list();
         (family.to_u32() == btree).then_some(ListOperator {

@@ -12,12 +12,13 @@ use crate::plan::literal::{INTEGER_BTREE, TEXT_BTREE, UUID_BTREE};
 /// Does the statement ask for the row with one id, of the table that this column is of?
 ///
 /// # Safety
-/// As called by the planner.
+/// The root is the planner's, and the column in its query.
 pub unsafe fn is_asked_by_key(
     root: &pg_sys::PlannerInfo,
     column: *mut pg_sys::Node,
     id: &str,
 ) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let Some(variable) = as_node::<pg_sys::Var>(without_relabeling(column)) else {
             return false;
@@ -49,7 +50,7 @@ pub unsafe fn is_asked_by_key(
 /// What the planner knows of a table of a statement as the partition or child of another.
 ///
 /// # Safety
-/// As called by the planner.
+/// The root is the planner's.
 pub unsafe fn partition(
     root: &pg_sys::PlannerInfo,
     relation: usize,
@@ -58,6 +59,7 @@ pub unsafe fn partition(
     if root.append_rel_array.is_null() || relation >= root.simple_rel_array_size as usize {
         return None;
     }
+    // SAFETY: a number that the array has.
     unsafe { (*root.append_rel_array.add(relation)).as_ref() }
 }
 
@@ -68,7 +70,11 @@ struct Key {
 
 impl Key {
     /// Is there a condition in this part of a statement that only the row with one id fulfils?
+    ///
+    /// # Safety
+    /// A part of a query that is being planned, or null.
     unsafe fn is_asked_in(&self, part: *mut pg_sys::Node) -> bool {
+        // SAFETY: the tag tells the type.
         unsafe {
             let Some(node) = part.as_ref() else {
                 return false;
@@ -100,8 +106,12 @@ impl Key {
     }
 
     /// `id = something that is the same for all rows`
+    ///
+    /// # Safety
+    /// An expression of the planner.
     unsafe fn is_asked_by(&self, operator: &pg_sys::OpExpr) -> bool {
         const FAMILIES: [u32; 3] = [INTEGER_BTREE, UUID_BTREE, TEXT_BTREE];
+        // SAFETY: as the caller promises.
         unsafe {
             let [left, right] = items::<pg_sys::Node>(operator.args) else {
                 return false;

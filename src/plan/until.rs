@@ -22,6 +22,7 @@ pub unsafe fn until(
     /// Operators "timestamptz < timestamptz" and ">=".
     const BEFORE: u32 = 1322;
     const NOT_BEFORE: u32 = 1325;
+    // SAFETY: as the caller promises.
     unsafe {
         let mut parts = vec![always];
         if !pg_sys::equal(now.cast(), always.cast()) {
@@ -33,7 +34,11 @@ pub unsafe fn until(
 }
 
 /// Compares now() with a moment.
+///
+/// # Safety
+/// The operator compares two values of type timestamptz.
 unsafe fn transaction_is(operator: u32, moment: Moment) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe {
         let now = pg_sys::makeFuncExpr(
             pg_sys::F_NOW.into(),

@@ -41,6 +41,7 @@ pub extern "C" fn pg_finfo_after_ddl() -> &'static pg_sys::Pg_finfo_record {
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in an event trigger the context is its EventTriggerData.
     unsafe {
@@ -53,7 +54,11 @@ pub unsafe extern "C-unwind" fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> p
 }
 
 /// Only its own session can read one, and it cannot be above a table that others read.
+///
+/// # Safety
+/// A parse tree, or null.
 unsafe fn makes_temporary_table(command: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag tells the type.
     unsafe {
         let Some(node) = command.as_ref() else {
             return false;
@@ -107,8 +112,11 @@ fn touched() -> Vec<Touched> {
 /// # Safety
 /// The parse tree of the command that has just been run.
 unsafe fn look_at(command: *mut pg_sys::Node) -> Result<(), SpiError> {
+    // SAFETY: as the caller promises.
     unsafe { refuse_unchecked(command) };
+    // SAFETY: as the caller promises.
     let rename = unsafe { Rename::of(command) };
+    // SAFETY: as the caller promises.
     let altered = unsafe { alterations(command) };
     let mut seen = HashSet::new();
     for touched in touched() {
@@ -134,6 +142,7 @@ unsafe fn look_at(command: *mut pg_sys::Node) -> Result<(), SpiError> {
             _ => {}
         }
     }
+    // SAFETY: as the caller promises.
     for partition in unsafe { detached(command) } {
         let _owner = RunAsOwner::of(own_table(c"protected_table"));
         let _work = OwnWork::begin();
@@ -217,10 +226,14 @@ struct Alterations {
     opens: bool,
 }
 
+/// # Safety
+/// A parse tree, or null.
 unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
     use pg_sys::AlterTableType::{AT_DisableRowSecurity, AT_NoForceRowSecurity};
+    // SAFETY: as the caller promises.
     let all = unsafe { subcommands(command) };
     let opens = |part: &*mut pg_sys::AlterTableCmd| {
+        // SAFETY: one of the list.
         [AT_DisableRowSecurity, AT_NoForceRowSecurity].contains(&unsafe { (**part).subtype })
     };
     Alterations {
@@ -233,6 +246,7 @@ unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
 /// # Safety
 /// A parse tree.
 pub unsafe fn subcommands<'a>(command: *mut pg_sys::Node) -> &'a [*mut pg_sys::AlterTableCmd] {
+    // SAFETY: the tag tells the type.
     unsafe {
         match command.as_ref() {
             Some(node) if node.type_ == pg_sys::NodeTag::T_AlterTableStmt => {
@@ -244,8 +258,12 @@ pub unsafe fn subcommands<'a>(command: *mut pg_sys::Node) -> &'a [*mut pg_sys::A
 }
 
 /// The partitions that the command detached.
+///
+/// # Safety
+/// The parse tree of a command that has been run, or null.
 unsafe fn detached(command: *mut pg_sys::Node) -> Vec<pg_sys::Oid> {
     use pg_sys::AlterTableType::{AT_DetachPartition, AT_DetachPartitionFinalize};
+    // SAFETY: a part that detaches has such a definition.
     unsafe {
         subcommands(command)
             .iter()

@@ -33,6 +33,7 @@ pub extern "C" fn pg_finfo_after_drop() -> &'static pg_sys::Pg_finfo_record {
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn after_drop(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in an event trigger the context is its EventTriggerData.
     unsafe { command_of(fcinfo, "after_drop") };
@@ -80,10 +81,12 @@ impl Dropped {
                         dropped.tables.push(object);
                     }
                     "table column" => {
+                        // SAFETY: a text.
                         let identity = unsafe { row.get::<&str>(6) }.unwrap_or_default();
                         dropped.columns.push((object, identity.into()));
                     }
                     "policy" | "trigger" => {
+                        // SAFETY: an array of texts.
                         let names = unsafe { row.get::<Vec<Option<String>>>(7) };
                         let names: Option<Vec<String>> =
                             names.and_then(|names| names.into_iter().collect());

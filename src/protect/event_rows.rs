@@ -28,6 +28,7 @@ impl EventRow {
     /// It has that type.
     pub unsafe fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
         let mut is_null = false;
+        // SAFETY: as the caller promises.
         unsafe {
             let value = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &mut is_null);
             T::from_datum(value, is_null)
@@ -61,6 +62,7 @@ pub fn for_each_event_row(query: &'static CStr, mut each: impl FnMut(&EventRow))
 /// # Safety
 /// SPI is connected.
 unsafe fn prepare(query: &'static CStr) -> pg_sys::SPIPlanPtr {
+    // SAFETY: as the caller promises.
     unsafe {
         let plan = pg_sys::SPI_prepare(query.as_ptr(), 0, std::ptr::null_mut());
         if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
@@ -85,6 +87,7 @@ pub unsafe fn command_of<'a>(
     fcinfo: pg_sys::FunctionCallInfo,
     function: &str,
 ) -> &'a pg_sys::EventTriggerData {
+    // SAFETY: the tag tells the type.
     unsafe {
         let context = (*fcinfo).context;
         if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {

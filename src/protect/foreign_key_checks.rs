@@ -52,6 +52,9 @@ unsafe extern "C-unwind" {
 
 /// Holds nothing to drop while the command runs: an error jumps over it. What was switched off is put back
 /// by the abort of the (sub)transaction then, as of any change of the user.
+///
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
@@ -98,8 +101,12 @@ unsafe extern "C-unwind" fn process_utility(
 }
 
 /// Switches the force off if the command wants it. Gives the security context to put back after it.
+///
+/// # Safety
+/// A parse tree, or null.
 unsafe fn prepare(command: *mut pg_sys::Node) -> Option<c_int> {
     IN_PLACE.set(true);
+    // SAFETY: the tag tells the type.
     unsafe {
         match command.as_ref()?.type_ {
             pg_sys::NodeTag::T_AlterTableStmt => {
@@ -136,6 +143,7 @@ unsafe fn prepare(command: *mut pg_sys::Node) -> Option<c_int> {
 /// # Safety
 /// The parse tree of the command that has just been run.
 pub unsafe fn refuse_unchecked(command: *mut pg_sys::Node) {
+    // SAFETY: the tag tells the type.
     unsafe {
         let is_alter = command
             .as_ref()
@@ -158,7 +166,11 @@ fn refuse(message: &str, hint: &str) -> ! {
 }
 
 /// The table that a command names, if there is one.
+///
+/// # Safety
+/// It is not null.
 unsafe fn named(table: *mut pg_sys::RangeVar) -> pg_sys::Oid {
+    // SAFETY: as the caller promises.
     unsafe {
         pg_sys::RangeVarGetRelidExtended(
             table,
@@ -178,6 +190,9 @@ struct Checks {
 
 impl Checks {
     /// None if policies have no say in it.
+    ///
+    /// # Safety
+    /// A parse tree.
     unsafe fn of(command: &pg_sys::AlterTableStmt) -> Option<Checks> {
         use pg_sys::AlterTableType::{
             AT_AddColumn, AT_AddConstraint, AT_AlterConstraint, AT_AttachPartition,
@@ -190,6 +205,7 @@ impl Checks {
             AT_AttachPartition,
             AT_ValidateConstraint,
         ];
+        // SAFETY: the kind of a part tells the type of its definition.
         unsafe {
             let parts = items::<pg_sys::AlterTableCmd>(command.cmds);
             if !parts.iter().any(|part| MATTERS.contains(&(**part).subtype)) || !is_installed() {
@@ -252,8 +268,12 @@ impl Checks {
 }
 
 /// The tables that a new column refers to, and whether rows that are there get a value in it.
+///
+/// # Safety
+/// A parse tree.
 unsafe fn added_column(column: &pg_sys::ColumnDef) -> (Vec<pg_sys::Oid>, bool) {
     use pg_sys::ConstrType::{CONSTR_FOREIGN, CONSTR_NOTNULL, CONSTR_NULL};
+    // SAFETY: the list has such entries.
     unsafe {
         let constraints = items::<pg_sys::Constraint>(column.constraints);
         let keys = constraints
@@ -271,7 +291,11 @@ unsafe fn added_column(column: &pg_sys::ColumnDef) -> (Vec<pg_sys::Oid>, bool) {
 }
 
 /// Has a type a default, as a domain may and serial, which is no type, has?
+///
+/// # Safety
+/// It is not null.
 unsafe fn has_default(name: *mut pg_sys::TypeName) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let of_type = pg_sys::LookupTypeNameOid(std::ptr::null_mut(), name, true);
         of_type == pg_sys::InvalidOid || !pg_sys::get_typdefault(of_type).is_null()
@@ -312,7 +336,11 @@ fn referred_by_keys(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
 }
 
 /// The table that a foreign key refers to; none for another constraint.
+///
+/// # Safety
+/// The name is a C string, or null.
 unsafe fn referred_by(table: pg_sys::Oid, name: *const c_char) -> Option<pg_sys::Oid> {
+    // SAFETY: as the caller promises.
     let name = unsafe { text(name) }?;
     let mut keys = foreign_keys(table).into_iter();
     keys.find(|(key, _)| *key == name).map(|(_, to)| to)
@@ -327,7 +355,7 @@ const BY_DEPENDER: u32 = 2673;
 
 /// To attach a partition its rows are compared with the keys of the tables above, and indexes are made. Do
 /// their expressions call nothing but PostgreSQL's own functions, on which nothing depends?
-unsafe fn is_plain(table: pg_sys::Oid, partition: pg_sys::Oid) -> bool {
+fn is_plain(table: pg_sys::Oid, partition: pg_sys::Oid) -> bool {
     const PG_TYPE: u32 = 1247;
     const PG_PROC: u32 = 1255;
     const PG_OPERATOR_CLASS: u32 = 2616;

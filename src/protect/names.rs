@@ -92,7 +92,7 @@ pub fn warn_of_taken_name(table: pg_sys::Oid) {
     };
     // Once.
     let former = FORMER.with_borrow_mut(|names| names.remove(&name));
-    if former.is_some_and(|former| is_protected(former)) {
+    if former.is_some_and(is_protected) {
         let (schema, relation) = name;
         error::warn(
             format!(

@@ -21,6 +21,7 @@ pub extern "C" fn pg_finfo_guard_registry() -> &'static pg_sys::Pg_finfo_record 
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn guard_registry(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
@@ -52,6 +53,7 @@ pub extern "C" fn pg_finfo_protection_changed() -> &'static pg_sys::Pg_finfo_rec
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn protection_changed(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> pg_sys::Datum {
@@ -63,10 +65,13 @@ pub unsafe extern "C-unwind" fn protection_changed(
     }
 }
 
+/// # Safety
+/// Called with what a function was called with.
 unsafe fn trigger_of<'a>(
     fcinfo: pg_sys::FunctionCallInfo,
     function: &str,
 ) -> &'a pg_sys::TriggerData {
+    // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
         if !pgrx::trigger_support::called_as_trigger(fcinfo) {
             error::raise(

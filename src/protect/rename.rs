@@ -20,6 +20,7 @@ impl Rename {
     /// # Safety
     /// A parse tree.
     pub unsafe fn of(command: *mut pg_sys::Node) -> Option<Rename> {
+        // SAFETY: the tag tells the type; the names are C strings or null.
         unsafe {
             let table = |named: *mut pg_sys::RangeVar| match named.as_ref() {
                 Some(named) => (text(named.schemaname), text(named.relname)),

@@ -19,8 +19,9 @@ unsafe extern "C-unwind" {
 /// Does a query of a foreign key write rows of a protected table that the policies may hide from the user?
 ///
 /// # Safety
-/// Called by the executor.
+/// The query is the executor's.
 pub unsafe fn may_show_hidden_row(query: *mut pg_sys::QueryDesc) -> bool {
+    // SAFETY: the plan, with its range table, is that of the executor's query.
     unsafe {
         if !pg_sys::InNoForceRLSOperation() {
             return false;
@@ -45,6 +46,7 @@ pub unsafe fn may_show_hidden_row(query: *mut pg_sys::QueryDesc) -> bool {
 /// The call and the callers hold nothing that would have to be dropped.
 #[allow(ffi_unwind_calls)] // As in the hooks.
 pub unsafe fn without_detail(call: impl FnOnce()) {
+    // SAFETY: what is jumped over holds nothing, as the caller promises; the handlers are put back at once.
     unsafe {
         let memory = pg_sys::CurrentMemoryContext;
         let stack = pg_sys::PG_exception_stack;

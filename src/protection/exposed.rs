@@ -58,6 +58,7 @@ pub fn forget_all() {
 /// # Safety
 /// A plan that the planner has made.
 pub unsafe fn refuse_exposed(plan: &pg_sys::PlannedStmt) {
+    // SAFETY: the range table has such entries.
     unsafe {
         for entry in items::<pg_sys::RangeTblEntry>(plan.rtable) {
             let entry = &**entry;
@@ -71,15 +72,20 @@ pub unsafe fn refuse_exposed(plan: &pg_sys::PlannedStmt) {
 }
 
 /// As whom a query reads or writes a table that it names; None for the partitions that the planner finds.
+///
+/// # Safety
+/// The entry is in the range table of the plan.
 unsafe fn named_by(
     plan: &pg_sys::PlannedStmt,
     entry: &pg_sys::RangeTblEntry,
 ) -> Option<pg_sys::Oid> {
+    // SAFETY: as the caller promises.
     let permissions = unsafe { compat::permissions(plan, entry) };
     let permissions = permissions.filter(|needed| needed.requiredPerms != 0)?;
     if permissions.checkAsUser != pg_sys::InvalidOid {
         return Some(permissions.checkAsUser);
     }
+    // SAFETY: reads the backend's state.
     Some(unsafe { pg_sys::GetUserId() })
 }
 

@@ -330,6 +330,7 @@ pub fn policy(oid: pg_sys::Oid) -> Option<(pg_sys::Oid, String)> {
 /// # Safety
 /// Not used after the relation is closed, or changed.
 pub unsafe fn triggers(relation: &pg_sys::RelationData) -> &[pg_sys::Trigger] {
+    // SAFETY: there are so many triggers, which stay as long as the caller promises.
     unsafe {
         match relation.trigdesc.as_ref() {
             Some(all) if all.numtriggers > 0 => {

@@ -118,7 +118,10 @@ impl TablePolicies {
         found
     }
 
+    /// # Safety
+    /// A policy of an open relation.
     unsafe fn add(&mut self, policy: &pg_sys::RowSecurityPolicy, command: Command) {
+        // SAFETY: as the caller promises.
         unsafe {
             let name = CStr::from_ptr(policy.policy_name).to_string_lossy();
             let parts = Asked::parts(policy);
@@ -178,7 +181,11 @@ enum Asked {
 
 impl Asked {
     /// All of which must be true.
+    ///
+    /// # Safety
+    /// A policy of an open relation.
     unsafe fn parts(policy: &pg_sys::RowSecurityPolicy) -> Vec<Asked> {
+        // SAFETY: the tag tells the type; the parts of an AND are nodes.
         unsafe {
             let condition: *mut pg_sys::Node = if policy.qual.is_null() {
                 policy.with_check_qual.cast()
@@ -199,7 +206,10 @@ impl Asked {
         }
     }
 
+    /// # Safety
+    /// The expression of a policy, or a part of it.
     unsafe fn of(condition: *mut pg_sys::Node) -> Asked {
+        // SAFETY: the tag tells the type.
         unsafe {
             match (*condition).type_ {
                 pg_sys::NodeTag::T_FuncExpr => {}
@@ -230,7 +240,11 @@ fn is_of_policies(function: RuleFunction) -> bool {
 }
 
 /// The permission that a call names.
+///
+/// # Safety
+/// The call is in the expression of a policy, and its argument a text.
 unsafe fn feature(call: &pg_sys::FuncExpr) -> Option<String> {
+    // SAFETY: as the caller promises.
     unsafe {
         let argument = items::<pg_sys::Node>(call.args).first()?;
         if (**argument).type_ != pg_sys::NodeTag::T_Const {
@@ -242,7 +256,11 @@ unsafe fn feature(call: &pg_sys::FuncExpr) -> Option<String> {
 }
 
 /// Is this the policy by which deskguard opens a table?
+///
+/// # Safety
+/// A policy of an open relation.
 unsafe fn opens(policy: &pg_sys::RowSecurityPolicy) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let is_ours = |part: &Asked| !matches!(part, Asked::Other);
         CStr::from_ptr(policy.policy_name) == c"deskguard_base"
@@ -251,7 +269,11 @@ unsafe fn opens(policy: &pg_sys::RowSecurityPolicy) -> bool {
 }
 
 /// Not only for some roles.
+///
+/// # Safety
+/// A policy of an open relation.
 unsafe fn is_for_everyone(policy: &pg_sys::RowSecurityPolicy) -> bool {
+    // SAFETY: the roles of a policy are an array of OIDs.
     let roles = unsafe { Vec::<pg_sys::Oid>::from_datum(pg_sys::Datum::from(policy.roles), false) };
     // PUBLIC is role 0.
     roles.is_some_and(|roles| roles.contains(&pg_sys::InvalidOid))

@@ -231,6 +231,7 @@ unsafe fn is_made_by(
     sql: &str,
     relation: pg_sys::Relation,
 ) -> bool {
+    // SAFETY: the command is a CREATE POLICY, and so its parse tree of this type; the rest is as the caller promises.
     unsafe {
         let Ok(sql) = CString::new(sql) else {
             return false;
@@ -260,14 +261,21 @@ unsafe fn is_made_by(
     }
 }
 
+/// # Safety
+/// An array of OIDs, or null.
 unsafe fn is_to_public(roles: *mut pg_sys::ArrayType) -> bool {
     let roles = pg_sys::Datum::from(roles);
+    // SAFETY: as the caller promises.
     let roles = unsafe { Vec::<pg_sys::Oid>::from_datum(roles, roles.is_null()) };
     roles.is_some_and(|roles| roles.contains(&pg_sys::InvalidOid))
 }
 
 /// The tree of an expression of a policy, as CREATE POLICY makes it.
+///
+/// # Safety
+/// The relation is open; the expression is of a parse tree, or null.
 unsafe fn analyzed(expression: *mut pg_sys::Node, relation: pg_sys::Relation) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises.
     unsafe {
         if expression.is_null() {
             return expression;
@@ -311,8 +319,9 @@ fn base_support(request: Internal) -> Internal {
 /// True or false, for a plan that is dropped when that changes.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         let root = request.root.as_ref()?;
@@ -330,7 +339,11 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
 }
 
 /// Has another table than this one a policy that asks about this one? It was copied there.
+///
+/// # Safety
+/// The query is one of the planner's.
 unsafe fn is_elsewhere(query: &pg_sys::Query, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    // SAFETY: the lists have such entries.
     unsafe {
         let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
         let is_other = |entry: &pg_sys::RangeTblEntry| {
@@ -349,7 +362,11 @@ unsafe fn is_elsewhere(query: &pg_sys::Query, function: pg_sys::Oid, table: pg_s
 }
 
 /// Is this call in a condition? Policies that open a table are joined by OR.
+///
+/// # Safety
+/// An expression, a list of some, or null.
 unsafe fn asks(condition: *mut pg_sys::Node, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    // SAFETY: the tag tells the type.
     unsafe {
         let Some(node) = condition.as_ref() else {
             return false;

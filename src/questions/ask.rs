@@ -334,6 +334,7 @@ fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
 fn may_ask_about_others(tables: &[Rc<TicketTable>]) -> bool {
     // SAFETY: look-ups in the system cache.
     let is_superuser = unsafe { pg_sys::superuser() };
+    // SAFETY: reads the backend's state.
     let user = unsafe { pg_sys::GetUserId() };
     let owns_all = tables.iter().all(|t| compat::owns_table(t.oid, user));
     let may_audit = || {

@@ -9,9 +9,11 @@ use crate::tables::catalog::Catalog;
 use crate::tables::key::{Key, KeyRef, KeyType, canonical_uuid};
 use crate::tables::principal::{Keys, Principal, UNMAPPED};
 
+type Known = Option<(Tick, Rc<Keys>)>;
+
 thread_local! {
     /// Those of each table, with the moment that they are of: all agents share them.
-    static KEYS: RefCell<[Option<(Tick, Rc<Keys>)>; Principal::ALL.len()]> = RefCell::default();
+    static KEYS: RefCell<[Known; Principal::ALL.len()]> = RefCell::default();
 }
 
 /// The external keys, as they were at one moment; of each table when it is first asked for, since there

@@ -22,6 +22,7 @@ pub fn current_agent() -> Option<i64> {
         // owner and not for the session.
         // SAFETY: reads the backend's state.
         if unsafe { pg_sys::InSecurityRestrictedOperation() } {
+            // SAFETY: reads the backend's state.
             return cache::role(unsafe { pg_sys::GetUserId() }).agent;
         }
         if is_trusted() {

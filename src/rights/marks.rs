@@ -51,8 +51,9 @@ pub struct Made {
 /// Marks a plan that is being made.
 ///
 /// # Safety
-/// Called while planning.
+/// The plan is one in the making.
 pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights) {
+    // SAFETY: the items are the plan's.
     unsafe {
         let earlier = marks(plan.invalItems);
         if earlier.contains(&mark) {
@@ -132,8 +133,9 @@ impl Asked {
 /// Notes what a plan in the making asks when it runs.
 ///
 /// # Safety
-/// Called while planning.
+/// The items of a plan in the making.
 pub unsafe fn ask(items: &mut *mut pg_sys::List, what: Asked) {
+    // SAFETY: as the caller promises.
     unsafe {
         if !asked(*items).contains(&what) {
             let (kind, table) = what.parts();
@@ -147,8 +149,10 @@ pub unsafe fn ask(items: &mut *mut pg_sys::List, what: Asked) {
 /// # Safety
 /// The items of a plan.
 pub unsafe fn asked(all: *mut pg_sys::List) -> Vec<Asked> {
+    // SAFETY: as the caller promises.
     let items = unsafe { items::<pg_sys::PlanInvalItem>(all) }.iter();
     items
+        // SAFETY: an item of the list.
         .map(|item| unsafe { &**item })
         .filter_map(|item| match item.cacheId - ASKS_ITEM {
             kind @ 0..Asked::KINDS => Asked::of(kind, item.hashValue.into()),
@@ -157,7 +161,10 @@ pub unsafe fn asked(all: *mut pg_sys::List) -> Vec<Asked> {
         .collect()
 }
 
+/// # Safety
+/// The items of a plan in the making.
 unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
+    // SAFETY: the node is new, and of this type.
     unsafe {
         let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
         (*item).cacheId = cache;
@@ -169,8 +176,9 @@ unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
 /// The rights that a plan in the making was marked for already: all its rules are of one state.
 ///
 /// # Safety
-/// Called while planning.
+/// The plan is one in the making.
 pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
+    // SAFETY: the items are the plan's.
     let serial = unsafe { serial(plan.invalItems) }?;
     MADE_LAST.with_borrow(|made| {
         let made = made.as_ref().filter(|made| made.serial == serial)?;
@@ -183,6 +191,7 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
 /// # Safety
 /// The items of a plan.
 pub unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
+    // SAFETY: as the caller promises.
     unsafe { find_item(all, SERIAL_ITEM) }
 }
 
@@ -191,6 +200,7 @@ pub unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
 /// # Safety
 /// The items of a plan that was just made.
 pub unsafe fn serial_or_new(all: &mut *mut pg_sys::List) -> u32 {
+    // SAFETY: as the caller promises.
     unsafe {
         serial(*all).unwrap_or_else(|| {
             MADE.set(MADE.get().wrapping_add(1));
@@ -205,7 +215,10 @@ pub fn take_made() -> Option<Made> {
     MADE_LAST.take()
 }
 
+/// # Safety
+/// The items of a plan.
 unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
+    // SAFETY: as the caller promises.
     unsafe {
         items::<pg_sys::PlanInvalItem>(all)
             .iter()
@@ -215,7 +228,11 @@ unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
 }
 
 /// When the rights that a plan was made for begin and end.
+///
+/// # Safety
+/// The items of a plan.
 unsafe fn time(all: *mut pg_sys::List) -> Validity {
+    // SAFETY: as the caller promises.
     let bound = |[low, high]: [c_int; 2]| unsafe {
         let (low, high) = (find_item(all, low)?, find_item(all, high)?);
         Some(Moment::from(high as i32) << 32 | Moment::from(low))
@@ -226,8 +243,11 @@ unsafe fn time(all: *mut pg_sys::List) -> Validity {
     }
 }
 
+/// # Safety
+/// The items of a plan.
 unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
     let mut found: Vec<Mark> = vec![];
+    // SAFETY: as the caller promises.
     unsafe {
         for item in items::<pg_sys::PlanInvalItem>(all) {
             let hash = (**item).hashValue;
@@ -262,15 +282,19 @@ pub unsafe fn check_plan(
     plan: &pg_sys::PlannedStmt,
     made: Option<Made>,
 ) -> Option<(Option<i64>, Rights)> {
+    // SAFETY: the items are the plan's.
     let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
     let Some(first) = marks.first().copied() else {
+        // SAFETY: the items are the plan's.
         unsafe { asked(plan.invalItems) }.first()?;
         let (agent, rights, _) = rights_now();
         return Some((agent, rights));
     };
     generation::refresh();
+    // SAFETY: reads the backend's state.
     let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
     let agent = current_agent();
+    // SAFETY: the items are the plan's.
     let time = unsafe { time(plan.invalItems) };
     let now = load::now();
     let just_made = made.filter(|made| {

@@ -239,7 +239,11 @@ pub fn as_of_now<T>(look_up: impl FnOnce() -> T) -> T {
 }
 
 /// Calls `each` with the rows that SPI has just read, and frees them.
+///
+/// # Safety
+/// SPI has just run a query.
 unsafe fn read(each: &mut impl FnMut(&SqlRow)) {
+    // SAFETY: SPI has so many rows in its table, until that is freed.
     unsafe {
         let table = pg_sys::SPI_tuptable;
         for row in 0..pg_sys::SPI_processed as usize {
@@ -268,6 +272,7 @@ unsafe fn kept(query: &str, types: Vec<pg_sys::Oid>) -> Running {
     if let Some(known) = PLANS.with_borrow(|plans| plans.get(&key).cloned()) {
         return Running::begin(known);
     }
+    // SAFETY: SPI is connected, as the caller promises; a plan is freed that nobody runs.
     unsafe {
         let plan = prepare(query, &key.1);
         if pg_sys::SPI_keepplan(plan) != 0 {
@@ -309,6 +314,7 @@ unsafe fn prepare(query: &str, types: &[pg_sys::Oid]) -> pg_sys::SPIPlanPtr {
     let mut types = types.to_vec();
     // A generic plan: no value of a row that somebody must not see gets into one, as debug_print_plan shows it.
     let options = pg_sys::CURSOR_OPT_GENERIC_PLAN as std::ffi::c_int;
+    // SAFETY: SPI is connected, as the caller promises, and gets as many types as it is told.
     let plan = unsafe {
         pg_sys::SPI_prepare_cursor(
             text.as_ptr(),

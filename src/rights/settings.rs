@@ -130,7 +130,10 @@ fn parse_agent_id(text: &CStr) -> Result<Option<i64>, ()> {
     }
 }
 
+/// # Safety
+/// The new value is a C string, or null.
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 unsafe extern "C-unwind" fn check_agent_id(
     new_value: *mut *mut c_char,
     _extra: *mut *mut c_void,
@@ -155,7 +158,10 @@ unsafe extern "C-unwind" fn check_agent_id(
     }
 }
 
+/// # Safety
+/// The new value is a C string, or null.
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 unsafe extern "C-unwind" fn check_leader(
     new_value: *mut *mut c_char,
     _extra: *mut *mut c_void,
@@ -176,7 +182,11 @@ unsafe extern "C-unwind" fn check_leader(
 }
 
 /// Plans made for the former agent are not for the new one.
+///
+/// # Safety
+/// The new value is a C string, or null.
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *mut c_void) {
     // SAFETY: NULL or a C string.
     let new = (!new_value.is_null())
@@ -188,10 +198,7 @@ unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn default_category_access_changed(
-    _new: std::ffi::c_int,
-    _extra: *mut c_void,
-) {
+extern "C-unwind" fn default_category_access_changed(_new: std::ffi::c_int, _extra: *mut c_void) {
     generation::all_changed();
 }
 

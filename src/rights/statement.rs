@@ -168,7 +168,11 @@ fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Rc<Statement>> {
 }
 
 /// Is this memory part of a query's?
+///
+/// # Safety
+/// The query is one of the executor's; the memory context exists, or is null.
 unsafe fn has_memory(query: Query, mut memory: pg_sys::MemoryContext) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let Some(estate) = (*query).estate.as_ref() else {
             return false;
@@ -184,6 +188,9 @@ unsafe fn has_memory(query: Query, mut memory: pg_sys::MemoryContext) -> bool {
 }
 
 /// Keeps a statement until its query ends, or its transaction fails.
+///
+/// # Safety
+/// The query was started, and has not ended.
 unsafe fn keep(query: Query, statement: Rc<Statement>) {
     struct End(Query);
     impl Drop for End {
@@ -191,6 +198,7 @@ unsafe fn keep(query: Query, statement: Rc<Statement>) {
             STATEMENTS.with_borrow_mut(|all| all.remove(&self.0));
         }
     }
+    // SAFETY: a query that was started has its state, which lives as long as it.
     unsafe {
         PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(End(query));
     }
@@ -331,8 +339,9 @@ pub fn rights_to_plan_for() -> (Option<i64>, Rights, Tick) {
 /// The rights that an estimate is made for.
 ///
 /// # Safety
-/// Called while planning.
+/// The root is the planner's, or null.
 pub unsafe fn rights_to_estimate_for(root: *mut pg_sys::PlannerInfo) -> Rights {
+    // SAFETY: as the caller promises.
     unsafe {
         let plan = root.as_ref().and_then(|root| root.glob.as_ref());
         match plan.and_then(|plan| marks::marked(plan)) {
@@ -403,8 +412,9 @@ pub struct Started {
 }
 
 /// # Safety
-/// Called by the executor.
+/// The query is the executor's, and about to start.
 pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
+    // SAFETY: the query and its plan are the executor's.
     unsafe {
         let plan = (*query).plannedstmt;
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
@@ -441,7 +451,11 @@ fn is_outermost() -> bool {
 }
 
 /// The query of deskguard's own whose plan this is.
+///
+/// # Safety
+/// The plan is one that the planner has made.
 unsafe fn own_of(plan: &pg_sys::PlannedStmt) -> Option<Rc<Own>> {
+    // SAFETY: as the caller promises.
     let serial = unsafe { marks::serial(plan.invalItems) }?;
     let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()))?;
     (own.serial.get() == Some(serial)).then_some(own)
@@ -450,7 +464,7 @@ unsafe fn own_of(plan: &pg_sys::PlannedStmt) -> Option<Rc<Own>> {
 /// A query has been started.
 ///
 /// # Safety
-/// The depth is of before_start().
+/// The depth is that of before_start() for this query, which was started since.
 pub unsafe fn after_start(query: Query, depth: usize) {
     let statement =
         FRAMES.with_borrow(|frames| match frames.get(depth).map(|frame| &frame.doing) {
@@ -459,6 +473,7 @@ pub unsafe fn after_start(query: Query, depth: usize) {
         });
     pop(depth);
     if let Some(statement) = statement {
+        // SAFETY: the query was started, as the caller promises.
         unsafe { keep(query, statement) };
     }
 }
@@ -473,9 +488,10 @@ pub struct Entered {
 /// A query, or a part of it, is about to run.
 ///
 /// # Safety
-/// Called by the executor.
+/// The query is the executor's, and about to run.
 pub unsafe fn before_run(query: Query) -> Entered {
     let statement = STATEMENTS.with_borrow(|all| all.get(&query).cloned());
+    // SAFETY: the query and its plan are the executor's.
     let settings = statement.and_then(|statement| unsafe {
         let plan = (*query).plannedstmt.as_ref()?;
         plan.parallelModeNeeded.then(|| {
@@ -571,7 +587,10 @@ impl Drop for OwnQuery {
 }
 
 impl Own {
+    /// # Safety
+    /// The text is null or a string.
     unsafe fn is_called(&self, text: *const c_char) -> bool {
+        // SAFETY: as the caller promises.
         !text.is_null() && unsafe { CStr::from_ptr(text) }.to_bytes() == self.text.as_bytes()
     }
 }

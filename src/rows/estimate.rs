@@ -64,8 +64,7 @@ fn share_of_tickets(access: &Agent, tickets: &TicketTable, action: Action) -> f6
     match known {
         Some((rows, share)) if rows == class.rows => share,
         _ => {
-            // SAFETY: in a transaction, with a table that exists.
-            let share = unsafe { selectivity(access, tickets, action, &class) };
+            let share = selectivity(access, tickets, action, &class);
             SHARES.with_borrow_mut(|shares| shares.known.insert(key, (class.rows, share)));
             share
         }
@@ -106,7 +105,8 @@ fn class(table: pg_sys::Oid) -> Class {
 
 /// The share of tickets that fulfil the agent's condition, as the planner estimates it: with the least
 /// of a plan that it needs for that.
-unsafe fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Class) -> f64 {
+fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Class) -> f64 {
+    // SAFETY: the nodes are new, and of their types; the planner gets what it reads of them for an estimate.
     unsafe {
         let entry = new_node::<pg_sys::RangeTblEntry>(pg_sys::NodeTag::T_RangeTblEntry);
         (*entry).rtekind = pg_sys::RTEKind::RTE_RELATION;
@@ -194,8 +194,9 @@ unsafe fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, cla
 /// The place of the ticket table in that plan.
 const TICKETS: pg_sys::Index = 1;
 
-unsafe fn column(table: pg_sys::Oid, name: &str) -> Option<*mut pg_sys::Node> {
+fn column(table: pg_sys::Oid, name: &str) -> Option<*mut pg_sys::Node> {
     let number = attribute(table, name)?;
+    // SAFETY: look-ups in the system cache, and new nodes.
     unsafe {
         let (mut type_oid, mut type_modifier, mut collation) =
             (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);

@@ -26,6 +26,7 @@ pub extern "C" fn pg_finfo_rights_changed() -> &'static pg_sys::Pg_finfo_record 
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn rights_changed(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
@@ -64,6 +65,9 @@ pub unsafe extern "C-unwind" fn rights_changed(fcinfo: pg_sys::FunctionCallInfo)
 }
 
 /// Do triggers of somebody's own come after this one, which may change the row?
+///
+/// # Safety
+/// The trigger is being called for the relation.
 unsafe fn is_changed_later(trigger: &pg_sys::TriggerData, relation: &pg_sys::RelationData) -> bool {
     const BEFORE_ROW: u32 = pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_ROW;
     const NEW_ROW: u32 = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;

@@ -136,7 +136,7 @@ pub fn register_callbacks() {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
     // Without one: messages were lost, and anything may have changed.
     let is_lost = relation == pg_sys::InvalidOid;
     if is_lost {
@@ -154,17 +154,17 @@ unsafe extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_s
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn message(_arg: pg_sys::Datum, _cache: c_int, hash: u32) {
+extern "C-unwind" fn message(_arg: pg_sys::Datum, _cache: c_int, hash: u32) {
     changed(hash);
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: c_int, hash: u32) {
+extern "C-unwind" fn role_changed(_arg: pg_sys::Datum, _cache: c_int, hash: u32) {
     changed(if hash == 0 { 0 } else { of_role(hash) });
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn function_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
+extern "C-unwind" fn function_changed(_arg: pg_sys::Datum, _cache: c_int, _hash: u32) {
     if !DROPPING_PLANS.get() {
         FUNCTION_CHANGES.set(FUNCTION_CHANGES.get().wrapping_add(1));
     }
@@ -417,8 +417,7 @@ pub fn signal_keys() {
     // SAFETY: queues a message.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(table) };
     KEYS_SIGNAL.set(table);
-    // SAFETY: as PostgreSQL will call it.
-    unsafe { relation_changed(pg_sys::Datum::null(), table) };
+    relation_changed(pg_sys::Datum::null(), table);
 }
 
 /// The current command, which counts as one that writes from now on: else PostgreSQL would not begin a
@@ -431,6 +430,7 @@ fn use_command() -> pg_sys::CommandId {
 /// # Safety
 /// In a transaction that writes.
 unsafe fn queue_message(key: pg_sys::Oid) {
+    // SAFETY: the row has the columns of the catalog; only its key is read.
     unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let catalog = pg_sys::table_open(MESSAGE_CATALOG.into(), lock);

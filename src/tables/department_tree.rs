@@ -22,6 +22,7 @@ pub extern "C" fn pg_finfo_guard_department_tree() -> &'static pg_sys::Pg_finfo_
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn guard_department_tree(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> pg_sys::Datum {

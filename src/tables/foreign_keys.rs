@@ -60,7 +60,7 @@ fn refers_to(table: pg_sys::Oid, column: &str, parent: pg_sys::Oid, id: &str) ->
 }
 
 /// NOT VALID keys do not hold for the rows from before, NOT ENFORCED ones for none.
-unsafe fn holds(key: &pg_sys::ForeignKeyCacheInfo) -> bool {
+fn holds(key: &pg_sys::ForeignKeyCacheInfo) -> bool {
     if !is_enforced(key) {
         return false;
     }
@@ -68,6 +68,7 @@ unsafe fn holds(key: &pg_sys::ForeignKeyCacheInfo) -> bool {
     let Some(is_valid) = attribute(CONSTRAINTS, "convalidated") else {
         return false;
     };
+    // SAFETY: the row is held until it is released, and the column is a boolean.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::CONSTROID as i32;
         let row = pg_sys::SearchSysCache1(cache, pg_sys::Datum::from(key.conoid));

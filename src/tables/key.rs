@@ -94,8 +94,10 @@ impl<'a> KeyRef<'a> {
             pg_sys::INT2OID => Key::Number((datum.value() as i16).into()),
             pg_sys::INT4OID => Key::Number((datum.value() as i32).into()),
             pg_sys::INT8OID => Key::Number(datum.value() as i64),
+            // SAFETY: as the caller promises.
             pg_sys::UUIDOID => Key::Uuid(Uuid::from_bytes(unsafe { *datum.cast_mut_ptr() })),
             pg_sys::TEXTOID | pg_sys::VARCHAROID => {
+                // SAFETY: as the caller promises.
                 Key::Text(unsafe { <&str>::from_datum(datum, false) }?)
             }
             _ => return None,

@@ -23,6 +23,7 @@ pub extern "C" fn pg_finfo_guard_role() -> &'static pg_sys::Pg_finfo_record {
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn guard_role(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: called by PostgreSQL; the columns are those of the table.
     unsafe {

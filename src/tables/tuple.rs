@@ -17,6 +17,7 @@ pub struct Place {
 /// # Safety
 /// The relation is open.
 pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Place> {
+    // SAFETY: as the caller promises.
     let columns = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(relation.rd_att) };
     (1..)
         .zip(columns.iter())
@@ -28,6 +29,8 @@ pub unsafe fn place(relation: &pg_sys::RelationData, column: &str) -> Option<Pla
         })
 }
 
+/// # Safety
+/// The place is one of the descriptor, which is the row's.
 pub unsafe fn value(
     row: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
@@ -35,6 +38,7 @@ pub unsafe fn value(
 ) -> Option<pg_sys::Datum> {
     let mut is_null = false;
     let number = place.number.into();
+    // SAFETY: as the caller promises.
     let datum = unsafe { pg_sys::heap_getattr(row, number, descriptor, &mut is_null) };
     (!is_null).then_some(datum)
 }
@@ -48,6 +52,7 @@ pub unsafe fn key<'a>(
     descriptor: pg_sys::TupleDesc,
     place: Place,
 ) -> Option<KeyRef<'a>> {
+    // SAFETY: as the caller promises.
     unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.type_oid) }
 }
 
@@ -57,6 +62,7 @@ pub unsafe fn key<'a>(
 /// # Safety
 /// The place is one of the table's.
 pub unsafe fn new_key(call: &TriggerCall, place: Place) -> Option<OwnedKey> {
+    // SAFETY: as the caller promises; the value of a column is copied before its memory is freed.
     unsafe {
         let relation = std::ptr::from_ref(call.relation()).cast_mut();
         if !place.is_generated {

@@ -49,15 +49,20 @@ fn list_function(action: Action) -> Option<&'static str> {
 }
 
 /// The table that a call names, and the column that it asks about.
+///
+/// # Safety
+/// The arguments of a call of ours.
 unsafe fn arguments(list: *mut pg_sys::List) -> Option<(pg_sys::Oid, *mut pg_sys::Node)> {
+    // SAFETY: as the caller promises.
     unsafe { named_table(list).zip(items(list).get(1).copied()) }
 }
 
 /// The rule as a constant, where it is the same for all rows.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         if request.root.is_null() || (*request.root).glob.is_null() {
@@ -130,16 +135,22 @@ fn rules_decide(parent: &Parent, access: &Agent, action: Action) -> bool {
 }
 
 /// A plan that asks nothing of the parents is made anew when their policies change.
+///
+/// # Safety
+/// The tables are a list of OIDs.
 unsafe fn depends_on(tables: &mut *mut pg_sys::List, parent: &Parent) {
+    // SAFETY: as the caller promises.
     *tables = unsafe { pg_sys::lappend_oid(*tables, parent.oid()) };
     if let Parent::Messages(messages) = parent {
+        // SAFETY: as the caller promises.
         unsafe { depends_on(tables, &messages.parent) };
     }
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option<()> {
+    // SAFETY: as the caller promises.
     unsafe {
         let action = action_of(request.funcid)?;
         let (table, _) = arguments(request.args)?;
@@ -148,8 +159,11 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> Option
     }
 }
 
+/// # Safety
+/// The root is the planner's, or null.
 unsafe fn share(root: *mut pg_sys::PlannerInfo, table: pg_sys::Oid, action: Action) -> Option<f64> {
     let child = known_tables::child_table(table)?;
+    // SAFETY: as the caller promises.
     Some(match unsafe { rights_to_estimate_for(root) } {
         Some(access) => estimate(&access, &child.parent, action).share,
         None => 0.0,
@@ -162,10 +176,11 @@ const MOST_BY_INDEX: f64 = 0.05;
 /// `column = ANY (list())`, for an index on the column.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         let call = as_node::<pg_sys::FuncExpr>(request.node).filter(|_| request.indexarg == 1)?;
         let action = action_of(request.funcid)?;
@@ -195,10 +210,14 @@ unsafe fn index_condition(
 
 /// Does the query itself ask for some values of the column? Then these are looked up, and the whole list
 /// need not be read, once or, where it joins, again and again.
+///
+/// # Safety
+/// The request is the planner's, and the column in its query.
 unsafe fn is_looked_up(
     request: &pg_sys::SupportRequestIndexCondition,
     column: *mut pg_sys::Node,
 ) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let column = without_relabeling(column);
         let of_query = column_of_query(request.root, column);
@@ -230,10 +249,14 @@ unsafe fn is_looked_up(
 }
 
 /// A partition's column as the table above has it, which the query names.
+///
+/// # Safety
+/// The root is the planner's, and the column in its query.
 unsafe fn column_of_query(
     root: *mut pg_sys::PlannerInfo,
     column: *mut pg_sys::Node,
 ) -> *mut pg_sys::Node {
+    // SAFETY: as the caller promises; the parent's columns are numbered by the partition's.
     unsafe {
         if as_node::<pg_sys::Var>(column).is_none() {
             return column;

@@ -29,6 +29,7 @@ pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {

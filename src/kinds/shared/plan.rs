@@ -31,13 +31,17 @@ fn shared_support(request: Internal) -> Internal {
     }
 }
 
+/// # Safety
+/// The arguments of a call.
 unsafe fn argument(arguments: *mut pg_sys::List, number: usize) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe { items(arguments).get(number).copied() }
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         if request.root.is_null() || (*request.root).glob.is_null() {
@@ -99,12 +103,16 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
 }
 
 /// The condition on the columns that a call of a rule has as its arguments.
+///
+/// # Safety
+/// The arguments of a call of ours.
 unsafe fn expression(
     arguments: *mut pg_sys::List,
     agent: &Agent,
     condition: SharedCondition,
     objects: &KeySet,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         let (owned, shared) = match condition {
             SharedCondition::Constant(value) => return Some(boolean(value)),
@@ -139,11 +147,15 @@ fn is_short(objects: &KeySet) -> bool {
 }
 
 /// The share of rows that are shared with the current agent.
+///
+/// # Safety
+/// The root is the planner's; the arguments are those of a call of ours.
 unsafe fn share_of_shared(
     root: *mut pg_sys::PlannerInfo,
     arguments: *mut pg_sys::List,
     relation: std::ffi::c_int,
 ) -> Option<f64> {
+    // SAFETY: as the caller promises.
     unsafe {
         let table = named_table(arguments).and_then(known_tables::shared_table);
         let agent = rights_to_estimate_for(root);
@@ -157,8 +169,9 @@ unsafe fn share_of_shared(
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let is_with = RuleFunction::of(request.funcid) == Some(RuleFunction::SharedWith);
         if !is_with || request.is_join || request.root.is_null() {
@@ -171,10 +184,11 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         if RuleFunction::of(request.funcid)? != RuleFunction::SharedWith {
             return None;

@@ -38,8 +38,9 @@ fn rule_support(request: Internal) -> Internal {
 }
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         // Without a plan to mark, the call must stay.
         if request.root.is_null() || (*request.root).glob.is_null() {
@@ -154,7 +155,10 @@ impl Rule {
     }
 }
 
+/// # Safety
+/// A call of the rule, whose tree lives as long as what is planned.
 unsafe fn arguments_of(function: RuleFunction, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
+    // SAFETY: as the caller promises.
     unsafe {
         let given = items::<pg_sys::Node>(call.args);
         let mut arguments = TicketArguments {

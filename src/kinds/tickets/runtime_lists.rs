@@ -230,7 +230,11 @@ impl Atom {
     }
 
     /// The column is the last argument.
+    ///
+    /// # Safety
+    /// The arguments of a call.
     unsafe fn column(arguments: *mut pg_sys::List) -> Option<*mut pg_sys::Node> {
+        // SAFETY: as the caller promises.
         unsafe { items(arguments).last().copied() }
     }
 }
@@ -252,7 +256,11 @@ fn atom_support(request: Internal) -> Internal {
 
 /// A call that a user wrote: what it asks is loaded before the first row of the statement, as for those that
 /// deskguard puts into plans.
+///
+/// # Safety
+/// The request is the planner's.
 unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
+    // SAFETY: as the caller promises.
     unsafe {
         let call = request.fcall;
         if request.root.is_null() || (*request.root).glob.is_null() || is_call_of_plan(call.cast())
@@ -272,8 +280,9 @@ unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
 const FOLLOWED_ROWS: f64 = 20.0;
 
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         let atom = Atom::of(request.funcid).zip(Atom::column(request.args));
         let Some((atom, column)) = atom.filter(|_| !request.is_join && !request.root.is_null())
@@ -286,12 +295,16 @@ unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
 }
 
 /// The share of rows for which an atom is true.
+///
+/// # Safety
+/// The root is the planner's, and the column in its query.
 unsafe fn share_of_atom(
     root: *mut pg_sys::PlannerInfo,
     atom: &Atom,
     column: *mut pg_sys::Node,
     relation: c_int,
 ) -> f64 {
+    // SAFETY: as the caller promises; what was found is released.
     unsafe {
         if let Some(list) = &atom.list {
             return match rights_to_estimate_for(root) {
@@ -319,10 +332,11 @@ unsafe fn share_of_atom(
 /// `column = ANY (list())`, for an index on the column.
 ///
 /// # Safety
-/// As called by the planner.
+/// The request is the planner's.
 unsafe fn index_condition(
     request: &mut pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Node> {
+    // SAFETY: as the caller promises.
     unsafe {
         let atom = Atom::of(request.funcid)?;
         let column = column_of_index(request)?;

@@ -55,6 +55,7 @@ pub extern "C" fn pg_finfo_note_ticket() -> &'static pg_sys::Pg_finfo_record {
 /// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
+#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
 pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: in a trigger the context is its TriggerData.
     unsafe {
@@ -102,11 +103,15 @@ struct Noting {
 
 impl Noting {
     /// None where the policies do not apply.
+    ///
+    /// # Safety
+    /// The relation is open.
     unsafe fn of(relation: &pg_sys::RelationData, statement: &Statement) -> Option<Noting> {
         if !policies_apply(relation.rd_id) {
             return None;
         }
         let table = known_tables::ticket_table(relation.rd_id)?;
+        // SAFETY: as the caller promises.
         let place = |column: &str| unsafe { place(relation, column) };
         let of = |column: &Option<String>| place(column.as_deref()?);
         // Who may not reach a status by a move alone needs no more than the department.
@@ -123,10 +128,13 @@ impl Noting {
         })
     }
 
+    /// # Safety
+    /// The call is for the table that this is of.
     unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> bool {
         let Some(department) = self.department else {
             return false;
         };
+        // SAFETY: as the caller promises.
         unsafe {
             let left = key(call.old(), call.relation().rd_att, department);
             left.is_some_and(|left| {
@@ -136,11 +144,14 @@ impl Noting {
         }
     }
 
+    /// # Safety
+    /// The row is of the table that this is of, and the descriptor is the row's.
     unsafe fn columns(
         &self,
         row: pg_sys::HeapTuple,
         descriptor: pg_sys::TupleDesc,
     ) -> TicketColumns {
+        // SAFETY: as the caller promises.
         unsafe {
             let id = |place: Option<Place>, principal| {
                 let key = key(row, descriptor, place?)?;

@@ -40,6 +40,7 @@ thread_local! {
 /// # Safety
 /// Called with a query, of which nothing is planned yet.
 pub unsafe fn prepare(query: *mut pg_sys::Query) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         // Only at the top a WITH can have commands that write.
         let parts = items::<pg_sys::CommonTableExpr>((*query).cteList).iter();
@@ -56,11 +57,15 @@ pub unsafe fn prepare(query: *mut pg_sys::Query) -> bool {
 }
 
 /// modify_ok and delete_ok include view_ok.
+///
+/// # Safety
+/// Nothing of the query is planned yet.
 unsafe fn shorten_conditions(query: &pg_sys::Query) {
     use pg_sys::CmdType::{CMD_DELETE, CMD_UPDATE};
     if ![CMD_UPDATE, CMD_DELETE].contains(&query.commandType) {
         return;
     }
+    // SAFETY: the lists have such entries.
     unsafe {
         let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
         let Some(table) = tables.get((query.resultRelation as usize).wrapping_sub(1)) else {
@@ -79,9 +84,12 @@ unsafe fn shorten_conditions(query: &pg_sys::Query) {
     }
 }
 
+/// # Safety
+/// The checks of a query of which nothing is planned yet.
 unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
     let mut asks = vec![];
     let mut kept = std::ptr::null_mut();
+    // SAFETY: as the caller promises.
     unsafe {
         for check in items::<pg_sys::WithCheckOption>(*checks) {
             let part = part_of((**check).qual).filter(|_| is_of_written_row(&**check));
@@ -112,8 +120,9 @@ fn is_of_written_row(check: &pg_sys::WithCheckOption) -> bool {
 /// session loads the library.
 ///
 /// # Safety
-/// As called by the planner to simplify the call.
+/// The root is the planner's, and the call one that it simplifies.
 pub unsafe fn is_view_of_written_row(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> bool {
+    // SAFETY: as the caller promises.
     unsafe {
         // Checks are planned one by one, and before what the command asks of the rows that it finds.
         // Those that are done are lists.
@@ -136,7 +145,11 @@ pub unsafe fn is_view_of_written_row(root: &pg_sys::PlannerInfo, call: &pg_sys::
 }
 
 /// What a condition asks, if it is the call of one of the rules.
+///
+/// # Safety
+/// An expression, or null.
 unsafe fn part_of(condition: *mut pg_sys::Node) -> Option<Part> {
+    // SAFETY: the tag tells the type.
     unsafe {
         let call = condition.cast::<pg_sys::FuncExpr>();
         if call.is_null() || (*call).xpr.type_ != pg_sys::NodeTag::T_FuncExpr {
