@@ -18,7 +18,7 @@ help:
 	@echo 'make lint           rustfmt, clippy, shellcheck'
 	@echo 'make install-test   make install in a fresh clone, into a server of its own'
 	@echo 'make schema-check   does cargo-pgrx make the same SQL? Builds cargo-pgrx first, some five minutes'
-	@echo 'make unit           the tests of rules/, without a server'
+	@echo 'make unit           the unit tests of rules/ and src/, without a server'
 	@echo 'make regress        only the regression tests'
 	@echo 'make regress-accept take their output as the expected one'
 	@echo 'make client-tests   only the client tests'
@@ -55,7 +55,8 @@ bench: installed-$(MAJOR)
 	tools/bench $(MAJOR) $(TICKETS) $(AGENTS) $(REPEAT) $(ONLY)
 
 unit:
-	cargo test -p deskguard-rules
+	tools/setup $(MAJOR)
+	tools/unit $(MAJOR)
 
 regress: installed-$(MAJOR)
 	tools/regress $(MAJOR)

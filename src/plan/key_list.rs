@@ -46,3 +46,27 @@ impl KeyList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_looks_at_some_keys_from_the_whole_list() {
+        let listed = |len: usize, is_estimate| {
+            let keys = (0..len as i64).map(Key::Number);
+            KeyList::of(keys, len, is_estimate).numbers
+        };
+        assert_eq!(listed(1000, false).len(), 1000);
+        assert!(listed(0, true).is_empty());
+        assert_eq!(listed(20, true).len(), 20);
+        for len in [21, 1000, 1001] {
+            let some = listed(len, true);
+            assert!((10..=20).contains(&some.len()), "{len}: {some:?}");
+            assert!(
+                some.last() >= Some(&(len as i64 * 9 / 10)),
+                "{len}: {some:?}"
+            );
+        }
+    }
+}

@@ -272,3 +272,31 @@ pub fn while_telling(change: impl FnOnce()) {
     change();
     TELLING.set(false);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_a_bigint_and_nothing_is_no_agent() {
+        for (text, agent) in [
+            (c"7", Some(7)),
+            (c" -7\n", Some(-7)),
+            (c"9223372036854775807", Some(i64::MAX)),
+            (c"", None),
+            (c"  ", None),
+        ] {
+            assert_eq!(parse_agent_id(text), Ok(agent), "{text:?}");
+        }
+        for text in [
+            c"9223372036854775808",
+            c"7.0",
+            c"0x7",
+            c"7 8",
+            c"Ann",
+            c"\xff",
+        ] {
+            assert_eq!(parse_agent_id(text), Err(()), "{text:?}");
+        }
+    }
+}

@@ -292,3 +292,84 @@ impl FromIterator<OwnedKey> for KeySet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "3b1f8a52-9a0b-4b0e-9f0c-0a4a4b3b7c1d";
+    const UUID: Uuid = Uuid::from_u128(0x3b1f8a52_9a0b_4b0e_9f0c_0a4a4b3b7c1d);
+
+    #[test]
+    fn a_uuid_is_canonical_as_postgresql_prints_it_only() {
+        assert_eq!(canonical_uuid(TEXT), Some(UUID));
+        for other in [
+            &*TEXT.to_uppercase(),
+            &TEXT.replace('-', ""),
+            &format!("{{{TEXT}}}"),
+            &format!("urn:uuid:{TEXT}"),
+            &format!(" {TEXT}"),
+            "",
+            "DE-1",
+        ] {
+            assert_eq!(canonical_uuid(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_as_what_its_column_holds_or_not_at_all() {
+        let read = |key: KeyRef, to| key.converted(to);
+        assert_eq!(
+            read(Key::Text(" -7 "), KeyType::Number),
+            Some(Key::Number(-7))
+        );
+        assert_eq!(
+            read(Key::Text(&TEXT.to_uppercase()), KeyType::Uuid),
+            Some(Key::Uuid(UUID))
+        );
+        assert_eq!(
+            read(Key::Number(7), KeyType::Text),
+            Some(Key::Text("7".into()))
+        );
+        assert_eq!(
+            read(Key::Uuid(UUID), KeyType::Text),
+            Some(Key::Text(TEXT.into()))
+        );
+        for (key, to) in [
+            (Key::Text("9223372036854775808"), KeyType::Number),
+            (Key::Text(""), KeyType::Number),
+            (Key::Text("7"), KeyType::Uuid),
+            (Key::Number(7), KeyType::Uuid),
+            (Key::Uuid(UUID), KeyType::Number),
+        ] {
+            assert_eq!(read(key, to), None, "{key:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_has_the_keys_of_its_kind_that_are_in_it() {
+        let other = Uuid::from_u128(1);
+        for (keys, absent) in [
+            ([Key::Number(7), Key::Number(-7)], Key::Number(8)),
+            (
+                [Key::Uuid(UUID), Key::Uuid(other)],
+                Key::Uuid(Uuid::from_u128(2)),
+            ),
+            ([Key::Text("7"), Key::Text("")], Key::Text("-7")),
+        ] {
+            // Twice the first.
+            let all = [keys[0], keys[1], keys[0]];
+            let set: KeySet = all.into_iter().map(KeyRef::to_owned).collect();
+            assert_eq!(set.len(), 2, "{set:?}");
+            assert!(keys.iter().all(|key| set.contains(*key)), "{set:?}");
+            assert!(!set.contains(absent), "{set:?}");
+            assert_eq!(set.sorted(), [keys[1], keys[0]]);
+            // What reads the same is another key.
+            for stranger in [Key::Number(7), Key::Text("7"), Key::Text(TEXT)] {
+                assert_eq!(set.contains(stranger), keys.contains(&stranger), "{set:?}");
+            }
+        }
+        let none: KeySet = [].into_iter().collect();
+        assert!(none.is_empty() && KeySet::EMPTY.is_empty() && !none.contains(Key::Number(0)));
+    }
+}
