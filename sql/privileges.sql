@@ -33,5 +33,8 @@ SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_department', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.group_category', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.agent_category', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.protected_table', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.ticket_table', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.message_table', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.shared_table', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.protected_feature', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.shared_visibility', '');

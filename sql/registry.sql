@@ -4,7 +4,28 @@ CREATE TABLE deskguard_internal.protected_table (
     table_id regclass PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('tickets', 'followers', 'messages', 'shared', 'feature')),
     root regclass NOT NULL,
-    id_column name,
+    had_row_security boolean NOT NULL,
+    had_force_row_security boolean NOT NULL
+);
+CREATE INDEX protected_table_root_idx ON deskguard_internal.protected_table (root);
+COMMENT ON TABLE deskguard_internal.protected_table IS
+    'Registry of the protected tables: what all kinds have; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
+COMMENT ON COLUMN deskguard_internal.protected_table.table_id IS 'The protected table, partition or child table';
+COMMENT ON COLUMN deskguard_internal.protected_table.kind IS
+    'tickets, followers, messages or shared; feature: protected by protect_feature() only';
+COMMENT ON COLUMN deskguard_internal.protected_table.root IS
+    'The table that was given to be protected: itself, or for a partition or child table the one above. Only this one is in the table of its kind';
+COMMENT ON COLUMN deskguard_internal.protected_table.had_row_security IS
+    'Was row-level security enabled before? unprotect() puts it back';
+COMMENT ON COLUMN deskguard_internal.protected_table.had_force_row_security IS
+    'Was row-level security forced before? unprotect() puts it back';
+
+-- Each kind has a table for the tables that were given to be protected. Partitions and children have the columns of
+-- their root.
+
+CREATE TABLE deskguard_internal.ticket_table (
+    table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
+    id_column name NOT NULL,
     department_column name,
     category_column name,
     assignee_column name,
@@ -13,48 +34,68 @@ CREATE TABLE deskguard_internal.protected_table (
     follower_table regclass UNIQUE,
     follower_ticket_column name,
     follower_agent_column name,
-    had_row_security boolean NOT NULL,
-    had_force_row_security boolean NOT NULL,
     status_column name,
     archived_values text[],
     spam_values text[],
-    confidential_column name,
+    confidential_column name
+);
+COMMENT ON TABLE deskguard_internal.ticket_table IS
+    'The protected ticket tables and how their columns map, with those of their follower tables; written by deskguard.protect_tickets() and unprotect()';
+COMMENT ON COLUMN deskguard_internal.ticket_table.table_id IS 'The ticket table';
+COMMENT ON COLUMN deskguard_internal.ticket_table.id_column IS 'The column by which other tables refer to the tickets';
+COMMENT ON COLUMN deskguard_internal.ticket_table.department_column IS
+    'The column with the department; NULL: there is no rule about departments';
+COMMENT ON COLUMN deskguard_internal.ticket_table.category_column IS
+    'The column with the category; NULL: there is no silo rule';
+COMMENT ON COLUMN deskguard_internal.ticket_table.assignee_column IS
+    'The column with the agent that a ticket is assigned to; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.ticket_table.team_column IS
+    'The column with the team that a ticket is assigned to; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.ticket_table.unassigned_value IS
+    'The value of assignee_column and team_column that means nobody, besides NULL';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_table IS 'The table with its followers, protected with it';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_ticket_column IS
+    'The column of follower_table with the ticket';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_agent_column IS
+    'The column of follower_table with the agent that follows it';
+COMMENT ON COLUMN deskguard_internal.ticket_table.status_column IS 'The column with the status';
+COMMENT ON COLUMN deskguard_internal.ticket_table.archived_values IS
+    'Statuses that tickets leave only with ticket.unarchive, as text';
+COMMENT ON COLUMN deskguard_internal.ticket_table.spam_values IS
+    'Statuses that tickets get only with the right to delete them, as text';
+COMMENT ON COLUMN deskguard_internal.ticket_table.confidential_column IS
+    'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
+
+CREATE TABLE deskguard_internal.message_table (
+    table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
     parent_table regclass,
-    parent_column name,
-    author_column name,
+    parent_column name NOT NULL,
+    id_column name,
+    author_column name
+);
+CREATE INDEX message_table_parent_table_idx ON deskguard_internal.message_table (parent_table);
+COMMENT ON TABLE deskguard_internal.message_table IS
+    'The protected tables whose rows are seen with a ticket, and how their columns map; written by deskguard.protect_messages() and unprotect()';
+COMMENT ON COLUMN deskguard_internal.message_table.table_id IS 'The message table';
+COMMENT ON COLUMN deskguard_internal.message_table.parent_table IS
+    'The protected table that its rows belong to. NULL after that was dropped: then nobody sees them';
+COMMENT ON COLUMN deskguard_internal.message_table.parent_column IS
+    'The column that says which row of parent_table a row belongs to';
+COMMENT ON COLUMN deskguard_internal.message_table.id_column IS
+    'The primary key, by which other tables refer to the rows; NULL if it is not a single column of a type that keys have';
+COMMENT ON COLUMN deskguard_internal.message_table.author_column IS 'The column that names the agent who wrote it';
+
+CREATE TABLE deskguard_internal.shared_table (
+    table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
+    id_column name NOT NULL,
     owner_column name
 );
-CREATE INDEX protected_table_root_idx ON deskguard_internal.protected_table (root);
-CREATE INDEX protected_table_parent_table_idx ON deskguard_internal.protected_table (parent_table);
-COMMENT ON TABLE deskguard_internal.protected_table IS
-    'Registry of the protected tables and how their columns map; written by deskguard.protect_tickets(), protect_messages(), protect_shared(), protect_feature() and unprotect()';
-COMMENT ON COLUMN deskguard_internal.protected_table.table_id IS 'The protected table, partition or child table';
-COMMENT ON COLUMN deskguard_internal.protected_table.kind IS
-    'tickets, followers, messages or shared; feature: protected by protect_feature() only';
-COMMENT ON COLUMN deskguard_internal.protected_table.root IS
-    'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
-COMMENT ON COLUMN deskguard_internal.protected_table.id_column IS
-    'The column by which other tables refer to the rows; of a message table its primary key, if that is a single column of a type that keys have';
-COMMENT ON COLUMN deskguard_internal.protected_table.department_column IS 'Of a ticket table: the column with the department; NULL: there is no rule about departments';
-COMMENT ON COLUMN deskguard_internal.protected_table.category_column IS 'Of a ticket table: the column with the category; NULL: there is no silo rule';
-COMMENT ON COLUMN deskguard_internal.protected_table.assignee_column IS 'Of a ticket table: the column with the agent that a ticket is assigned to; NULL: tickets have none';
-COMMENT ON COLUMN deskguard_internal.protected_table.team_column IS 'Of a ticket table: the column with the team that a ticket is assigned to; NULL: tickets have none';
-COMMENT ON COLUMN deskguard_internal.protected_table.unassigned_value IS 'The value of assignee_column and team_column that means nobody, besides NULL';
-COMMENT ON COLUMN deskguard_internal.protected_table.follower_table IS 'Of a ticket table: the table with its followers, protected with it';
-COMMENT ON COLUMN deskguard_internal.protected_table.follower_ticket_column IS 'The column of follower_table with the ticket';
-COMMENT ON COLUMN deskguard_internal.protected_table.follower_agent_column IS 'The column of follower_table with the agent that follows it';
-COMMENT ON COLUMN deskguard_internal.protected_table.had_row_security IS 'Was row-level security enabled before? unprotect() puts it back';
-COMMENT ON COLUMN deskguard_internal.protected_table.had_force_row_security IS 'Was row-level security forced before? unprotect() puts it back';
-COMMENT ON COLUMN deskguard_internal.protected_table.status_column IS 'Of a ticket table: the column with the status';
-COMMENT ON COLUMN deskguard_internal.protected_table.archived_values IS 'Statuses that tickets leave only with ticket.unarchive, as text';
-COMMENT ON COLUMN deskguard_internal.protected_table.spam_values IS 'Statuses that tickets get only with the right to delete them, as text';
-COMMENT ON COLUMN deskguard_internal.protected_table.confidential_column IS
-    'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
-COMMENT ON COLUMN deskguard_internal.protected_table.parent_table IS
-    'Of a message table: the protected table that its rows belong to. NULL after that was dropped: then nobody sees them';
-COMMENT ON COLUMN deskguard_internal.protected_table.parent_column IS 'Of a message table: the column that says which row of parent_table a row belongs to';
-COMMENT ON COLUMN deskguard_internal.protected_table.author_column IS 'Of a message table: the column that names the agent who wrote it';
-COMMENT ON COLUMN deskguard_internal.protected_table.owner_column IS 'Of shared objects: the agent that owns one; NULL if none does';
+COMMENT ON TABLE deskguard_internal.shared_table IS
+    'The protected tables of shared objects and how their columns map; written by deskguard.protect_shared() and unprotect()';
+COMMENT ON COLUMN deskguard_internal.shared_table.table_id IS 'The table of the objects';
+COMMENT ON COLUMN deskguard_internal.shared_table.id_column IS
+    'The column by which shared_visibility refers to the objects';
+COMMENT ON COLUMN deskguard_internal.shared_table.owner_column IS 'The agent that owns one; NULL if none does';
 
 CREATE TABLE deskguard_internal.protected_feature (
     table_id regclass NOT NULL,
@@ -71,7 +112,16 @@ COMMENT ON COLUMN deskguard_internal.protected_feature.command IS 'The command t
 COMMENT ON COLUMN deskguard_internal.protected_feature.permission IS 'The permission that it needs';
 
 CREATE VIEW deskguard.protected_table AS
-SELECT * FROM deskguard_internal.protected_table;
+SELECT
+    table_id, p.kind, p.root, coalesce(t.id_column, m.id_column, s.id_column) AS id_column,
+    t.department_column, t.category_column, t.assignee_column, t.team_column, t.unassigned_value,
+    t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
+    t.status_column, t.archived_values, t.spam_values, t.confidential_column,
+    m.parent_table, m.parent_column, m.author_column, s.owner_column
+FROM deskguard_internal.protected_table AS p
+LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
+LEFT JOIN deskguard_internal.message_table AS m USING (table_id)
+LEFT JOIN deskguard_internal.shared_table AS s USING (table_id);
 COMMENT ON VIEW deskguard.protected_table IS 'The protected tables and how their columns map';
 
 CREATE VIEW deskguard.protected_feature AS
@@ -84,15 +134,22 @@ DECLARE
     shown record;
 BEGIN
     FOR shown IN
-        SELECT v.oid::regclass AS view, a.attname AS name, pg_catalog.col_description(t.oid, a.attnum) AS description
+        SELECT DISTINCT ON (v.oid, a.attnum)
+            v.oid::regclass AS view, a.attname AS name, pg_catalog.col_description(t.oid, c.attnum) AS description
         FROM pg_catalog.pg_class AS v
-        JOIN pg_catalog.pg_class AS t ON t.relname = v.relname AND t.relnamespace = 'deskguard_internal'::regnamespace
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = v.oid AND a.attnum > 0
+        JOIN pg_catalog.pg_attribute AS c ON c.attname = a.attname
+        JOIN pg_catalog.pg_class AS t ON t.oid = c.attrelid AND t.relnamespace = 'deskguard_internal'::regnamespace
+            AND t.relkind = 'r'
         WHERE v.relnamespace = 'deskguard'::regnamespace AND v.relkind = 'v'
+        ORDER BY v.oid, a.attnum, t.relname <> v.relname
     LOOP
         EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', shown.view, shown.name, shown.description);
     END LOOP;
 END $$;
+COMMENT ON COLUMN deskguard.protected_table.root IS
+    'The table that was given to be protected: itself, or for a partition or child table the one above. Only its row has the columns';
+COMMENT ON COLUMN deskguard.protected_table.id_column IS 'The column by which other tables refer to the rows';
 
 -- The registry is written by the functions above only, and by a dump that is restored, which inserts. It is
 -- always heard of: see src/protection/whole.rs.
@@ -111,7 +168,9 @@ DO $$
 DECLARE
     table_name name;
 BEGIN
-    FOREACH table_name IN ARRAY ARRAY['protected_table', 'protected_feature'] LOOP
+    FOREACH table_name IN ARRAY ARRAY[
+        'protected_table', 'ticket_table', 'message_table', 'shared_table', 'protected_feature'
+    ] LOOP
         EXECUTE format('
             CREATE TRIGGER guard_registry BEFORE UPDATE OR DELETE ON deskguard_internal.%1$I
                 FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_registry();

@@ -23,7 +23,8 @@ BEGIN
         'deskguard.department', 'deskguard.category', 'deskguard.permission', 'deskguard.permission_group',
         'deskguard.group_member', 'deskguard.group_permission', 'deskguard.agent_permission',
         'deskguard.group_department', 'deskguard.agent_department', 'deskguard.group_category',
-        'deskguard.agent_category', 'deskguard.shared_visibility', 'deskguard_internal.protected_table'
+        'deskguard.agent_category', 'deskguard.shared_visibility', 'deskguard_internal.protected_table',
+        'deskguard_internal.ticket_table', 'deskguard_internal.message_table', 'deskguard_internal.shared_table'
     ] LOOP
         EXECUTE format('
             CREATE TRIGGER rights_changed BEFORE INSERT OR UPDATE OR DELETE ON %1$s

@@ -197,7 +197,7 @@ fn picture(database: &Database, desk: &HelpDesk) -> Vec<String> {
         "SELECT concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class
          WHERE relrowsecurity ORDER BY 1",
         "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
-        "SELECT t::text FROM deskguard_internal.protected_table t ORDER BY 1",
+        "SELECT t::text FROM deskguard.protected_table t ORDER BY 1",
         "SELECT p::text FROM deskguard.permission p ORDER BY 1",
         "SELECT g::text FROM deskguard.permission_group g ORDER BY 1",
         "SELECT m::text FROM deskguard.group_member m ORDER BY 1",

@@ -719,6 +719,7 @@ fn unprotected_tables_are_as_before_and_dumped_ones_as_protected() {
             "deskguard.shared_visibility",
             "deskguard_internal.protected_feature",
             "deskguard_internal.protected_table",
+            "deskguard_internal.shared_table",
         ] {
             let left = things(&mut superuser, &format!("SELECT count(*) FROM {table}"));
             assert_eq!(left, BTreeSet::from([0]), "{table}");

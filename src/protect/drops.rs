@@ -10,14 +10,12 @@ use pgrx::spi::SpiError;
 use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::pg::run_as_owner::RunAsOwner;
-use crate::pg::scan::ScanKey;
 use crate::protect::columns::key_dropped;
 use crate::protect::event_rows::{command_of, finish, for_each_event_row};
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::changed_meanwhile;
 use crate::tables::catalog::{Catalog, own_table};
-use crate::tables::columns::protected_table;
-use crate::tables::registry::is_protected;
+use crate::tables::registry::{children_of, is_protected};
 
 const PG_CLASS: u32 = 1259;
 
@@ -143,19 +141,10 @@ fn refuse_of_protected(kind: &str, [schema, table, name]: &[String; 3]) {
 
 fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
     let catalog = Catalog::now();
-    let named_by = |table: pg_sys::Oid, index, column| {
-        let mut found = false;
-        let keys = [ScanKey::oid(column, table)];
-        catalog.scan(c"protected_table", Some(index), &keys, |_| found = true);
-        found
-    };
     let mut registered = tables.to_vec();
     registered.retain(|table| is_protected(*table));
     let mut parents = tables.to_vec();
-    parents.retain(|table| {
-        let index = c"protected_table_parent_table_idx";
-        named_by(*table, index, protected_table::PARENT_TABLE)
-    });
+    parents.retain(|table| !children_of(&catalog, *table).is_empty());
     if registered.is_empty() && parents.is_empty() {
         return Ok(());
     }
@@ -176,13 +165,13 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
         ),
         (
             &registered,
-            "UPDATE deskguard_internal.protected_table
+            "UPDATE deskguard_internal.ticket_table
              SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
              WHERE follower_table",
         ),
         (
             &parents,
-            "UPDATE deskguard_internal.protected_table SET parent_table = NULL WHERE parent_table",
+            "UPDATE deskguard_internal.message_table SET parent_table = NULL WHERE parent_table",
         ),
     ] {
         if !tables.is_empty() {

@@ -16,11 +16,10 @@ use crate::protect::check::{
 use crate::protect::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
-use crate::protect::registry::children_of;
 use crate::protection::policies::Protection;
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
-use crate::tables::registry::{MESSAGES, root_of};
+use crate::tables::registry::{MESSAGES, children_of, root_of};
 use crate::tables::ticket_table::TicketTable;
 
 #[pg_extern(sql = false)]
@@ -190,7 +189,8 @@ fn key_of(table: pg_sys::Oid) -> Result<Option<String>, SpiError> {
 
 /// A table with protected children keeps a key of the type by which they refer to it.
 pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), SpiError> {
-    for child in children_of(table) {
+    let catalog = Catalog::now();
+    for (child, _) in children_of(&catalog, table) {
         let Some(id) = id else {
             error::raise(
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -202,7 +202,7 @@ pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), Sp
                 format!("Unprotect {} first.", display_name(child)),
             );
         };
-        if let Some(child) = ChildTable::find(&Catalog::now(), child) {
+        if let Some(child) = ChildTable::find(&catalog, child) {
             check_reference((child.oid, &child.column), (table, id))?;
         }
     }
@@ -211,7 +211,8 @@ pub fn check_children_fit(table: pg_sys::Oid, id: Option<&str>) -> Result<(), Sp
 
 /// Refuses to unprotect a table to which protected tables belong.
 pub fn check_no_children(table: pg_sys::Oid) {
-    let children: Vec<String> = children_of(table).into_iter().map(display_name).collect();
+    let children = children_of(&Catalog::now(), table).into_iter();
+    let children: Vec<String> = children.map(|(child, _)| display_name(child)).collect();
     if children.is_empty() {
         return;
     }

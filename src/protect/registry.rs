@@ -1,4 +1,4 @@
-//! The registry, deskguard_internal.protected_table: read as of now, written as its owner.
+//! The registry: read as of now, written as its owner.
 
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
@@ -9,8 +9,11 @@ use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::scan::{Row, ScanKey};
 use crate::protection::policies::Protection;
 use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::child_table::ChildTable;
 use crate::tables::columns::protected_table;
 use crate::tables::registry::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
+use crate::tables::shared_table::SharedTable;
+use crate::tables::ticket_table::TicketTable;
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -47,20 +50,7 @@ pub fn registered_with(root: pg_sys::Oid) -> Vec<Registered> {
     found
 }
 
-/// The message tables whose rows belong to this table's.
-pub fn children_of(parent: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    let mut found = Vec::new();
-    Catalog::now().scan(
-        c"protected_table",
-        Some(c"protected_table_parent_table_idx"),
-        &[ScanKey::oid(protected_table::PARENT_TABLE, parent)],
-        |row| found.push(row.required(protected_table::TABLE_ID)),
-    );
-    found.sort_unstable_by_key(|table: &pg_sys::Oid| table.to_u32());
-    found
-}
-
-/// Takes tables out of the registry.
+/// Takes tables out of the registry. What their kinds have of them goes along.
 pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     let oids: Vec<pg_sys::Oid> = tables.iter().map(|table| table.oid).collect();
@@ -90,25 +80,6 @@ pub fn changed_meanwhile() -> ! {
 }
 
 pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Result<(), SpiError> {
-    let is_root = table == protection.root();
-    let columns = match protection {
-        Protection::Tickets(tickets) if is_root => Some(*tickets),
-        _ => None,
-    };
-    let followers = columns.and_then(|t| t.followers.as_ref());
-    let status = columns.and_then(|t| t.status.as_ref());
-    let shared = match protection {
-        Protection::Shared(shared) if is_root => Some(*shared),
-        _ => None,
-    };
-    let messages = match protection {
-        Protection::Messages(messages) if is_root => Some(*messages),
-        _ => None,
-    };
-    let id = columns
-        .map(|t| t.id.as_str())
-        .or(shared.map(|s| s.id.as_str()))
-        .or(messages.and_then(|m| m.id.as_deref()));
     let kind = match protection {
         Protection::Tickets(_) => TICKETS,
         Protection::Followers(_) => FOLLOWERS,
@@ -118,35 +89,76 @@ pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Re
     };
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
-        "INSERT INTO deskguard_internal.protected_table
-         VALUES ($1, $2, $3, $4::pg_catalog.name, $5::pg_catalog.name, $6::pg_catalog.name,
-                 $7::pg_catalog.name, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name,
-                 $12::pg_catalog.name, $13, $14, $15::pg_catalog.name, $16, $17,
-                 $18::pg_catalog.name, $19, $20::pg_catalog.name, $21::pg_catalog.name,
-                 $22::pg_catalog.name)",
+        "INSERT INTO deskguard_internal.protected_table VALUES ($1, $2, $3, $4, $5)",
         &[
             table.into(),
             kind.into(),
             protection.root().into(),
-            id.into(),
-            columns.and_then(|t| t.department.as_deref()).into(),
-            columns.and_then(|t| t.category.as_deref()).into(),
-            columns.and_then(|t| t.assignee.as_deref()).into(),
-            columns.and_then(|t| t.team.as_deref()).into(),
-            columns.and_then(|t| t.unassigned_value).into(),
+            class.row_security.into(),
+            class.forced.into(),
+        ],
+    )?;
+    // Partitions and children have the columns of their root.
+    if table != protection.root() {
+        return Ok(());
+    }
+    match protection {
+        Protection::Tickets(tickets) => register_tickets(tickets),
+        Protection::Messages(messages) => register_messages(messages),
+        Protection::Shared(shared) => register_shared(shared),
+        Protection::Followers(_) | Protection::Feature(_) => Ok(()),
+    }
+}
+
+fn register_tickets(tickets: &TicketTable) -> Result<(), SpiError> {
+    let followers = tickets.followers.as_ref();
+    let status = tickets.status.as_ref();
+    Spi::run_with_args(
+        "INSERT INTO deskguard_internal.ticket_table
+         VALUES ($1, $2::pg_catalog.name, $3::pg_catalog.name, $4::pg_catalog.name,
+                 $5::pg_catalog.name, $6::pg_catalog.name, $7, $8, $9::pg_catalog.name,
+                 $10::pg_catalog.name, $11::pg_catalog.name, $12, $13, $14::pg_catalog.name)",
+        &[
+            tickets.oid.into(),
+            tickets.id.as_str().into(),
+            tickets.department.as_deref().into(),
+            tickets.category.as_deref().into(),
+            tickets.assignee.as_deref().into(),
+            tickets.team.as_deref().into(),
+            tickets.unassigned_value.into(),
             followers.map(|f| f.oid).into(),
             followers.map(|f| f.ticket.as_str()).into(),
             followers.map(|f| f.agent.as_str()).into(),
-            class.row_security.into(),
-            class.forced.into(),
             status.map(|s| s.name.as_str()).into(),
             status.map(|s| s.archived.clone()).into(),
             status.map(|s| s.spam.clone()).into(),
-            columns.and_then(|t| t.confidential.as_deref()).into(),
-            messages.map(|m| m.parent.oid()).into(),
-            messages.map(|m| m.column.as_str()).into(),
-            messages.and_then(|m| m.author.as_deref()).into(),
-            shared.and_then(|s| s.owner.as_deref()).into(),
+            tickets.confidential.as_deref().into(),
+        ],
+    )
+}
+
+fn register_messages(messages: &ChildTable) -> Result<(), SpiError> {
+    Spi::run_with_args(
+        "INSERT INTO deskguard_internal.message_table
+         VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name)",
+        &[
+            messages.oid.into(),
+            messages.parent.oid().into(),
+            messages.column.as_str().into(),
+            messages.id.as_deref().into(),
+            messages.author.as_deref().into(),
+        ],
+    )
+}
+
+fn register_shared(shared: &SharedTable) -> Result<(), SpiError> {
+    Spi::run_with_args(
+        "INSERT INTO deskguard_internal.shared_table
+         VALUES ($1, $2::pg_catalog.name, $3::pg_catalog.name)",
+        &[
+            shared.oid.into(),
+            shared.id.as_str().into(),
+            shared.owner.as_deref().into(),
         ],
     )
 }

@@ -11,8 +11,7 @@ use crate::pg::scan::{ScanKey, scan_system};
 use crate::protection::features;
 use crate::tables::catalog::{Catalog, own_function, own_function_name};
 use crate::tables::child_table::{ChildTable, Parent};
-use crate::tables::columns::protected_table;
-use crate::tables::registry::{FEATURE, features_of, kind_of};
+use crate::tables::registry::{FEATURE, children_of, features_of, kind_of};
 use crate::tables::rule_function::RuleFunction;
 use crate::tables::shared_table::SharedTable;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
@@ -169,11 +168,7 @@ impl Protection<'_> {
 
     /// Do rows of other tables belong to its rows?
     pub fn has_children(&self) -> bool {
-        let key = ScanKey::oid(protected_table::PARENT_TABLE, self.root());
-        let index = c"protected_table_parent_table_idx";
-        Catalog::now()
-            .find(c"protected_table", index, &[key], |_| ())
-            .is_some()
+        !children_of(&Catalog::now(), self.root()).is_empty()
     }
 
     /// The policies that close a table: name, command and expressions. Messages that are a parent of others

@@ -22,7 +22,7 @@ use crate::signals::generation;
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::KeyType;
-use crate::tables::registry::root_of;
+use crate::tables::registry::{TABLES, root_of};
 use crate::tables::ticket_table::TicketTable;
 
 thread_local! {
@@ -30,7 +30,8 @@ thread_local! {
     /// Those that were asked about, of which changes matter.
     static WATCHED: RefCell<HashSet<pg_sys::Oid>> = RefCell::default();
     /// The tables of the registry.
-    static REGISTRY: Cell<[pg_sys::Oid; 2]> = const { Cell::new([pg_sys::InvalidOid; 2]) };
+    static REGISTRY: Cell<[pg_sys::Oid; TABLES.len()]> =
+        const { Cell::new([pg_sys::InvalidOid; TABLES.len()]) };
     /// Counts changes of watched tables and of the registry, as far as this backend has heard of them.
     static CHANGES: Cell<u32> = const { Cell::new(0) };
 }
@@ -63,10 +64,7 @@ pub fn changes() -> u32 {
 
 /// Hears of changes of the registry from now on.
 pub fn listen() {
-    REGISTRY.set([
-        own_table(c"protected_table"),
-        own_table(c"protected_feature"),
-    ]);
+    REGISTRY.set(TABLES.map(own_table));
 }
 
 /// Counts changes of this table from now on.

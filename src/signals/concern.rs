@@ -176,7 +176,9 @@ impl Table {
             b"permission" => Table::Permission,
             b"permission_group" => Table::Group,
             b"trusted_role" => Table::TrustedRole,
-            b"protected_table" => Table::Protected,
+            b"protected_table" | b"ticket_table" | b"message_table" | b"shared_table" => {
+                Table::Protected
+            }
             b"agent_permission" | b"agent_department" | b"agent_category" | b"group_member"
             | b"team_member" => Table::OfAgent,
             b"group_permission" | b"group_department" | b"group_category" => Table::OfGroup,

@@ -19,8 +19,11 @@ const SCHEMA: &CStr = c"deskguard";
 const INTERNAL_SCHEMA: &CStr = c"deskguard_internal";
 
 /// The tables of the internal schema.
-const INTERNAL_TABLES: [&CStr; 4] = [
+const INTERNAL_TABLES: [&CStr; 7] = [
     c"protected_table",
+    c"ticket_table",
+    c"message_table",
+    c"shared_table",
     c"protected_feature",
     c"rights_signal",
     c"external_key_signal",

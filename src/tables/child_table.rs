@@ -11,11 +11,11 @@ use crate::pg::relation::{display_name, regclass, table_name};
 use crate::pg::scan::{Row, ScanKey};
 use crate::pg::unique::is_unique;
 use crate::tables::catalog::Catalog;
-use crate::tables::columns::protected_table;
+use crate::tables::columns::message_table;
 use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
-use crate::tables::registry::{MESSAGES, root_of};
+use crate::tables::registry::{children_of, column_name, root_of};
 use crate::tables::rule_function::{Argument, RuleFunction};
 use crate::tables::ticket_table::TicketTable;
 
@@ -84,9 +84,9 @@ impl ChildTable {
     fn find_below(catalog: &Catalog, oid: pg_sys::Oid, levels: usize) -> Option<ChildTable> {
         let columns = catalog
             .find(
-                c"protected_table",
-                c"protected_table_pkey",
-                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
+                c"message_table",
+                c"message_table_pkey",
+                &[ScanKey::oid(message_table::TABLE_ID, oid)],
                 Columns::read,
             )
             .flatten()?;
@@ -133,18 +133,12 @@ struct Columns {
 
 impl Columns {
     fn read(row: &Row) -> Option<Columns> {
-        let column = |attribute| {
-            let name = row.get::<&std::ffi::CStr>(attribute)?;
-            Some(name.to_string_lossy().into_owned())
-        };
-        if row.required::<&str>(protected_table::KIND) != MESSAGES {
-            return None;
-        }
+        let column = |attribute| column_name(row, attribute);
         Some(Columns {
-            parent: row.get(protected_table::PARENT_TABLE)?,
-            column: column(protected_table::PARENT_COLUMN)?,
-            id: column(protected_table::ID_COLUMN),
-            author: column(protected_table::AUTHOR_COLUMN),
+            parent: row.get(message_table::PARENT_TABLE)?,
+            column: column(message_table::PARENT_COLUMN)?,
+            id: column(message_table::ID_COLUMN),
+            author: column(message_table::AUTHOR_COLUMN),
         })
     }
 }
@@ -191,12 +185,8 @@ impl Parent {
         if let Parent::Tickets(tickets) = self {
             tables.extend(tickets.followers.as_ref().map(|followers| followers.oid));
         }
-        catalog.scan(
-            c"protected_table",
-            Some(c"protected_table_parent_table_idx"),
-            &[ScanKey::oid(protected_table::PARENT_TABLE, self.oid())],
-            |row| tables.push(row.required(protected_table::TABLE_ID)),
-        );
+        let messages = children_of(catalog, self.oid());
+        tables.extend(messages.into_iter().map(|(table, _)| table));
         tables.sort_unstable_by_key(|table| table.to_u32());
         tables
             .into_iter()

@@ -79,25 +79,42 @@ pub mod protected_table {
     pub const TABLE_ID: Attribute = 1;
     pub const KIND: Attribute = 2;
     pub const ROOT: Attribute = 3;
+    pub const HAD_ROW_SECURITY: Attribute = 4;
+    pub const HAD_FORCE: Attribute = 5;
+}
+
+pub mod ticket_table {
+    use crate::pg::scan::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const ID_COLUMN: Attribute = 2;
+    pub const DEPARTMENT_COLUMN: Attribute = 3;
+    pub const CATEGORY_COLUMN: Attribute = 4;
+    pub const ASSIGNEE_COLUMN: Attribute = 5;
+    pub const TEAM_COLUMN: Attribute = 6;
+    pub const UNASSIGNED_VALUE: Attribute = 7;
+    pub const FOLLOWER_TABLE: Attribute = 8;
+    pub const FOLLOWER_TICKET_COLUMN: Attribute = 9;
+    pub const FOLLOWER_AGENT_COLUMN: Attribute = 10;
+    pub const STATUS_COLUMN: Attribute = 11;
+    pub const ARCHIVED_VALUES: Attribute = 12;
+    pub const SPAM_VALUES: Attribute = 13;
+    pub const CONFIDENTIAL_COLUMN: Attribute = 14;
+}
+
+pub mod message_table {
+    use crate::pg::scan::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const PARENT_TABLE: Attribute = 2;
+    pub const PARENT_COLUMN: Attribute = 3;
     pub const ID_COLUMN: Attribute = 4;
-    pub const DEPARTMENT_COLUMN: Attribute = 5;
-    pub const CATEGORY_COLUMN: Attribute = 6;
-    pub const ASSIGNEE_COLUMN: Attribute = 7;
-    pub const TEAM_COLUMN: Attribute = 8;
-    pub const UNASSIGNED_VALUE: Attribute = 9;
-    pub const FOLLOWER_TABLE: Attribute = 10;
-    pub const FOLLOWER_TICKET_COLUMN: Attribute = 11;
-    pub const FOLLOWER_AGENT_COLUMN: Attribute = 12;
-    pub const HAD_ROW_SECURITY: Attribute = 13;
-    pub const HAD_FORCE: Attribute = 14;
-    pub const STATUS_COLUMN: Attribute = 15;
-    pub const ARCHIVED_VALUES: Attribute = 16;
-    pub const SPAM_VALUES: Attribute = 17;
-    pub const CONFIDENTIAL_COLUMN: Attribute = 18;
-    pub const PARENT_TABLE: Attribute = 19;
-    pub const PARENT_COLUMN: Attribute = 20;
-    pub const AUTHOR_COLUMN: Attribute = 21;
-    pub const OWNER_COLUMN: Attribute = 22;
+    pub const AUTHOR_COLUMN: Attribute = 5;
+}
+
+pub mod shared_table {
+    use crate::pg::scan::Attribute;
+    pub const TABLE_ID: Attribute = 1;
+    pub const ID_COLUMN: Attribute = 2;
+    pub const OWNER_COLUMN: Attribute = 3;
 }
 
 pub mod protected_feature {

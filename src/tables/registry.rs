@@ -1,10 +1,89 @@
-//! The registry of protected tables, deskguard.protected_table, read as of now.
+//! The registry of protected tables, read as of now: protected_table has what all kinds have, and each kind a table
+//! of its own with how the columns of its tables map.
+
+use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
-use crate::pg::scan::ScanKey;
+use crate::pg::scan::{Attribute, Row, ScanKey};
 use crate::tables::catalog::Catalog;
-use crate::tables::columns::{protected_feature, protected_table};
+use crate::tables::columns::{
+    message_table, protected_feature, protected_table, shared_table, ticket_table,
+};
+
+/// The tables that it consists of.
+pub const TABLES: [&CStr; 5] = [
+    c"protected_table",
+    c"ticket_table",
+    c"message_table",
+    c"shared_table",
+    c"protected_feature",
+];
+
+/// What names columns of a protected table.
+pub struct Mapping {
+    /// A table of the registry, with an index of its column `of`.
+    pub registry: &'static CStr,
+    pub index: &'static CStr,
+    /// The column with the protected table.
+    pub of: (Attribute, &'static str),
+    /// Those with the names of its columns.
+    pub columns: &'static [(Attribute, &'static str)],
+}
+
+pub const MAPPINGS: [Mapping; 4] = [
+    Mapping {
+        registry: c"ticket_table",
+        index: c"ticket_table_pkey",
+        of: (ticket_table::TABLE_ID, "table_id"),
+        columns: &[
+            (ticket_table::ID_COLUMN, "id_column"),
+            (ticket_table::DEPARTMENT_COLUMN, "department_column"),
+            (ticket_table::CATEGORY_COLUMN, "category_column"),
+            (ticket_table::ASSIGNEE_COLUMN, "assignee_column"),
+            (ticket_table::TEAM_COLUMN, "team_column"),
+            (ticket_table::STATUS_COLUMN, "status_column"),
+            (ticket_table::CONFIDENTIAL_COLUMN, "confidential_column"),
+        ],
+    },
+    Mapping {
+        registry: c"ticket_table",
+        index: c"ticket_table_follower_table_key",
+        of: (ticket_table::FOLLOWER_TABLE, "follower_table"),
+        columns: &[
+            (
+                ticket_table::FOLLOWER_TICKET_COLUMN,
+                "follower_ticket_column",
+            ),
+            (ticket_table::FOLLOWER_AGENT_COLUMN, "follower_agent_column"),
+        ],
+    },
+    Mapping {
+        registry: c"message_table",
+        index: c"message_table_pkey",
+        of: (message_table::TABLE_ID, "table_id"),
+        columns: &[
+            (message_table::PARENT_COLUMN, "parent_column"),
+            (message_table::ID_COLUMN, "id_column"),
+            (message_table::AUTHOR_COLUMN, "author_column"),
+        ],
+    },
+    Mapping {
+        registry: c"shared_table",
+        index: c"shared_table_pkey",
+        of: (shared_table::TABLE_ID, "table_id"),
+        columns: &[
+            (shared_table::ID_COLUMN, "id_column"),
+            (shared_table::OWNER_COLUMN, "owner_column"),
+        ],
+    },
+];
+
+/// The name of a column that a row of the registry has.
+pub fn column_name(row: &Row, attribute: Attribute) -> Option<String> {
+    let name = row.get::<&CStr>(attribute)?;
+    Some(name.to_string_lossy().into_owned())
+}
 
 /// How `protected_table.kind` calls them.
 pub const TICKETS: &str = "tickets";
@@ -41,6 +120,22 @@ pub fn kind_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<String> {
         &[ScanKey::oid(protected_table::TABLE_ID, oid)],
         |row| row.required(protected_table::KIND),
     )
+}
+
+/// The message tables whose rows belong to this table's, and by which of their columns.
+pub fn children_of(catalog: &Catalog, parent: pg_sys::Oid) -> Vec<(pg_sys::Oid, String)> {
+    let mut found = Vec::new();
+    catalog.scan(
+        c"message_table",
+        Some(c"message_table_parent_table_idx"),
+        &[ScanKey::oid(message_table::PARENT_TABLE, parent)],
+        |row| {
+            let column = column_name(row, message_table::PARENT_COLUMN);
+            found.extend(column.map(|column| (row.required(message_table::TABLE_ID), column)));
+        },
+    );
+    found.sort_unstable_by_key(|(table, _): &(pg_sys::Oid, String)| table.to_u32());
+    found
 }
 
 /// The permissions that the rows of a table need: command and permission.

@@ -6,11 +6,11 @@ use pgrx::pg_sys;
 use crate::pg::relation::regclass;
 use crate::pg::scan::{Row, ScanKey};
 use crate::tables::catalog::Catalog;
-use crate::tables::columns::{protected_table, shared_visibility};
+use crate::tables::columns::{shared_table, shared_visibility};
 use crate::tables::key::{Key, KeyRef, KeyType, OwnedKey, canonical_uuid};
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
-use crate::tables::registry::{SHARED, root_of};
+use crate::tables::registry::{column_name, root_of};
 use crate::tables::rule_function::{Argument, RuleFunction};
 
 /// A table of shared objects.
@@ -26,27 +26,19 @@ impl SharedTable {
     /// The table of shared objects with this OID.
     pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<SharedTable> {
         let read = |row: &Row| {
-            let name = |attribute| {
-                let name = row.get::<&std::ffi::CStr>(attribute)?;
-                Some(name.to_string_lossy().into_owned())
-            };
-            if row.required::<&str>(protected_table::KIND) != SHARED {
-                return None;
-            }
-            // Only the root has the columns.
-            let id = name(protected_table::ID_COLUMN)?;
+            let id = column_name(row, shared_table::ID_COLUMN)?;
             Some(SharedTable {
                 oid,
                 id_type: KeyType::of_column(oid, &id)?,
                 id,
-                owner: name(protected_table::OWNER_COLUMN),
+                owner: column_name(row, shared_table::OWNER_COLUMN),
             })
         };
         catalog
             .find(
-                c"protected_table",
-                c"protected_table_pkey",
-                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
+                c"shared_table",
+                c"shared_table_pkey",
+                &[ScanKey::oid(shared_table::TABLE_ID, oid)],
                 read,
             )
             .flatten()

@@ -9,11 +9,11 @@ use pgrx::spi::quote_identifier;
 use crate::pg::relation::{display_name, regclass, table_name};
 use crate::pg::scan::{Row, ScanKey};
 use crate::tables::catalog::Catalog;
-use crate::tables::columns::protected_table;
+use crate::tables::columns::ticket_table;
 use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
-use crate::tables::registry::{TICKETS, root_of};
+use crate::tables::registry::{column_name, root_of};
 use crate::tables::rule_function::{Argument, RuleFunction};
 
 /// A protected ticket table.
@@ -95,38 +95,33 @@ impl FollowerTable {
 
 impl TicketTable {
     fn read(row: &Row) -> Option<TicketTable> {
-        let column = |attribute| row.get::<&std::ffi::CStr>(attribute).map(owned);
+        let column = |attribute| column_name(row, attribute);
         let values = |attribute| row.get::<Vec<String>>(attribute).unwrap_or_default();
-        let is_tickets = row.required::<&str>(protected_table::KIND) == TICKETS;
-        let oid = row.required(protected_table::TABLE_ID);
-        let is_root = row.required::<pg_sys::Oid>(protected_table::ROOT) == oid;
-        if !is_tickets || !is_root {
-            return None;
-        }
+        let oid = row.required(ticket_table::TABLE_ID);
         let followers = || {
             Some(FollowerTable::new(
-                row.get(protected_table::FOLLOWER_TABLE)?,
-                column(protected_table::FOLLOWER_TICKET_COLUMN)?,
-                column(protected_table::FOLLOWER_AGENT_COLUMN)?,
+                row.get(ticket_table::FOLLOWER_TABLE)?,
+                column(ticket_table::FOLLOWER_TICKET_COLUMN)?,
+                column(ticket_table::FOLLOWER_AGENT_COLUMN)?,
             ))
         };
-        let id = column(protected_table::ID_COLUMN)?;
+        let id = column(ticket_table::ID_COLUMN)?;
         Some(TicketTable {
             oid,
             id_type: KeyType::of_column(oid, &id)?,
             id,
-            department: column(protected_table::DEPARTMENT_COLUMN),
-            category: column(protected_table::CATEGORY_COLUMN),
-            assignee: column(protected_table::ASSIGNEE_COLUMN),
-            team: column(protected_table::TEAM_COLUMN),
-            unassigned_value: row.get(protected_table::UNASSIGNED_VALUE),
+            department: column(ticket_table::DEPARTMENT_COLUMN),
+            category: column(ticket_table::CATEGORY_COLUMN),
+            assignee: column(ticket_table::ASSIGNEE_COLUMN),
+            team: column(ticket_table::TEAM_COLUMN),
+            unassigned_value: row.get(ticket_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
             followers: followers().filter(|f| table_name(f.oid).is_some()),
-            confidential: column(protected_table::CONFIDENTIAL_COLUMN),
-            status: column(protected_table::STATUS_COLUMN).map(|name| StatusColumn {
+            confidential: column(ticket_table::CONFIDENTIAL_COLUMN),
+            status: column(ticket_table::STATUS_COLUMN).map(|name| StatusColumn {
                 name,
-                archived: values(protected_table::ARCHIVED_VALUES),
-                spam: values(protected_table::SPAM_VALUES),
+                archived: values(ticket_table::ARCHIVED_VALUES),
+                spam: values(ticket_table::SPAM_VALUES),
             }),
             find_query: OnceCell::new(),
         })
@@ -136,9 +131,9 @@ impl TicketTable {
     pub fn find(catalog: &Catalog, oid: pg_sys::Oid) -> Option<TicketTable> {
         catalog
             .find(
-                c"protected_table",
-                c"protected_table_pkey",
-                &[ScanKey::oid(protected_table::TABLE_ID, oid)],
+                c"ticket_table",
+                c"ticket_table_pkey",
+                &[ScanKey::oid(ticket_table::TABLE_ID, oid)],
                 TicketTable::read,
             )
             .flatten()
@@ -153,9 +148,9 @@ impl TicketTable {
     pub fn find_by_followers(catalog: &Catalog, followers: pg_sys::Oid) -> Option<TicketTable> {
         catalog
             .find(
-                c"protected_table",
-                c"protected_table_follower_table_key",
-                &[ScanKey::oid(protected_table::FOLLOWER_TABLE, followers)],
+                c"ticket_table",
+                c"ticket_table_follower_table_key",
+                &[ScanKey::oid(ticket_table::FOLLOWER_TABLE, followers)],
                 TicketTable::read,
             )
             .flatten()
@@ -164,7 +159,7 @@ impl TicketTable {
     /// All protected ticket tables that exist.
     pub fn all(catalog: &Catalog) -> Vec<TicketTable> {
         let mut tables = Vec::new();
-        catalog.scan(c"protected_table", None, &[], |row| {
+        catalog.scan(c"ticket_table", None, &[], |row| {
             tables.extend(TicketTable::read(row).filter(|t| table_name(t.oid).is_some()));
         });
         tables
@@ -241,8 +236,4 @@ impl TicketTable {
     pub fn name(&self) -> String {
         display_name(self.oid)
     }
-}
-
-fn owned(name: &std::ffi::CStr) -> String {
-    name.to_string_lossy().into_owned()
 }

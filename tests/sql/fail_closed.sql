@@ -119,9 +119,13 @@ FROM unnest(ARRAY[
 RESET ROLE;
 SELECT command, test.attempt_only(command)
 FROM unnest(ARRAY[
-    'UPDATE deskguard_internal.protected_table SET category_column = NULL',
+    'UPDATE deskguard_internal.ticket_table SET category_column = NULL',
+    'DELETE FROM deskguard_internal.ticket_table',
     'DELETE FROM deskguard_internal.protected_table',
     'TRUNCATE deskguard_internal.protected_table CASCADE',
+    'TRUNCATE deskguard_internal.ticket_table',
+    'TRUNCATE deskguard_internal.message_table',
+    'TRUNCATE deskguard_internal.shared_table',
     'TRUNCATE deskguard_internal.protected_feature']) AS command;
 
 -- Also after an error on the way of one of the functions.

@@ -260,10 +260,10 @@ const CHANGES: &[Change] = &[
     change(
         "the registry forgets a column",
         "SET session_replication_role = replica;
-         UPDATE deskguard_internal.protected_table SET category_column = NULL WHERE category_column IS NOT NULL;
+         UPDATE deskguard_internal.ticket_table SET category_column = NULL WHERE category_column IS NOT NULL;
          RESET session_replication_role",
         "SET session_replication_role = replica;
-         UPDATE deskguard_internal.protected_table SET category_column = 'category_id'
+         UPDATE deskguard_internal.ticket_table SET category_column = 'category_id'
          WHERE department_column IS NOT NULL;
          RESET session_replication_role",
         &[1, 2, 4, 5, 6, 10],

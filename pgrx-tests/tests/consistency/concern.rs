@@ -192,7 +192,7 @@ const CHANGES: &[(&str, &[i64])] = &[
     ("INSERT INTO deskguard.shared_visibility (object_table, object_id, group_id) VALUES ('desk.filter', 1, 101)", NOBODY),
     // What is protected.
     ("SET session_replication_role = replica;
-      UPDATE deskguard_internal.protected_table SET unassigned_value = 0 WHERE kind = 'tickets';
+      UPDATE deskguard_internal.ticket_table SET unassigned_value = 0;
       RESET session_replication_role", &AGENTS),
     ("CREATE TABLE desk.other (id bigint PRIMARY KEY, team bigint);
          SELECT deskguard.protect_tickets('desk.other', team_column => 'team')", &AGENTS),

@@ -16,7 +16,7 @@ use crate::rights::identity::current_agent;
 use crate::rights::known_tables;
 use crate::rights::owner_sql::{as_of_now, for_each_row};
 use crate::tables::catalog::Catalog;
-use crate::tables::columns::protected_table;
+use crate::tables::columns::shared_table;
 use crate::tables::key::{KeyRef, OwnedKey};
 use crate::tables::shared_table::SharedTable;
 
@@ -31,11 +31,9 @@ impl SharedTable {
             )
         };
         known_tables::shared_table(oid).unwrap_or_else(|| {
-            let catalog = Catalog::now();
             let mut names = vec![];
-            catalog.scan(c"protected_table", None, &[], |row| {
-                let oid = row.required(protected_table::TABLE_ID);
-                names.extend(SharedTable::find(&catalog, oid).and_then(|t| table_name(t.oid)));
+            Catalog::now().scan(c"shared_table", None, &[], |row| {
+                names.extend(table_name(row.required(shared_table::TABLE_ID)));
             });
             names.sort();
             error::raise(
