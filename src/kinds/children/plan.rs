@@ -1,22 +1,24 @@
 //! What the rules of messages, followers and the like tell the planner.
 
+use std::rc::Rc;
+
 use deskguard_rules::{Action, Change, Condition, past_silo_condition, silo_condition};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::pg::node::{
-    CALL_OF_PLAN, any_of_list, as_node, boolean, is_null, items, named_table, without_relabeling,
+    CALL_OF_PLAN, any_of_list, as_node, is_null, items, named_table, without_relabeling,
 };
 use crate::pg::support::{Answer, Request, answer};
-use crate::plan::folding::rights_of_plan;
+use crate::plan::folding::{Folded, Subject, fold_call};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::ListOperator;
 use crate::plan::single_row::{is_asked_by_key, partition};
 use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
-use crate::rights::marks::{Asked, ask};
-use crate::rights::statement::{may_fold, rights_to_estimate_for};
-use crate::rights::{known_tables, settings};
+use crate::rights::known_tables;
+use crate::rights::marks::Asked;
+use crate::rights::statement::rights_to_estimate_for;
 use crate::rows::estimate::estimate;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::foreign_keys;
@@ -64,62 +66,98 @@ unsafe fn arguments(list: *mut pg_sys::List) -> Option<(pg_sys::Oid, *mut pg_sys
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
     // SAFETY: as the caller promises.
     unsafe {
-        // Without a plan to mark, the call must stay.
-        if request.root.is_null() || (*request.root).glob.is_null() {
-            return None;
-        }
-        let call = &*request.fcall;
-        let plan = &mut *(*request.root).glob;
+        fold_call(
+            request,
+            |root, call| subject(root, call),
+            |plan, call, agent, rule| fold(plan, call, agent, rule),
+        )
+    }
+}
+
+/// What is asked of the rows of a table, and the column that says which ticket they belong to.
+struct TableRule {
+    action: Action,
+    table: Option<Rc<ChildTable>>,
+    column: *mut pg_sys::Node,
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn subject(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    unsafe {
         let known = arguments(call.args).zip(action_of(call.funcid));
-        let known = known.filter(|((table, _), _)| settings::folding() && may_fold(Some(*table)));
-        let Some(((table, column), action)) = known else {
-            ask(&mut plan.invalItems, Asked::Rules);
-            return None;
+        let Some(((named, column), action)) = known else {
+            return Subject::AskedWhenRun(Asked::Rules);
         };
-        let child = known_tables::child_table(table);
+        let table = known_tables::child_table(named);
         // A row is written by a call, and found by one where a ticket or message is named: a plan for
         // that serves all agents.
         let is_by_key = |child: &ChildTable| {
             let keys = [Some(&child.column), child.id.as_ref()];
             let mut keys = keys.into_iter().flatten();
-            keys.any(|key| is_asked_by_key(&*request.root, column, key))
+            keys.any(|key| is_asked_by_key(root, column, key))
         };
         // Somebody's own call: no row belongs to such a key.
         let is_of_other_kind = |child: &ChildTable| {
             let asked = ColumnType::of(column).map(ColumnType::key_type);
             asked.is_none() || asked != child.column_type
         };
-        if action == REPLY
-            || child
-                .as_deref()
-                .is_some_and(|child| is_of_other_kind(child) || is_by_key(child))
+        let child = table.as_deref();
+        if action == REPLY || child.is_some_and(|child| is_of_other_kind(child) || is_by_key(child))
         {
-            ask(&mut plan.invalItems, Asked::Rules);
-            return None;
+            return Subject::AskedWhenRun(Asked::Rules);
         }
-        let (Some(access), Some(child)) = (rights_of_plan(plan), child) else {
-            return Some(boolean(false));
-        };
-        // What is so for all rows now may not be later.
-        if access.time().until.is_some() {
-            return None;
+        Subject::Rule {
+            table: Some(named),
+            asked: Asked::Rules,
+            rule: TableRule {
+                action,
+                table,
+                column,
+            },
         }
-        let shape = child.tickets().shape();
-        let conditions = [
-            silo_condition(&access, shape),
-            past_silo_condition(&access, shape, action),
-        ];
-        if conditions.contains(&Condition::Constant(false)) {
-            Some(boolean(false))
-        } else if conditions.iter().all(|c| *c == Condition::Constant(true))
-            && foreign_keys::lead_to_tickets(table, &child)
-            && rules_decide(&child.parent, &access, action)
-        {
+    }
+}
+
+/// True of all rows, or of none; else the call stays.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn fold(
+    plan: &mut pg_sys::PlannerGlobal,
+    call: &pg_sys::FuncExpr,
+    access: &Agent,
+    rule: TableRule,
+) -> Option<Folded> {
+    let TableRule { action, column, .. } = rule;
+    let Some(child) = rule.table else {
+        return Some(Folded::from(false));
+    };
+    // What is so for all rows now may not be later.
+    if access.time().until.is_some() {
+        return None;
+    }
+    let shape = child.tickets().shape();
+    let conditions = [
+        silo_condition(access, shape),
+        past_silo_condition(access, shape, action),
+    ];
+    // SAFETY: the arguments of the call that is being planned.
+    let named = unsafe { named_table(call.args)? };
+    if conditions.contains(&Condition::Constant(false)) {
+        Some(Folded::from(false))
+    } else if conditions.iter().all(|c| *c == Condition::Constant(true))
+        && foreign_keys::lead_to_tickets(named, &child)
+        && rules_decide(&child.parent, access, action)
+    {
+        // SAFETY: the tables of the plan in the making, and a column of its query.
+        let now = unsafe {
             depends_on(&mut plan.relationOids, &child.parent);
-            Some(is_null(column, true))
-        } else {
-            None
-        }
+            is_null(column, true)
+        };
+        Some(Folded { now, later: None })
+    } else {
+        None
     }
 }
 

@@ -1,23 +1,25 @@
 //! What the rules of shared objects tell the planner.
 
+use std::rc::Rc;
+
 use deskguard_rules::{Access, SharedCondition, change_shared_condition, see_shared_condition};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::pg::node::{any, as_node, boolean, function_call, items, named_table};
 use crate::pg::support::{Answer, Request, answer};
-use crate::plan::folding::{self, for_later, is_for_later, rights_of_plan};
+use crate::plan::folding::{self, Folded, Subject, fold_call};
 use crate::plan::fraction::{MOST_BY_INDEX, column_of_index, condition_by_list, share_of_column};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::{ListOperator, Operand};
-use crate::plan::until::until;
 use crate::rights::cache::Agent;
 use crate::rights::marks::{Asked, ask};
 use crate::rights::shared_list::NONE;
-use crate::rights::statement::{may_fold, rights_to_estimate_for};
+use crate::rights::statement::rights_to_estimate_for;
 use crate::rights::{known_tables, settings};
 use crate::tables::key::{KeyRef, KeySet};
 use crate::tables::rule_function::RuleFunction;
+use crate::tables::shared_table::SharedTable;
 
 #[pg_extern(sql = false)]
 fn shared_support(request: Internal) -> Internal {
@@ -43,63 +45,93 @@ unsafe fn argument(arguments: *mut pg_sys::List, number: usize) -> Option<*mut p
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
     // SAFETY: as the caller promises.
     unsafe {
-        // Without a plan to mark, the call must stay.
-        if request.root.is_null() || (*request.root).glob.is_null() {
-            return None;
-        }
-        let call = &*request.fcall;
-        let is_seen = match RuleFunction::of(call.funcid)? {
-            RuleFunction::SharedSeen => true,
-            RuleFunction::SharedChange => false,
-            _ => return None,
+        fold_call(
+            request,
+            |_, call| subject(call),
+            |plan, call, agent, rule| fold(plan, call, agent, rule),
+        )
+    }
+}
+
+/// A rule of a table: is it about seeing an object, or about changing it?
+struct TableRule {
+    is_seen: bool,
+    table: Option<Rc<SharedTable>>,
+}
+
+/// # Safety
+/// As called by the planner.
+unsafe fn subject(call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    unsafe {
+        let is_seen = match RuleFunction::of(call.funcid) {
+            Some(RuleFunction::SharedSeen) => true,
+            Some(RuleFunction::SharedChange) => false,
+            _ => return Subject::Nothing,
         };
-        if is_for_later(call.args) {
-            return None;
-        }
-        let plan = &mut *(*request.root).glob;
         let Some(named) = named_table(call.args) else {
-            ask(&mut plan.invalItems, Asked::Rules);
-            return None;
+            return Subject::AskedWhenRun(Asked::Rules);
         };
         let table = known_tables::shared_table(named);
+        let seen = table.as_ref().filter(|_| is_seen);
+        let asked = seen.map_or(Asked::Rules, |table| Asked::Shared(table.oid));
         // Somebody's own call: no object of the table has such a key.
-        let is_of_other_kind = table.as_ref().filter(|_| is_seen).is_some_and(|table| {
+        let is_of_other_kind = seen.is_some_and(|table| {
             let id_type = argument(call.args, 1).and_then(|id| ColumnType::of(id));
             id_type.is_none_or(|id_type| id_type.key_type() != table.id_type)
         });
-        if !settings::folding() || is_of_other_kind || !may_fold(Some(named)) {
-            let table = table.filter(|_| is_seen).map(|table| table.oid);
-            let asked = table.map_or(Asked::Rules, Asked::Shared);
-            ask(&mut plan.invalItems, asked);
-            return None;
+        if is_of_other_kind {
+            return Subject::AskedWhenRun(asked);
         }
-        let (Some(agent), Some(table)) = (rights_of_plan(plan), table) else {
-            return Some(boolean(false));
-        };
-        let shared = is_seen.then(|| agent.shared(table.oid));
-        let shared = shared.as_deref().unwrap_or(&NONE);
-        let expression = |access: &Access, objects: &KeySet| {
-            let has_owners = table.owner.is_some();
-            let condition = if is_seen {
-                see_shared_condition(access, has_owners, !objects.is_empty())
-            } else {
-                change_shared_condition(access, has_owners)
-            };
-            expression(call.args, &agent, condition, objects)
-        };
-        let now = expression(&agent, &shared.now)?;
-        let Some((moment, from_now_on)) = agent.rest_to_come() else {
-            if !is_short(&shared.now) {
-                ask(&mut plan.invalItems, Asked::Shared(table.oid));
-            }
-            return Some(now);
-        };
-        if is_seen {
-            ask(&mut plan.invalItems, Asked::Shared(table.oid));
+        Subject::Rule {
+            table: Some(named),
+            asked,
+            rule: TableRule { is_seen, table },
         }
-        let always = expression(from_now_on, &shared.from_now_on)?;
-        Some(until(moment, now, always, for_later(call)))
     }
+}
+
+/// The condition for an agent, and the one that holds where the rule does or will.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn fold(
+    plan: &mut pg_sys::PlannerGlobal,
+    call: &pg_sys::FuncExpr,
+    agent: &Rc<Agent>,
+    TableRule { is_seen, table }: TableRule,
+) -> Option<Folded> {
+    let Some(table) = table else {
+        return Some(Folded::from(false));
+    };
+    let shared = is_seen.then(|| agent.shared(table.oid));
+    let shared = shared.as_deref().unwrap_or(&NONE);
+    let expression = |access: &Access, objects: &KeySet| {
+        let has_owners = table.owner.is_some();
+        let condition = if is_seen {
+            see_shared_condition(access, has_owners, !objects.is_empty())
+        } else {
+            change_shared_condition(access, has_owners)
+        };
+        // SAFETY: the arguments of the call that is being planned.
+        unsafe { expression(call.args, agent, condition, objects) }
+    };
+    // SAFETY: the items of the plan in the making.
+    let mut ask_for_shared = || unsafe { ask(&mut plan.invalItems, Asked::Shared(table.oid)) };
+    let now = expression(agent, &shared.now)?;
+    let Some((moment, from_now_on)) = agent.rest_to_come() else {
+        if !is_short(&shared.now) {
+            ask_for_shared();
+        }
+        return Some(Folded { now, later: None });
+    };
+    if is_seen {
+        ask_for_shared();
+    }
+    let always = expression(from_now_on, &shared.from_now_on)?;
+    Some(Folded {
+        now,
+        later: Some((moment, always)),
+    })
 }
 
 /// The condition on the columns that a call of a rule has as its arguments.

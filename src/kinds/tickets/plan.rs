@@ -4,6 +4,8 @@
 //! answers with the condition for the current agent as one would write it by hand: literals on the
 //! table's own columns, or true or false. The plan is then the one that the hand-written query gets.
 
+use std::rc::Rc;
+
 use deskguard_rules::{
     Access, Action, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
@@ -11,19 +13,19 @@ use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
 use crate::kinds::tickets::written_rows::is_view_of_written_row;
-use crate::pg::node::{boolean, items, named_table};
+use crate::pg::node::{items, named_table};
 use crate::pg::support::{Answer, Request, answer};
 use crate::plan::condition::{Builder, TicketArguments};
-use crate::plan::folding::{for_later, is_for_later, rights_of_plan, selectivity};
+use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
 use crate::plan::operand::Operand;
 use crate::plan::single_row::is_asked_by_key;
-use crate::plan::until::until;
+use crate::rights::cache::Agent;
+use crate::rights::known_tables;
 use crate::rights::marks::{Asked, ask};
-use crate::rights::statement::may_fold;
-use crate::rights::{known_tables, settings};
 use crate::tables::key::KeyType;
 use crate::tables::principal::Principal;
 use crate::tables::rule_function::{Argument, RuleFunction};
+use crate::tables::ticket_table::TicketTable;
 
 #[pg_extern(sql = false)]
 fn rule_support(request: Internal) -> Internal {
@@ -42,31 +44,36 @@ fn rule_support(request: Internal) -> Internal {
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
     // SAFETY: as the caller promises.
     unsafe {
-        // Without a plan to mark, the call must stay.
-        if request.root.is_null() || (*request.root).glob.is_null() {
-            return None;
+        fold_call(
+            request,
+            |root, call| subject(root, call),
+            |plan, call, agent, rule| fold(plan, call, agent, rule),
+        )
+    }
+}
+
+/// A rule, of the table, with the columns of a call.
+type TableRule = (Rule, Option<Rc<TicketTable>>, TicketArguments);
+
+/// # Safety
+/// As called by the planner.
+unsafe fn subject(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    unsafe {
+        let Some(function) = RuleFunction::of(call.funcid) else {
+            return Subject::Nothing;
+        };
+        let Some(rule) = Rule::of(function) else {
+            return Subject::Nothing;
+        };
+        if matches!(rule, Rule::Action(Action::View)) && is_view_of_written_row(root, call) {
+            return Subject::Constant(true);
         }
-        let call = &*request.fcall;
-        if is_for_later(call.args) {
-            return None;
-        }
-        let function = RuleFunction::of(call.funcid)?;
-        let rule = Rule::of(function)?;
-        if matches!(rule, Rule::Action(Action::View))
-            && is_view_of_written_row(&*request.root, call)
-        {
-            return Some(boolean(true));
-        }
-        let plan = &mut *(*request.root).glob;
         let Some(arguments) = arguments_of(function, call) else {
-            ask(&mut plan.invalItems, Asked::Rules);
-            return None;
+            return Subject::AskedWhenRun(Asked::Rules);
         };
         let table = known_tables::ticket_table(arguments.table);
         let is_by_key = || match (&table, arguments.a_column()) {
-            (Some(table), Some(column)) => {
-                is_asked_by_key(&*request.root, column.node(), &table.id)
-            }
+            (Some(table), Some(column)) => is_asked_by_key(root, column.node(), &table.id),
             _ => false,
         };
         // Somebody's own call: no row of the table has such a key.
@@ -74,42 +81,54 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             let table = table.as_ref().zip(arguments.id_type);
             table.is_some_and(|(table, id_type)| table.id_type != id_type)
         };
-        if !settings::folding()
-            || is_of_other_kind()
-            || is_by_key()
-            || !may_fold(Some(arguments.table))
-        {
-            ask(&mut plan.invalItems, Asked::Rules);
-            return None;
+        if is_of_other_kind() || is_by_key() {
+            return Subject::AskedWhenRun(Asked::Rules);
         }
-        let rights = rights_of_plan(plan);
-        let (Some(access), Some(table)) = (rights, table) else {
-            return Some(boolean(false));
-        };
-        let keys = access.external_keys.clone();
-        let expression = |access: &Access, condition| {
-            let builder = Builder {
-                access,
-                keys: &keys,
-                table: &table,
-                arguments: &arguments,
-            };
-            builder.expression(&condition)
-        };
-        let mut expression = |access: &Access, condition: Condition| {
-            if condition.asks_followed() {
-                ask(&mut plan.invalItems, Asked::Followed(arguments.table));
-            }
-            expression(access, condition)
-        };
-        let shape = table.shape();
-        let now = expression(&access, rule.condition(&access, shape))?;
-        let Some((moment, from_now_on)) = rule.to_come(&access) else {
-            return Some(now);
-        };
-        let always = expression(from_now_on, rule.condition_at_least(from_now_on, shape))?;
-        Some(until(moment, now, always, for_later(call)))
+        Subject::Rule {
+            table: Some(arguments.table),
+            asked: Asked::Rules,
+            rule: (rule, table, arguments),
+        }
     }
+}
+
+/// The condition for an agent, and the one that holds where the rule does or will.
+///
+/// # Safety
+/// As called by the planner.
+unsafe fn fold(
+    plan: &mut pg_sys::PlannerGlobal,
+    _: &pg_sys::FuncExpr,
+    agent: &Agent,
+    (rule, table, arguments): TableRule,
+) -> Option<Folded> {
+    let Some(table) = table else {
+        return Some(Folded::from(false));
+    };
+    let mut expression = |access: &Access, condition: Condition| {
+        if condition.asks_followed() {
+            // SAFETY: the items of the plan in the making.
+            unsafe { ask(&mut plan.invalItems, Asked::Followed(arguments.table)) };
+        }
+        let builder = Builder {
+            access,
+            keys: &agent.external_keys,
+            table: &table,
+            arguments: &arguments,
+        };
+        // SAFETY: the arguments of the call that is being planned.
+        unsafe { builder.expression(&condition) }
+    };
+    let shape = table.shape();
+    let now = expression(agent, rule.condition(agent, shape))?;
+    let later = match rule.to_come(agent) {
+        Some((moment, from_now_on)) => {
+            let condition = rule.condition_at_least(from_now_on, shape);
+            Some((moment, expression(from_now_on, condition)?))
+        }
+        None => None,
+    };
+    Some(Folded { now, later })
 }
 
 /// What the function that a policy calls asks.
