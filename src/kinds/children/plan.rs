@@ -6,11 +6,10 @@ use deskguard_rules::{Action, Change, Condition, past_silo_condition, silo_condi
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::pg::node::{
-    CALL_OF_PLAN, any_of_list, as_node, is_null, items, named_table, without_relabeling,
-};
+use crate::pg::node::{as_node, is_null, items, named_table, without_relabeling};
 use crate::pg::support::{Answer, Request, answer};
 use crate::plan::folding::{Folded, Subject, fold_call};
+use crate::plan::fraction::{column_of_index, condition_by_list};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::ListOperator;
 use crate::plan::single_row::{is_asked_by_key, partition};
@@ -209,7 +208,7 @@ unsafe fn share(root: *mut pg_sys::PlannerInfo, table: pg_sys::Oid, action: Acti
 }
 
 /// The largest share of a table that is looked up by an index.
-const MOST_BY_INDEX: f64 = 0.05;
+const MOST_PARENTS_BY_INDEX: f64 = 0.05;
 
 /// `column = ANY (list())`, for an index on the column.
 ///
@@ -220,29 +219,17 @@ unsafe fn index_condition(
 ) -> Option<*mut pg_sys::Node> {
     // SAFETY: as the caller promises.
     unsafe {
-        let call = as_node::<pg_sys::FuncExpr>(request.node).filter(|_| request.indexarg == 1)?;
+        let column = column_of_index(request)?;
         let action = action_of(request.funcid)?;
-        let (table, column) = arguments(call.args)?;
+        let (table, _) = arguments(as_node::<pg_sys::FuncExpr>(request.node)?.args)?;
         let operator = ListOperator::of(request.opfamily, column)?;
-        if share(request.root, table, action)? > MOST_BY_INDEX || is_looked_up(request, column) {
+        if share(request.root, table, action)? > MOST_PARENTS_BY_INDEX
+            || is_looked_up(request, column)
+        {
             return None;
         }
-        let list = pg_sys::makeFuncExpr(
-            operator.function(list_function(action)?, &[pg_sys::REGCLASSOID])?,
-            operator.array,
-            pg_sys::lappend(
-                std::ptr::null_mut(),
-                pg_sys::copyObjectImpl((*items::<pg_sys::Node>(call.args).first()?).cast()).cast(),
-            ),
-            CALL_OF_PLAN,
-            request.indexcollation,
-            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
-        );
-        let column = pg_sys::copyObjectImpl(column.cast()).cast();
-        let collation = request.indexcollation;
-        let clause = any_of_list(column, operator.operator, list.cast(), false, collation);
-        request.lossy = false;
-        Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())
+        let list = operator.function(list_function(action)?, &[pg_sys::REGCLASSOID])?;
+        condition_by_list(request, operator, list)
     }
 }
 
