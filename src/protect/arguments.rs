@@ -11,11 +11,28 @@ pub fn given(name: Option<&CStr>) -> Option<String> {
 }
 
 pub fn needed(name: Option<&CStr>, what: &str) -> String {
-    given(name).unwrap_or_else(|| {
+    not_null(
+        given(name),
+        what,
+        "Leave it out for its default, or name a column.",
+    )
+}
+
+/// An argument that must be there. `what` is its name, and `hint` says what to do without it.
+pub fn not_null<T>(value: Option<T>, what: &str, hint: &str) -> T {
+    value.unwrap_or_else(|| {
         error::raise(
             PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             format!("{what} must not be NULL"),
-            "Leave it out for its default, or name a column.",
+            hint,
         )
     })
+}
+
+pub fn refuse_given_twice(column: &str) -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("column \"{column}\" was given twice"),
+        "Each column has one meaning.",
+    )
 }

@@ -5,6 +5,7 @@ use pgrx::spi::SpiError;
 
 use crate::pg::relation::{Class, attribute, display_name, parents, table_name};
 use crate::pg::{compat, error};
+use crate::protect::arguments::refuse_given_twice;
 use crate::tables::catalog::{Catalog, is_own_schema};
 use crate::tables::child_table::ChildTable;
 use crate::tables::key::KeyType;
@@ -302,11 +303,7 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
     }
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("column \"{}\" was given twice", twice[0]),
-            "Each column has one meaning.",
-        );
+        refuse_given_twice(twice[0]);
     }
     let assignee = table.assignee.as_deref();
     let assignee_type = assignee.and_then(|column| KeyType::of_column(table.oid, column));

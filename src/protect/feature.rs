@@ -7,6 +7,7 @@ use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::protect::advice::advise_preload;
 use crate::protect::apply::{add_with_parts, rebuild};
+use crate::protect::arguments::not_null;
 use crate::protect::check::check_kind;
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
@@ -23,22 +24,10 @@ fn protect_feature(
     permission: Option<&str>,
     command: Option<&str>,
 ) -> Result<(), SpiError> {
-    let null = |what: &str, hint: &str| -> ! {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            format!("{what} must not be NULL"),
-            hint,
-        )
-    };
-    let Some(table) = feature_table else {
-        null("feature_table", "Name the table.")
-    };
-    let Some(permission) = permission else {
-        null("permission", "Name the permission that its rows need.")
-    };
-    let Some(command) = command else {
-        null("command", "Leave it out for all commands.")
-    };
+    let table = not_null(feature_table, "feature_table", "Name the table.");
+    let hint = "Name the permission that its rows need.";
+    let permission = not_null(permission, "permission", hint);
+    let command = not_null(command, "command", "Leave it out for all commands.");
     let command = command.to_ascii_uppercase();
     check_command(&command);
     Loader::now().check_permission(permission);

@@ -9,7 +9,7 @@ use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, rebuild, remove};
-use crate::protect::arguments::{given, needed};
+use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
 use crate::protect::check::{
     check_column, check_kind, check_not_otherwise, check_owner, check_reference,
 };
@@ -30,13 +30,11 @@ fn protect_messages(
     author_column: Option<&CStr>,
     drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
-    let (Some(oid), Some(parent)) = (message_table, ticket_table) else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "message_table and ticket_table must not be NULL",
-            "Name the table of the messages, and that of the tickets that they belong to.",
-        )
-    };
+    let (oid, parent) = not_null(
+        message_table.zip(ticket_table),
+        "message_table and ticket_table",
+        "Name the table of the messages, and that of the tickets that they belong to.",
+    );
     let column = needed(ticket_column, "ticket_column");
     let author = given(author_column);
     check_message_table(oid)?;
@@ -44,11 +42,7 @@ fn protect_messages(
         check_column(oid, column)?;
     }
     if author.as_ref() == Some(&column) {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("column \"{column}\" was given twice"),
-            "Each column has one meaning.",
-        );
+        refuse_given_twice(&column);
     }
     let parent = check_parent(oid, parent)?;
     if let Some(id) = parent.id() {

@@ -5,10 +5,9 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::pg::error;
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, remove};
-use crate::protect::arguments::{given, needed};
+use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
 use crate::protect::check::{check_column, check_kind, check_not_otherwise};
 use crate::protect::dropped_rules::{dropped_rules_of_shared, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
@@ -25,13 +24,11 @@ fn protect_shared(
     owner_column: Option<&CStr>,
     drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
-    let Some(oid) = object_table else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "object_table must not be NULL",
-            "Name the table of the objects.",
-        )
-    };
+    let oid = not_null(
+        object_table,
+        "object_table",
+        "Name the table of the objects.",
+    );
     let id = needed(id_column, "id_column");
     check_kind(oid)?;
     check_not_otherwise(oid, SHARED);
@@ -44,11 +41,7 @@ fn protect_shared(
     if let Some(owner) = &table.owner {
         check_column(oid, owner)?;
         if *owner == table.id {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("column \"{owner}\" was given twice"),
-                "Each column has one meaning.",
-            );
+            refuse_given_twice(owner);
         }
     }
     if let Some(former) = SharedTable::find(&Catalog::now(), oid) {

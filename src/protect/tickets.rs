@@ -9,7 +9,7 @@ use pgrx::spi::SpiError;
 use crate::pg::error;
 use crate::protect::advice::{advise_indexes, advise_preload};
 use crate::protect::apply::{add_with_parts, release, remove};
-use crate::protect::arguments::{given, needed};
+use crate::protect::arguments::{given, needed, not_null};
 use crate::protect::check::{check_follower_table, check_owner, check_ticket_table};
 use crate::protect::dropped_rules::{dropped_rules_of_tickets, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
@@ -39,13 +39,11 @@ fn protect_tickets(
     confidential_column: Option<&CStr>,
     drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
-    let Some(oid) = ticket_table else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "ticket_table must not be NULL",
-            "Name the table of the tickets.",
-        )
-    };
+    let oid = not_null(
+        ticket_table,
+        "ticket_table",
+        "Name the table of the tickets.",
+    );
     let id = needed(id_column, "id_column");
     let table = TicketTable {
         oid,

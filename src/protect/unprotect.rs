@@ -7,6 +7,7 @@ use crate::kinds::shared::visibility::forget_visibility;
 use crate::pg::error;
 use crate::pg::relation::{display_name, table_name};
 use crate::protect::apply::{release, remove};
+use crate::protect::arguments::not_null;
 use crate::protect::check::check_owner;
 use crate::protect::lock::lock_all;
 use crate::protect::messages::{check_no_children, rebuild_parent};
@@ -21,13 +22,11 @@ use crate::tables::ticket_table::TicketTable;
 
 #[pg_extern(sql = false)]
 fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
-    let Some(oid) = protected_table else {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            "protected_table must not be NULL",
-            "Name a protected table.",
-        )
-    };
+    let oid = not_null(
+        protected_table,
+        "protected_table",
+        "Name a protected table.",
+    );
     let catalog = Catalog::now();
     check_owner(oid);
     if let Some(tickets) = TicketTable::find_by_followers(&catalog, oid) {
