@@ -12,7 +12,7 @@ use crate::rights::statement::rights_of_call;
 
 #[pg_extern(sql = false)]
 fn feature_ok(permission: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let rights = rights_of_call(fcinfo);
+    let rights = rights_of_call(&fcinfo);
     permission.is_some_and(|name| rights.as_ref().is_some_and(|access| access.has_named(name)))
 }
 

@@ -170,7 +170,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+    fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
             who: statement
@@ -188,7 +188,7 @@ fn is_new_id_ok(
     id: Option<KeyRef>,
     is_kept: impl Fn(&Call, KeyRef) -> bool,
 ) -> bool {
-    let call = Call::of(fcinfo, table);
+    let call = Call::of(&fcinfo, table);
     let Some((access, table)) = &call.who else {
         return false;
     };

@@ -55,6 +55,7 @@ pub unsafe fn permissions<'a>(
     plan: &'a pg_sys::PlannedStmt,
     entry: &'a pg_sys::RangeTblEntry,
 ) -> Option<&'a Permissions> {
+    // SAFETY: the list is the plan's, and has such entries.
     #[cfg(pg16_ge)]
     return unsafe {
         let number = (entry.perminfoindex as usize).wrapping_sub(1);

@@ -1,5 +1,7 @@
 //! Reads tables by their indexes, without SQL: PostgreSQL's catalogs, and what is read like them.
 
+use std::ffi::CStr;
+
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -84,13 +86,27 @@ pub struct Row {
     descriptor: pg_sys::TupleDesc,
 }
 
+/// What a column is read as: a copy, or a part of the row, which cannot be kept longer than the row.
+pub trait Column<'row>: FromDatum {}
+
+impl Column<'_> for bool {}
+impl Column<'_> for i8 {}
+impl Column<'_> for i16 {}
+impl Column<'_> for i32 {}
+impl Column<'_> for i64 {}
+impl Column<'_> for pg_sys::Oid {}
+impl Column<'_> for String {}
+impl Column<'_> for Vec<String> {}
+impl<'row> Column<'row> for &'row str {}
+impl<'row> Column<'row> for &'row CStr {}
+
 impl Row {
     /// A row that a trigger has of one of these tables.
     pub fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
         Row { tuple, descriptor }
     }
 
-    pub fn get<T: FromDatum>(&self, column: Attribute) -> Option<T> {
+    pub fn get<'row, T: Column<'row>>(&'row self, column: Attribute) -> Option<T> {
         let mut is_null = false;
         // SAFETY: tuple and descriptor come from the same open scan, and the callers name columns
         // of the tables that sql/*.sql creates, with their types.
@@ -102,7 +118,7 @@ impl Row {
     }
 
     /// A column that is NOT NULL.
-    pub fn required<T: FromDatum>(&self, column: Attribute) -> T {
+    pub fn required<'row, T: Column<'row>>(&'row self, column: Attribute) -> T {
         self.get(column).unwrap_or_else(|| {
             error::raise(
                 PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,

@@ -22,7 +22,8 @@ const HEARS: [&CStr; 2] = [c"rights_changed", c"protection_changed"];
 /// Puts back those of a table, a protected one or one of deskguard's own.
 pub fn put_back(table: pg_sys::Oid) -> Result<(), SpiError> {
     let wanted = |function| {
-        let hears = || own_function_name(function).is_some_and(|name| HEARS.contains(&name));
+        let hears =
+            || own_function_name(function).is_some_and(|name| HEARS.contains(&name.as_c_str()));
         fires_always(function).or_else(|| hears().then_some(true))
     };
     let changed: Vec<(CString, bool)> = {

@@ -81,7 +81,8 @@ const OBJECT_GONE: &CStr = c"object_gone";
 /// Does a trigger of a protected table with this function fire for what is replicated, too? None if it is
 /// not one of deskguard's.
 pub fn fires_always(function: pg_sys::Oid) -> Option<bool> {
-    match own_function_name(function)? {
+    let name = own_function_name(function)?;
+    match name.as_c_str() {
         name if name == NOTE_TICKET => Some(false),
         name if name == OBJECT_GONE => Some(true),
         _ => None,

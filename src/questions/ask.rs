@@ -135,7 +135,8 @@ fn visible_tickets(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible(&allowed(&access, &table, Action::View), false, fcinfo);
+        // SAFETY: as just called; the column is of the type.
+        unsafe { table.return_visible(&allowed(&access, &table, Action::View), false, fcinfo) };
     }
 }
 
@@ -150,7 +151,8 @@ fn visible_ticket_keys(
     // SAFETY: called as a function that returns a set, of one column.
     unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible(&allowed(&access, &table, Action::View), true, fcinfo);
+        // SAFETY: as just called; the column is of the type.
+        unsafe { table.return_visible(&allowed(&access, &table, Action::View), true, fcinfo) };
     }
 }
 
@@ -385,7 +387,10 @@ fn names(tables: &[Rc<TicketTable>]) -> String {
 impl TicketTable {
     /// The tickets that are allowed as the result of the function that is being called, which returns ids
     /// or, as text, keys.
-    fn return_visible(
+    ///
+    /// # Safety
+    /// As for [`return_keys`].
+    unsafe fn return_visible(
         self: &Rc<TicketTable>,
         allowed: &Allowed,
         as_text: bool,
@@ -393,7 +398,8 @@ impl TicketTable {
     ) {
         let parent = Parent::Tickets(self.clone());
         if !parent.has_unique_ids() {
-            return return_keys(fcinfo, allowed.all().sorted(), as_text);
+            // SAFETY: as the caller promises.
+            return unsafe { return_keys(fcinfo, allowed.all().sorted(), as_text) };
         }
         let Some(acting) = allowed.acting() else {
             return;
@@ -404,7 +410,8 @@ impl TicketTable {
             key_expression(self.oid, &self.id)
         };
         if let Some(rows) = parent.rows(Action::View, &acting) {
-            return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting);
+            // SAFETY: as the caller promises; the query gives ids of that type.
+            unsafe { return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting) };
         }
     }
 }

@@ -164,7 +164,10 @@ unsafe extern "C-unwind" {
 /// Runs a query on a table; its rows are the result of the set-returning function that is
 /// being called. They go from the executor to a tuplestore, which holds work_mem of them in memory and
 /// the rest in a file. The plan is not kept: it may depend on more than the query.
-pub fn return_rows(
+///
+/// # Safety
+/// InitMaterializedSRF() was called for the call, whose result has one column of the query's type.
+pub unsafe fn return_rows(
     fcinfo: pg_sys::FunctionCallInfo,
     table: pg_sys::Oid,
     query: &str,
@@ -205,7 +208,11 @@ pub fn return_rows(
 
 /// Keys as the result of the set-returning function that is being called, which returns ids or, as text,
 /// keys.
-pub fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text: bool) {
+///
+/// # Safety
+/// InitMaterializedSRF() was called for the call, whose result has one column, of the keys' type or, as text,
+/// of type text.
+pub unsafe fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text: bool) {
     // SAFETY: the function has made its tuplestore, of one column.
     unsafe {
         let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();

@@ -219,12 +219,12 @@ pub fn agent_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
 }
 
 /// What a call site finds out at its first call in a statement, and keeps for the others.
-pub enum Site<T: 'static> {
-    Kept(&'static T),
+pub enum Site<'call, T> {
+    Kept(&'call T),
     Once(T),
 }
 
-impl<T> Deref for Site<T> {
+impl<T> Deref for Site<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -247,21 +247,21 @@ struct Kept<T> {
 /// What the site of a call knows about a table. It is found out once for a statement, if the call always
 /// names the same table, and each time where there is no statement.
 pub fn at_site<T: 'static>(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: &pg_sys::FunctionCallInfo,
     named: Option<pg_sys::Oid>,
     find_out: impl FnOnce(&Rc<Statement>) -> T,
-) -> Site<T> {
-    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo. Nothing keeps
-    // the reference longer than one call.
+) -> Site<'_, T> {
+    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo: longer than the call,
+    // whose argument is borrowed.
     unsafe {
-        let info = &mut *(*fcinfo).flinfo;
+        let info = &mut *(**fcinfo).flinfo;
         if let Some(kept) = info.fn_extra.cast::<Kept<T>>().as_ref()
             && kept.of_type == TypeId::of::<T>()
             && kept.named == named
         {
             return Site::Kept(&kept.found);
         }
-        let Some(statement) = of_call(fcinfo) else {
+        let Some(statement) = of_call(*fcinfo) else {
             return Site::Once(find_out(&Rc::new(Statement::now())));
         };
         let found = find_out(&statement);
@@ -630,6 +630,6 @@ pub fn forget_from(level: c_int) {
 }
 
 /// What an agent may do, as a call asks for it.
-pub fn rights_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Site<Option<Rc<Agent>>> {
+pub fn rights_of_call(fcinfo: &pg_sys::FunctionCallInfo) -> Site<'_, Option<Rc<Agent>>> {
     at_site(fcinfo, None, |statement| statement.rights.clone())
 }

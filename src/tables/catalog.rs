@@ -4,7 +4,7 @@
 //! its search_path matter, and with the latest snapshot whatever the isolation level is, so that a
 //! right is gone as soon as its removal is committed. Own uncommitted changes count.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -138,12 +138,12 @@ pub fn own_function(name: &CStr, arguments: &[pg_sys::Oid]) -> Option<pg_sys::Oi
 }
 
 /// The name of a function, if it is one of the extension.
-pub fn own_function_name<'a>(function: pg_sys::Oid) -> Option<&'a CStr> {
+pub fn own_function_name(function: pg_sys::Oid) -> Option<CString> {
     // SAFETY: look-ups in the system cache; the name is a palloc'd copy.
     unsafe {
         let name = pg_sys::get_func_name(function);
         let is_own = !name.is_null() && is_own_schema(pg_sys::get_func_namespace(function));
-        is_own.then(|| CStr::from_ptr(name))
+        is_own.then(|| CStr::from_ptr(name).to_owned())
     }
 }
 

@@ -147,7 +147,7 @@ impl RuleFunction {
         let name = own_function_name(function)?;
         RuleFunction::ALL
             .into_iter()
-            .find(|rule| rule.name() == name)
+            .find(|rule| rule.name() == name.as_c_str())
     }
 
     /// The function's OID; where there is one for each type of keys, that for this type.

@@ -32,14 +32,14 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+    fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| {
             let child = || known_tables::child_table(table?);
             Call {
                 statement: statement.clone(),
                 who: statement.rights.clone().zip(child()),
                 allowed: OnceCell::new(),
-                is_recheck: is_recheck(fcinfo),
+                is_recheck: is_recheck(*fcinfo),
             }
         })
     }
@@ -64,7 +64,7 @@ fn allows(
     id: Option<KeyRef>,
     action: Action,
 ) -> bool {
-    let call = Call::of(fcinfo, table);
+    let call = Call::of(&fcinfo, table);
     id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
 }
 
@@ -114,7 +114,7 @@ fn is_new_message_ok(
     parent: Option<KeyRef>,
     author: Option<i64>,
 ) -> bool {
-    let call = Call::of(fcinfo, message_table);
+    let call = Call::of(&fcinfo, message_table);
     let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
         return false;
     };
@@ -160,7 +160,7 @@ fn is_follower_ok(
     ticket: Option<KeyRef>,
     agent: Option<i64>,
 ) -> bool {
-    let call = Call::of(fcinfo, follower_table);
+    let call = Call::of(&fcinfo, follower_table);
     let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
         return false;
     };
@@ -215,7 +215,7 @@ fn allowed_parents(
         // For an estimate. Whether an index is of use at all is decided by index_condition().
         return KeyList::sample(SAMPLE);
     }
-    let call = Call::of(fcinfo, child_table);
+    let call = Call::of(&fcinfo, child_table);
     let list = call.ask(action, |rows| {
         let all = rows.all();
         KeyList::of(all.sorted().into_iter(), all.len(), false)

@@ -23,7 +23,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> Site<Call> {
+    fn of(fcinfo: &pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, named, |statement| {
             let table = named.and_then(known_tables::shared_table);
             Call {
@@ -51,7 +51,7 @@ macro_rules! shared_seen {
                 owner: Option<i64>,
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                let call = Call::of(fcinfo, object_table);
+                let call = Call::of(&fcinfo, object_table);
                 let id = id.map(KeyRef::from);
                 call.who.as_ref().is_some_and(|(agent, table)| {
                     // Somebody's own call: no object of the table has a key of another kind.
@@ -72,7 +72,7 @@ fn shared_ok(
     owner: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, object_table);
+    let call = Call::of(&fcinfo, object_table);
     call.who
         .as_ref()
         .is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
@@ -87,7 +87,7 @@ macro_rules! shared_with {
                 id: Option<$id>,
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                Call::of(fcinfo, object_table).is_shared(id.map(KeyRef::from))
+                Call::of(&fcinfo, object_table).is_shared(id.map(KeyRef::from))
             }
         )+
     };
@@ -103,7 +103,7 @@ shared_with!(
 
 /// All objects that are shared with the current agent.
 fn all_shared(fcinfo: pg_sys::FunctionCallInfo, object_table: Option<pg_sys::Oid>) -> KeyList {
-    let call = Call::of(fcinfo, object_table);
+    let call = Call::of(&fcinfo, object_table);
     call.who
         .as_ref()
         .map_or_else(KeyList::default, |(agent, table)| {

@@ -9,7 +9,7 @@ use crate::tables::principal::Principal;
 
 fn id(fcinfo: pg_sys::FunctionCallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {
     let key = key?;
-    let keys = at_site(fcinfo, None, |statement| statement.external_keys());
+    let keys = at_site(&fcinfo, None, |statement| statement.external_keys());
     Some(keys.id(principal, key))
 }
 

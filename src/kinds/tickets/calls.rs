@@ -25,7 +25,7 @@ type Row<'a> = (Option<KeyRef<'a>>, TicketColumns);
 
 impl Call {
     /// The state of this call site.
-    pub fn of(fcinfo: pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<Call> {
+    pub fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| {
             let who = || {
                 let access = statement.rights.clone()?;
@@ -63,7 +63,7 @@ fn silo_ok(
     category: Option<i64>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table);
+    let call = Call::of(&fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let columns = TicketColumns {
             category,
@@ -111,7 +111,7 @@ macro_rules! for_each_action {
             fcinfo: pg_sys::FunctionCallInfo,
         ) -> bool {
             let columns = columns(department, assignee, team, confidential);
-            Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), columns), $action)
+            Call::of(&fcinfo, ticket_table).past_silo((id.map(KeyRef::from), columns), $action)
         }
     };
 }
@@ -135,7 +135,7 @@ fn create_ok(
     status: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> bool {
-    let call = Call::of(fcinfo, ticket_table);
+    let call = Call::of(&fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let mut columns = columns(department, assignee, team, confidential);
         columns.status = table.status(status);

@@ -28,7 +28,7 @@ use crate::tables::key::{KeyRef, KeySet, KeyType};
 use crate::tables::principal::Principal;
 
 fn granted(fcinfo: pg_sys::FunctionCallInfo, list: List, key: Option<KeyRef>) -> bool {
-    let rights = rights_of_call(fcinfo);
+    let rights = rights_of_call(&fcinfo);
     let (Some(rights), Some(key)) = (&*rights, key) else {
         return false;
     };
@@ -122,11 +122,11 @@ for_each_type!(
 /// The tickets that the agent follows: in a plan all of them, since the rest of the rule is there, too; else
 /// those that the follower table shows it.
 fn followed_of_call(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: &pg_sys::FunctionCallInfo,
     ticket_table: Option<pg_sys::Oid>,
-) -> Site<Rc<KeySet>> {
+) -> Site<'_, Rc<KeySet>> {
     at_site(fcinfo, ticket_table, |statement| match ticket_table {
-        Some(table) if is_of_plan(fcinfo) => followed(statement, table),
+        Some(table) if is_of_plan(*fcinfo) => followed(statement, table),
         Some(table) => followed_seen(statement, table),
         None => Rc::new(KeySet::EMPTY),
     })
@@ -141,7 +141,7 @@ macro_rules! followed {
                 id: Option<$id>,
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                let followed = followed_of_call(fcinfo, ticket_table);
+                let followed = followed_of_call(&fcinfo, ticket_table);
                 id.is_some_and(|id| followed.contains(KeyRef::from(id)))
             }
         )+
@@ -161,7 +161,7 @@ fn all_followed(fcinfo: pg_sys::FunctionCallInfo, ticket_table: Option<pg_sys::O
     if is_planning() && is_of_plan(fcinfo) {
         return KeyList::sample(FOLLOWED_ROWS as i64);
     }
-    let followed = followed_of_call(fcinfo, ticket_table);
+    let followed = followed_of_call(&fcinfo, ticket_table);
     KeyList::of(followed.sorted().into_iter(), followed.len(), false)
 }
 

@@ -66,7 +66,7 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
             "deskguard.protect_tickets() makes the trigger.",
         );
         let table = call.relation().rd_id;
-        let noting = at_site(fcinfo, Some(table), |statement| {
+        let noting = at_site(&fcinfo, Some(table), |statement| {
             Noting::of(call.relation(), statement)
         });
         if let Some(noting) = &*noting {
@@ -194,7 +194,7 @@ macro_rules! update_ok {
                 status: Option<&str>,
                 fcinfo: pg_sys::FunctionCallInfo,
             ) -> bool {
-                let call = Call::of(fcinfo, ticket_table);
+                let call = Call::of(&fcinfo, ticket_table);
                 may_update(&call, id.map(KeyRef::from), department, status)
             }
         )+
