@@ -58,7 +58,11 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
 }
 
 /// The permission that a call names, if it is a constant.
+///
+/// # Safety
+/// A call of feature_ok, with its arguments.
 unsafe fn permission_of(call: &pg_sys::FuncExpr) -> Option<String> {
+    // SAFETY: as the caller promises.
     unsafe {
         let argument = items::<pg_sys::Node>(call.args).first()?;
         let constant = as_node::<pg_sys::Const>(*argument)?;

@@ -45,8 +45,7 @@ pub struct Folded {
 impl From<bool> for Folded {
     fn from(value: bool) -> Folded {
         Folded {
-            // SAFETY: makes a node.
-            now: unsafe { boolean(value) },
+            now: boolean(value),
             later: None,
         }
     }

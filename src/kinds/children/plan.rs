@@ -83,6 +83,7 @@ struct TableRule {
 /// # Safety
 /// As called by the planner.
 unsafe fn subject(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    // SAFETY: as the caller promises.
     unsafe {
         let known = arguments(call.args).zip(action_of(call.funcid));
         let Some(((named, column), action)) = known else {

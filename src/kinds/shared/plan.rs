@@ -62,6 +62,7 @@ struct TableRule {
 /// # Safety
 /// As called by the planner.
 unsafe fn subject(call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    // SAFETY: as the caller promises.
     unsafe {
         let is_seen = match RuleFunction::of(call.funcid) {
             Some(RuleFunction::SharedSeen) => true,

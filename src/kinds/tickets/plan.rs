@@ -58,6 +58,7 @@ type TableRule = (Rule, Option<Rc<TicketTable>>, TicketArguments);
 /// # Safety
 /// As called by the planner.
 unsafe fn subject(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> Subject<TableRule> {
+    // SAFETY: as the caller promises.
     unsafe {
         let Some(function) = RuleFunction::of(call.funcid) else {
             return Subject::Nothing;
