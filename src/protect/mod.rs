@@ -1,6 +1,9 @@
 //! Puts policies and triggers on a help desk's tables, and takes them off again.
+//! May use: all but questions and hooks.
 
 mod advice;
+mod apply;
+mod arguments;
 mod check;
 mod columns;
 mod ddl;
@@ -17,14 +20,7 @@ mod own_work;
 mod partitions;
 mod registry;
 mod registry_triggers;
-mod shared;
-
-mod apply;
-
-mod arguments;
-
-mod tickets;
-
-mod unprotect;
-
 mod rename;
+mod shared;
+mod tickets;
+mod unprotect;
