@@ -1,12 +1,22 @@
 //! What an explanation has of PostgreSQL's.
 
 use deskguard_rules::{Explanation, Moment, TicketId};
+use pgrx::prelude::*;
 use pgrx::{JsonB, pg_sys};
 
+use crate::pg::error;
 use crate::tables::key::{Key, OwnedKey};
 
 pub fn json(explanation: &Explanation) -> JsonB {
-    JsonB(serde_json::to_value(explanation).expect("all keys are strings"))
+    match serde_json::to_value(explanation) {
+        Ok(value) => JsonB(value),
+        // Keys that are no strings, of which there are none.
+        Err(problem) => error::raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not write an explanation: {problem}"),
+            "Please report this.",
+        ),
+    }
 }
 
 pub fn ticket_id(key: &OwnedKey) -> TicketId {
