@@ -4,20 +4,17 @@
 //! simplest condition that says the same is put together.
 
 use crate::access::{Access, Departments};
+use crate::columns::Columns;
 use crate::decision::{Unobserved, past_silo, silo};
 use crate::grants::Level;
 use crate::permission::Action;
 use crate::ticket::{Column, Status, Ticket};
 
-/// Which columns a ticket table has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a ticket table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    pub category: bool,
-    pub department: bool,
-    pub assignee: bool,
-    pub team: bool,
+    pub columns: Columns<bool>,
     pub followers: bool,
-    pub confidential: bool,
 }
 
 /// A condition on the columns of a ticket, for one agent.
@@ -54,7 +51,7 @@ impl Condition {
 /// The silo rule as a condition.
 pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
     let ticket = Ticket {
-        category: present(shape.category),
+        category: present(shape.columns.category),
         ..blank(shape)
     };
     // Only an open agent has uncategorized tickets.
@@ -70,7 +67,7 @@ pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
 /// What [`past_silo`] asks, as a condition.
 pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
     let ordinary = enough(access, shape, action, false);
-    if !shape.confidential {
+    if !shape.columns.confidential {
         return any(ordinary);
     }
     // What is enough for a confidential ticket is enough for any.
@@ -143,8 +140,8 @@ const UNASSIGNED: u8 = 2;
 const ASSIGNED: u8 = 4;
 
 fn possible_kinds(access: &Access, shape: Shape) -> u8 {
-    let own = shape.assignee || shape.team && !access.teams().is_empty();
-    let assigned = shape.assignee || shape.team;
+    let own = shape.columns.assignee || shape.columns.team && !access.teams().is_empty();
+    let assigned = shape.columns.assignee || shape.columns.team;
     UNASSIGNED | if own { OWN } else { 0 } | if assigned { ASSIGNED } else { 0 }
 }
 
@@ -170,7 +167,7 @@ fn kind_condition(possible: u8, needed: u8, allowed: u8) -> Condition {
 /// matters.
 fn department_matters(access: &Access, shape: Shape) -> Option<bool> {
     match access.departments() {
-        _ if !shape.department => Some(true),
+        _ if !shape.columns.department => Some(true),
         Departments::All => Some(true),
         Departments::Only { full, .. } if full.is_empty() => Some(false),
         Departments::Only { .. } => None,
@@ -178,7 +175,7 @@ fn department_matters(access: &Access, shape: Shape) -> Option<bool> {
 }
 
 fn department(access: &Access, shape: Shape, inside: bool) -> Column {
-    if !shape.department {
+    if !shape.columns.department {
         return Column::Absent;
     }
     Column::Value(if inside {
@@ -199,10 +196,10 @@ fn present(has_column: bool) -> Column {
 /// A ticket with NULL in all columns that the table has.
 fn blank(shape: Shape) -> Ticket {
     Ticket {
-        category: present(shape.category),
-        department: present(shape.department),
-        assignee: present(shape.assignee),
-        team: present(shape.team),
+        category: present(shape.columns.category),
+        department: present(shape.columns.department),
+        assignee: present(shape.columns.assignee),
+        team: present(shape.columns.team),
         followed: false,
         confidential: false,
         status: Status::default(),
@@ -213,9 +210,9 @@ fn ticket_of_kind(access: &Access, shape: Shape, kind: u8) -> Ticket {
     let mut ticket = blank(shape);
     let other_team = || (0..).find(|id| !access.team(*id));
     match kind {
-        OWN if shape.assignee => ticket.assignee = Column::Value(Some(access.agent)),
+        OWN if shape.columns.assignee => ticket.assignee = Column::Value(Some(access.agent)),
         OWN => ticket.team = Column::Value(access.teams().sorted().first().copied()),
-        ASSIGNED if shape.assignee => {
+        ASSIGNED if shape.columns.assignee => {
             ticket.assignee = Column::Value(Some(access.agent.wrapping_add(1)));
         }
         ASSIGNED => ticket.team = Column::Value(other_team()),
@@ -274,12 +271,15 @@ mod tests {
     fn shapes() -> Vec<Shape> {
         (0..64)
             .map(|bits| Shape {
-                category: bits & 1 != 0,
-                department: bits & 2 != 0,
-                assignee: bits & 4 != 0,
-                team: bits & 8 != 0,
+                columns: Columns {
+                    category: bits & 1 != 0,
+                    department: bits & 2 != 0,
+                    assignee: bits & 4 != 0,
+                    team: bits & 8 != 0,
+                    confidential: bits & 32 != 0,
+                    status: false,
+                },
                 followers: bits & 16 != 0,
-                confidential: bits & 32 != 0,
             })
             .collect()
     }
@@ -294,15 +294,15 @@ mod tests {
             values
         };
         let mut all = vec![];
-        for category in column(shape.category, &[1, 2]) {
-            for department in column(shape.department, &[1, 3, 9]) {
-                for assignee in column(shape.assignee, &[7, 8]) {
-                    for team in column(shape.team, &[70, 71]) {
+        for category in column(shape.columns.category, &[1, 2]) {
+            for department in column(shape.columns.department, &[1, 3, 9]) {
+                for assignee in column(shape.columns.assignee, &[7, 8]) {
+                    for team in column(shape.columns.team, &[70, 71]) {
                         for (followed, confidential) in [
                             (false, false),
                             (shape.followers, false),
-                            (false, shape.confidential),
-                            (shape.followers, shape.confidential),
+                            (false, shape.columns.confidential),
+                            (shape.followers, shape.columns.confidential),
                         ] {
                             all.push(Ticket {
                                 category,
@@ -537,13 +537,16 @@ mod tests {
 
     #[test]
     fn conditions_are_as_simple_as_an_expert_would_write_them() {
-        let shape = Shape {
+        let ordinary = Columns {
             category: true,
             department: true,
             assignee: true,
             team: true,
+            ..Columns::default()
+        };
+        let shape = Shape {
+            columns: ordinary,
             followers: true,
-            confidential: false,
         };
         let view_of = |shape: Shape, permissions: &[&str], all_departments: bool| {
             let mut staff = group("Staff");
@@ -572,7 +575,10 @@ mod tests {
             Any(vec![Own, All(vec![Department, Unassigned]), Followed])
         );
         let shape = Shape {
-            confidential: true,
+            columns: Columns {
+                confidential: true,
+                ..ordinary
+            },
             ..shape
         };
         assert_eq!(

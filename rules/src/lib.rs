@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod columns;
 mod condition;
 mod decision;
 mod explain;
@@ -21,6 +22,7 @@ mod ticket;
 mod time;
 
 pub use access::{Access, Categories, Departments};
+pub use columns::{Columns, TicketColumn};
 pub use condition::{Condition, Shape, past_silo_condition, silo_condition};
 pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
 pub use explain::{Question, explain};
@@ -35,5 +37,5 @@ pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
-pub use ticket::{Column, Relations, Status, Ticket, UNMAPPED};
+pub use ticket::{Column, Relations, Status, Statuses, Ticket, UNMAPPED};
 pub use time::{Moment, Validity};

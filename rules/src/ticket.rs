@@ -38,11 +38,31 @@ pub struct Ticket {
     pub status: Status,
 }
 
-/// What the rules ask of a ticket's status.
+/// Something for each meaning that the rules know of a status: its statuses, or whether a ticket has one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    pub archived: bool,
-    pub spam: bool,
+pub struct Statuses<T> {
+    pub archived: T,
+    pub spam: T,
+}
+
+/// What the rules ask of a ticket's status.
+pub type Status = Statuses<bool>;
+
+impl<T> Statuses<T> {
+    pub fn each(&self) -> [&T; 2] {
+        [&self.archived, &self.spam]
+    }
+}
+
+impl Statuses<Vec<String>> {
+    /// What a status means.
+    pub fn of(&self, status: Option<&str>) -> Status {
+        let is_in = |list: &[String]| list.iter().any(|one| Some(one.as_str()) == status);
+        Status {
+            archived: is_in(&self.archived),
+            spam: is_in(&self.spam),
+        }
+    }
 }
 
 /// The relations that hold between an agent and a ticket; there is always at least one.

@@ -1,6 +1,6 @@
 //! The rules of tickets as conditions of the planner.
 
-use deskguard_rules::{Access, Condition, IdSet, Level};
+use deskguard_rules::{Access, Columns, Condition, IdSet, Level};
 use pgrx::pg_sys;
 
 use crate::pg::node::{all, any, boolean, function_call, not};
@@ -29,11 +29,11 @@ impl Builder<'_> {
             Some(match condition {
                 Condition::Constant(value) => boolean(*value),
                 Condition::Category => {
-                    let column = self.arguments.category?;
+                    let column = self.operand(Principal::Category)?;
                     self.one_of(column, Principal::Category, self.access.categories())?
                 }
                 Condition::Department => {
-                    let column = self.arguments.department?;
+                    let column = self.operand(Principal::Department)?;
                     let departments = self.access.departments_at(Level::Full);
                     self.one_of(column, Principal::Department, departments)?
                 }
@@ -44,7 +44,8 @@ impl Builder<'_> {
                 Condition::Followed => self.followed()?,
                 // NULL is not true either: where it is not known, a ticket counts as confidential.
                 Condition::NotConfidential => {
-                    not(pg_sys::copyObjectImpl(self.arguments.confidential?.cast()).cast())
+                    let confidential = self.arguments.columns.confidential?;
+                    not(pg_sys::copyObjectImpl(confidential.cast()).cast())
                 }
                 Condition::All(parts) => all(self.expressions(parts)?),
                 Condition::Any(parts) => any(self.expressions(parts)?),
@@ -62,15 +63,15 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// The column, if the table has it: an absent one is NULL in the call.
-    fn assignee(&self) -> Option<Operand> {
-        self.arguments
-            .assignee
-            .filter(|_| self.table.assignee.is_some())
-    }
-
-    fn team(&self) -> Option<Operand> {
-        self.arguments.team.filter(|_| self.table.team.is_some())
+    /// # Safety
+    /// As for [`Builder::expression`].
+    unsafe fn operand(&self, principal: Principal) -> Option<Operand> {
+        let column = principal.column();
+        // An absent column is NULL in the call.
+        self.table.column(column)?;
+        // SAFETY: as the caller promises.
+        let operand = unsafe { Operand::of((*self.arguments.columns.get(column))?) }?;
+        Some(operand.or_of(principal))
     }
 
     /// An agent with the id that means "unassigned" has no tickets of its own by assignee.
@@ -84,10 +85,13 @@ impl Builder<'_> {
         // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
-            if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
+            if let Some(assignee) = self
+                .operand(Principal::Agent)
+                .filter(|_| self.can_be_assigned())
+            {
                 parts.push(assignee.any_id_of(&[self.access.agent], self.keys, false));
             }
-            if let Some(team) = self.team() {
+            if let Some(team) = self.operand(Principal::Team) {
                 parts.push(self.one_of(team, Principal::Team, self.access.teams())?);
             }
             Some(parts)
@@ -100,13 +104,16 @@ impl Builder<'_> {
         // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
-            if let Some(assignee) = self.assignee().filter(|_| self.can_be_assigned()) {
+            if let Some(assignee) = self
+                .operand(Principal::Agent)
+                .filter(|_| self.can_be_assigned())
+            {
                 parts.push(any(vec![
                     assignee.is_null(false),
                     assignee.any_id_of(&[self.access.agent], self.keys, true),
                 ]));
             }
-            if let Some(team) = self.team() {
+            if let Some(team) = self.operand(Principal::Team) {
                 parts.push(any(vec![
                     team.is_null(false),
                     match short(self.access.teams()) {
@@ -125,14 +132,14 @@ impl Builder<'_> {
         // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
-            if let Some(assignee) = self.assignee() {
+            if let Some(assignee) = self.operand(Principal::Agent) {
                 let mut nobody = vec![assignee.is_null(false)];
                 if let Some(value) = self.table.unassigned_value {
                     nobody.push(assignee.any_id_of(&[value], self.keys, false));
                 }
                 parts.push(any(nobody));
             }
-            if let Some(team) = self.team() {
+            if let Some(team) = self.operand(Principal::Team) {
                 parts.push(team.is_null(false));
             }
             parts
@@ -145,14 +152,14 @@ impl Builder<'_> {
         // SAFETY: as the caller promises.
         unsafe {
             let mut parts = vec![];
-            if let Some(assignee) = self.assignee() {
+            if let Some(assignee) = self.operand(Principal::Agent) {
                 parts.push(match self.table.unassigned_value {
                     // NULL fails the comparison, too.
                     Some(value) => assignee.any_id_of(&[value], self.keys, true),
                     None => assignee.is_null(true),
                 });
             }
-            if let Some(team) = self.team() {
+            if let Some(team) = self.operand(Principal::Team) {
                 parts.push(team.is_null(true));
             }
             parts
@@ -217,15 +224,17 @@ pub struct TicketArguments {
     pub id: Option<Operand>,
     /// Of what kind the id is.
     pub id_type: Option<KeyType>,
-    pub category: Option<Operand>,
-    pub department: Option<Operand>,
-    pub assignee: Option<Operand>,
-    pub team: Option<Operand>,
-    pub confidential: Option<*mut pg_sys::Node>,
+    pub columns: Columns<Option<*mut pg_sys::Node>>,
 }
 
 impl TicketArguments {
-    pub fn a_column(&self) -> Option<Operand> {
-        self.id.or(self.category)
+    /// The column of the row's key; for the silo, which is not given that, the category.
+    ///
+    /// # Safety
+    /// The arguments are expressions of the planner.
+    pub unsafe fn a_column(&self) -> Option<Operand> {
+        // SAFETY: as the caller promises.
+        let category = || unsafe { Operand::of(self.columns.category?) };
+        self.id.or_else(category)
     }
 }

@@ -46,18 +46,10 @@ impl Operand {
         }
     }
 
-    /// A column as it stands in the table.
-    ///
-    /// # Safety
-    /// An expression of the planner.
-    pub unsafe fn of_column(
-        column: *mut pg_sys::Node,
-        principal: Option<Principal>,
-    ) -> Option<Operand> {
-        // SAFETY: as the caller promises.
-        let mut operand = unsafe { Operand::of(column) }?;
-        operand.principal = principal;
-        Some(operand)
+    /// A column as it stands in the table has keys of what it is the column of.
+    pub fn or_of(mut self, principal: Principal) -> Operand {
+        self.principal.get_or_insert(principal);
+        self
     }
 
     pub fn node(&self) -> *mut pg_sys::Node {

@@ -11,18 +11,8 @@ use crate::tables::ticket_table::TicketTable;
 
 /// A NOTICE with the CREATE INDEX statements that are missing for the columns of the rules.
 pub fn advise_indexes(table: &TicketTable) -> Result<(), SpiError> {
-    let columns = [
-        Some(&table.id),
-        table.department.as_ref(),
-        table.category.as_ref(),
-        table.assignee.as_ref(),
-        table.team.as_ref(),
-    ];
-    let mut wanted: Vec<(pg_sys::Oid, &str)> = columns
-        .into_iter()
-        .flatten()
-        .map(|column| (table.oid, column.as_str()))
-        .collect();
+    let keys = std::iter::once(table.id.as_str()).chain(table.key_columns());
+    let mut wanted: Vec<(pg_sys::Oid, &str)> = keys.map(|column| (table.oid, column)).collect();
     if let Some(f) = &table.followers {
         wanted.push((f.oid, &f.ticket));
         wanted.push((f.oid, &f.agent));

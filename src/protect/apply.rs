@@ -11,10 +11,10 @@ use crate::pg::node::is_constant;
 use crate::pg::relation::{Class, children, descendants, display_name, regclass, table_name};
 use crate::pg::scan::{ScanKey, scan_system};
 use crate::protect::registry::{forget, register, registered_with};
-use crate::protection::policies::{
-    BASE, Protection, Trigger, fires_always, is_policy_name, pg_policy, row_triggers,
-    rule_policies, statement_triggers, triggers,
-};
+use crate::protection::kind::Kind;
+use crate::protection::kinds::FeatureTable;
+use crate::protection::policies::{BASE, has_children, is_policy_name, pg_policy, rule_policies};
+use crate::protection::trigger::{Trigger, fires_always, triggers};
 use crate::tables::catalog::Catalog;
 use crate::tables::registry::{features_of, is_protected};
 use crate::tables::rule_function::RuleFunction;
@@ -23,13 +23,13 @@ use crate::tables::rule_function::RuleFunction;
 /// name, since the partition could not be attached again otherwise.
 const DETACHED: &str = "_detached";
 
-pub fn add_triggers(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn add_triggers(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
     // SAFETY: a look-up in the system cache.
     let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
-    let mut triggers = statement_triggers(protection);
+    let mut triggers = kind.statement_triggers();
     // PostgreSQL gives a partition the others of its partitioned table.
     if !is_partition {
-        triggers.extend(row_triggers(protection));
+        triggers.extend(kind.row_triggers());
     }
     triggers
         .iter()
@@ -153,17 +153,9 @@ fn own_triggers(table: pg_sys::Oid) -> Vec<String> {
 
 /// Creates the policies of a table: those that close it, and the one that opens it while they are all
 /// there, if it is not opened by policies of its own already.
-pub fn create_policies(
-    protection: &Protection,
-    table: pg_sys::Oid,
-    open: bool,
-) -> Result<(), SpiError> {
-    for (_, sql) in rule_policies(
-        &Catalog::now(),
-        protection,
-        table,
-        protection.has_children(),
-    ) {
+pub fn create_policies(kind: &dyn Kind, table: pg_sys::Oid, open: bool) -> Result<(), SpiError> {
+    let catalog = Catalog::now();
+    for (_, sql) in rule_policies(&catalog, kind, table, has_children(&catalog, kind)) {
         Spi::run(&sql)?;
     }
     if open {
@@ -177,34 +169,33 @@ pub fn create_policies(
 }
 
 /// Protects one table and notes it in the registry.
-pub fn add(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn add(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
     let Some(class) = Class::of(table) else {
         return Ok(());
     };
     // Those of a protection that is not in the registry: of a dump without data, or what an
     // extension that was dropped left behind.
     drop_policies(table)?;
-    register(protection, table, class)?;
-    // Only features: policies of the owner's own that open the table go on to do so.
-    let open = !matches!(protection, Protection::Feature(_)) || !class.row_security;
+    register(kind, table, class)?;
+    let open = !(kind.is_opened_by_others() && class.row_security);
     Spi::run(&format!(
         "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
         display_name(table)
     ))?;
-    create_policies(protection, table, open)?;
-    add_triggers(protection, table)
+    create_policies(kind, table, open)?;
+    add_triggers(kind, table)
 }
 
 /// Protects a table that was given to be protected, with its partitions and children.
-pub fn add_with_parts(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
-    add(protection, table)?;
-    protect_below(protection)
+pub fn add_with_parts(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
+    add(kind, table)?;
+    protect_below(kind)
 }
 
 /// Protects a table anew.
-pub fn rebuild(protection: &Protection, table: pg_sys::Oid) -> Result<(), SpiError> {
+pub fn rebuild(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
     remove(table)?;
-    add_with_parts(protection, table)
+    add_with_parts(kind, table)
 }
 
 /// Ends the protection of a follower table, but for the features that it needs.
@@ -213,7 +204,7 @@ pub fn release(table: pg_sys::Oid) -> Result<(), SpiError> {
     if features_of(&Catalog::now(), table).is_empty() {
         Ok(())
     } else {
-        add_with_parts(&Protection::Feature(table), table)
+        add_with_parts(&FeatureTable(table), table)
     }
 }
 
@@ -242,7 +233,7 @@ pub fn remove(root: pg_sys::Oid) -> Result<(), SpiError> {
 
 /// Protects those of these tables, with what is below them, that are not protected yet.
 pub fn protect_parts(
-    protection: &Protection,
+    kind: &dyn Kind,
     parts: impl IntoIterator<Item = pg_sys::Oid>,
 ) -> Result<(), SpiError> {
     for part in parts {
@@ -262,17 +253,17 @@ pub fn protect_parts(
                     ),
                     format!(
                         "It cannot be a partition or child of {}.",
-                        display_name(protection.root())
+                        display_name(kind.root())
                     ),
                 );
             }
-            add(protection, table)?;
+            add(kind, table)?;
         }
     }
     Ok(())
 }
 
 /// Protects all tables below a protected one.
-pub fn protect_below(protection: &Protection) -> Result<(), SpiError> {
-    protect_parts(protection, children(protection.root()))
+pub fn protect_below(kind: &dyn Kind) -> Result<(), SpiError> {
+    protect_parts(kind, children(kind.root()))
 }

@@ -10,7 +10,7 @@ use crate::tables::catalog::{Catalog, is_own_schema};
 use crate::tables::child_table::ChildTable;
 use crate::tables::key::KeyType;
 use crate::tables::registry::{FEATURE, FOLLOWERS, TICKETS, kind_of};
-use crate::tables::ticket_table::{FollowerTable, StatusColumn, TicketTable};
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 pub fn check_owner(table: pg_sys::Oid) {
     check_exists(table);
@@ -154,8 +154,19 @@ pub fn check_reference(
 }
 
 /// A status can be a number, a text, or a value of an enum; each given value must be possible.
-fn check_status(table: pg_sys::Oid, status: &StatusColumn) -> Result<(), SpiError> {
-    let column = column_type(table, &status.name)?;
+fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
+    let are_given = table.statuses.each().iter().any(|list| !list.is_empty());
+    if table.columns.status.is_some() != are_given {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "status_column and its values belong together",
+            "Give status_column with archived_values or spam_values or both, or none of them.",
+        );
+    }
+    let Some(status) = &table.columns.status else {
+        return Ok(());
+    };
+    let column = column_type(table.oid, status)?;
     let is_possible = |value: &str| match column.name.as_str() {
         "smallint" => value.parse::<i16>().is_ok_and(|n| n.to_string() == value),
         "integer" => value.parse::<i32>().is_ok_and(|n| n.to_string() == value),
@@ -164,26 +175,41 @@ fn check_status(table: pg_sys::Oid, status: &StatusColumn) -> Result<(), SpiErro
     };
     if !column.is_integer() && !column.is_text() && column.labels.is_empty() {
         wrong_type(
-            table,
-            &status.name,
+            table.oid,
+            status,
             &column.name,
             "A status column is a text, an enum or an integer.",
         );
     }
-    let mut values = status.archived.iter().chain(&status.spam);
+    let mut values = table.statuses.each().into_iter().flatten();
     if let Some(wrong) = values.find(|value| !is_possible(value)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!(
-                "column \"{}\" of {} cannot be \"{wrong}\"",
-                status.name,
-                display_name(table)
+                "column \"{status}\" of {} cannot be \"{wrong}\"",
+                table.name()
             ),
             if column.is_integer() {
                 format!("Give values of type {}, such as '3'.", column.name)
             } else {
                 format!("Values of {}: {}.", column.name, column.labels.join(", "))
             },
+        );
+    }
+    Ok(())
+}
+
+fn check_confidential(table: &TicketTable) -> Result<(), SpiError> {
+    let Some(confidential) = &table.columns.confidential else {
+        return Ok(());
+    };
+    let found = column_type(table.oid, confidential)?.name;
+    if found != "boolean" {
+        wrong_type(
+            table.oid,
+            confidential,
+            &found,
+            "confidential_column is boolean.",
         );
     }
     Ok(())
@@ -267,45 +293,26 @@ fn column_type(table: pg_sys::Oid, column: &str) -> Result<ColumnType, SpiError>
 
 pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
     check_kind(table.oid)?;
-    let rule_columns = [
-        &table.department,
-        &table.category,
-        &table.assignee,
-        &table.team,
-    ];
-    let mut columns: Vec<&str> = rule_columns.iter().filter_map(|c| c.as_deref()).collect();
-    if columns.is_empty() {
+    let keys: Vec<&str> = table.key_columns().collect();
+    if keys.is_empty() {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "no column for the rules was given",
             "Give at least one of department_column, category_column, assignee_column and team_column.",
         );
     }
-    columns.push(&table.id);
-    for column in &columns {
-        check_column(table.oid, column)?;
+    for key in keys.into_iter().chain([table.id.as_str()]) {
+        check_column(table.oid, key)?;
     }
-    if let Some(status) = &table.status {
-        check_status(table.oid, status)?;
-        columns.push(&status.name);
-    }
-    if let Some(confidential) = &table.confidential {
-        let found = column_type(table.oid, confidential)?.name;
-        if found != "boolean" {
-            wrong_type(
-                table.oid,
-                confidential,
-                &found,
-                "confidential_column is boolean.",
-            );
-        }
-        columns.push(confidential);
-    }
+    check_statuses(table)?;
+    check_confidential(table)?;
+    let named = table.columns.present().map(|(_, name)| name);
+    let mut columns: Vec<&str> = named.chain([&table.id]).map(String::as_str).collect();
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
         refuse_given_twice(twice[0]);
     }
-    let assignee = table.assignee.as_deref();
+    let assignee = table.columns.assignee.as_deref();
     let assignee_type = assignee.and_then(|column| KeyType::of_column(table.oid, column));
     if table.unassigned_value.is_some()
         && assignee_type.is_some_and(|found| found != KeyType::Number)
@@ -316,7 +323,7 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
             "In a uuid or text column NULL means that nobody is assigned.",
         );
     }
-    if table.unassigned_value.is_some() && table.assignee.is_none() {
+    if table.unassigned_value.is_some() && assignee.is_none() {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "unassigned_value needs an assignee_column",

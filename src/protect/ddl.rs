@@ -21,7 +21,8 @@ use crate::protect::own_triggers::put_back;
 use crate::protect::own_work::OwnWork;
 use crate::protect::partitions::{refuse_below_unprotected, restore_triggers};
 use crate::protect::rename::Rename;
-use crate::protection::policies::{self, is_policy_name, with_protection};
+use crate::protection::kinds;
+use crate::protection::policies::{self, is_policy_name};
 use crate::tables::catalog::{Catalog, is_own_schema, is_own_schema_name, own_table};
 use crate::tables::registry::{is_protected, root_of};
 
@@ -201,7 +202,7 @@ fn protect(
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     let _work = OwnWork::begin();
     // Where the table above is gone, nobody sees the rows any more.
-    with_protection(catalog, root, |protection| protect_parts(protection, parts)).unwrap_or(Ok(()))
+    kinds::find(catalog, root).map_or(Ok(()), |kind| protect_parts(&*kind, parts))
 }
 
 fn refuse_to_open(table: pg_sys::Oid) -> ! {

@@ -1,5 +1,6 @@
 //! To protect a table again without a column that a rule needed before ends that rule: said, not silent.
 
+use deskguard_rules::{Statuses, TicketColumn};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -38,42 +39,37 @@ fn lost<T>(former: &Option<T>, new: &Option<T>, rule: &str) -> Option<String> {
     (former.is_some() && new.is_none()).then(|| rule.to_string())
 }
 
+/// What ends without the column.
+fn rule_of(column: TicketColumn) -> &'static str {
+    match column {
+        TicketColumn::Category => "agents have tickets of their categories only (category_column)",
+        TicketColumn::Department => {
+            "agents have tickets of their departments only (department_column)"
+        }
+        TicketColumn::Assignee => {
+            "what an agent may do depends on whose ticket it is (assignee_column)"
+        }
+        TicketColumn::Team => "tickets of a team are its members' (team_column)",
+        TicketColumn::Confidential => {
+            "confidential tickets are seen by those they concern (confidential_column)"
+        }
+        TicketColumn::Status => "what statuses allow (status_column)",
+    }
+}
+
 pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<String> {
-    let columns = [
-        lost(
-            &former.category,
-            &new.category,
-            "agents have tickets of their categories only (category_column)",
-        ),
-        lost(
-            &former.department,
-            &new.department,
-            "agents have tickets of their departments only (department_column)",
-        ),
-        lost(
-            &former.assignee,
-            &new.assignee,
-            "what an agent may do depends on whose ticket it is (assignee_column)",
-        ),
-        lost(
-            &former.team,
-            &new.team,
-            "tickets of a team are its members' (team_column)",
-        ),
-        lost(
-            &former.confidential,
-            &new.confidential,
-            "confidential tickets are seen by those they concern (confidential_column)",
-        ),
-        new.assignee.as_ref().and_then(|_| {
-            lost(
-                &former.unassigned_value,
-                &new.unassigned_value,
-                "a value of assignee_column means nobody (unassigned_value)",
-            )
-        }),
-    ];
-    let mut dropped: Vec<String> = columns.into_iter().flatten().collect();
+    let lost_column = |(column, _)| {
+        let gone = new.column(column).is_none();
+        gone.then(|| rule_of(column).to_string())
+    };
+    let mut dropped: Vec<String> = former.columns.present().filter_map(lost_column).collect();
+    if new.columns.assignee.is_some() {
+        dropped.extend(lost(
+            &former.unassigned_value,
+            &new.unassigned_value,
+            "a value of assignee_column means nobody (unassigned_value)",
+        ));
+    }
     if let Some(followers) = &former.followers {
         let is_same = new
             .followers
@@ -86,25 +82,19 @@ pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<
             ));
         }
     }
-    if let Some(status) = &former.status {
-        let now = new.status.as_ref();
-        for (former, now, what) in [
-            (
-                &status.archived,
-                now.map(|s| &s.archived),
-                "leave only with ticket.unarchive (archived_values)",
-            ),
-            (
-                &status.spam,
-                now.map(|s| &s.spam),
-                "get only with the right to delete them (spam_values)",
-            ),
-        ] {
-            let is_gone = |value: &&String| !now.is_some_and(|now| now.contains(*value));
-            let gone: Vec<_> = former.iter().filter(is_gone).map(String::as_str).collect();
-            if !gone.is_empty() {
-                dropped.push(format!("statuses that tickets {what}: {}", gone.join(", ")));
-            }
+    let meanings = Statuses {
+        archived: "leave only with ticket.unarchive (archived_values)",
+        spam: "get only with the right to delete them (spam_values)",
+    };
+    let lists = former.statuses.each().into_iter().zip(new.statuses.each());
+    for ((former, new), meaning) in lists.zip(meanings.each()) {
+        let gone = former.iter().filter(|value| !new.contains(value));
+        let gone: Vec<_> = gone.map(String::as_str).collect();
+        if !gone.is_empty() {
+            dropped.push(format!(
+                "statuses that tickets {meaning}: {}",
+                gone.join(", ")
+            ));
         }
     }
     dropped

@@ -13,7 +13,7 @@ use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::add_feature;
 use crate::protection::features::COMMANDS;
-use crate::protection::policies::{Protection, with_protection};
+use crate::protection::kinds::{self, FeatureTable};
 use crate::rights::load::Loader;
 use crate::tables::catalog::Catalog;
 use crate::tables::registry::root_of;
@@ -49,11 +49,9 @@ fn protect_feature(
     lock_all(&[table]);
     add_feature(table, &command, permission)?;
     if root.is_none() {
-        add_with_parts(&Protection::Feature(table), table)?;
-    } else if let Some(outcome) =
-        with_protection(&catalog, table, |protection| rebuild(protection, table))
-    {
-        outcome?;
+        add_with_parts(&FeatureTable(table), table)?;
+    } else if let Some(kind) = kinds::find(&catalog, table) {
+        rebuild(&*kind, table)?;
     } else {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -16,7 +16,6 @@ use crate::protect::check::{
 use crate::protect::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
-use crate::protection::policies::Protection;
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::registry::{MESSAGES, children_of, root_of};
@@ -64,7 +63,7 @@ fn protect_messages(
     });
     lock_all(&std::iter::once(oid).chain(messages).collect::<Vec<_>>());
     remove(oid)?;
-    add_with_parts(&Protection::Messages(&table), oid)?;
+    add_with_parts(&table, oid)?;
     for parent in parents {
         rebuild_parent(parent)?;
     }
@@ -77,7 +76,7 @@ fn protect_messages(
 pub fn rebuild_parent(parent: &Parent) -> Result<(), SpiError> {
     match parent {
         Parent::Tickets(_) => Ok(()),
-        Parent::Messages(messages) => rebuild(&Protection::Messages(messages), messages.oid),
+        Parent::Messages(messages) => rebuild(&**messages, messages.oid),
     }
 }
 

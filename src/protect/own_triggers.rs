@@ -12,7 +12,7 @@ use pgrx::{PgRelation, pg_sys};
 use crate::pg::relation::display_name;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::protect::own_work::OwnWork;
-use crate::protection::policies::{ALWAYS, ORIGIN, fires_always, triggers};
+use crate::protection::trigger::{ALWAYS, ORIGIN, fires_always, triggers};
 use crate::signals::registry::signal_everything;
 use crate::tables::catalog::own_function_name;
 

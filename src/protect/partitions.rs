@@ -6,7 +6,8 @@ use pgrx::spi::{SpiError, quote_literal};
 use crate::pg::error;
 use crate::pg::relation::{display_name, parents};
 use crate::protect::apply::create_trigger;
-use crate::protection::policies::{row_triggers, triggers, with_protection};
+use crate::protection::kinds;
+use crate::protection::trigger::triggers;
 use crate::tables::catalog::Catalog;
 use crate::tables::registry::root_of;
 
@@ -17,23 +18,23 @@ pub fn restore_triggers(table: pg_sys::Oid) -> Result<(), SpiError> {
     let Some(root) = root.filter(|_| parents(table).is_empty()) else {
         return Ok(());
     };
-    with_protection(&catalog, root, |protection| {
-        let missing = || {
-            // SAFETY: the relation is open.
-            let relation = unsafe {
-                pgrx::PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
-            };
-            // SAFETY: the triggers are not used after it is closed.
-            let there = unsafe { triggers(&relation) };
-            let mut all = row_triggers(protection);
-            all.retain(|trigger| !there.iter().any(|found| trigger.is_on(found)));
-            all
+    let Some(kind) = kinds::find(&catalog, root) else {
+        return Ok(());
+    };
+    let missing = || {
+        // SAFETY: the relation is open.
+        let relation = unsafe {
+            pgrx::PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
         };
-        missing()
-            .iter()
-            .try_for_each(|trigger| create_trigger(trigger, true, table))
-    })
-    .unwrap_or(Ok(()))
+        // SAFETY: the triggers are not used after it is closed.
+        let there = unsafe { triggers(&relation) };
+        let mut all = kind.row_triggers();
+        all.retain(|trigger| !there.iter().any(|found| trigger.is_on(found)));
+        all
+    };
+    missing()
+        .iter()
+        .try_for_each(|trigger| create_trigger(trigger, true, table))
 }
 
 /// Through a table above that is not protected all rows would be seen.

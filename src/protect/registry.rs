@@ -7,13 +7,9 @@ use crate::pg::error;
 use crate::pg::relation::Class;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::scan::{Row, ScanKey};
-use crate::protection::policies::Protection;
+use crate::protection::kind::Kind;
 use crate::tables::catalog::{Catalog, own_table};
-use crate::tables::child_table::ChildTable;
 use crate::tables::columns::protected_table;
-use crate::tables::registry::{FEATURE, FOLLOWERS, MESSAGES, SHARED, TICKETS};
-use crate::tables::shared_table::SharedTable;
-use crate::tables::ticket_table::TicketTable;
 
 /// A registered table with its flags of row-level security from before.
 pub struct Registered {
@@ -79,88 +75,23 @@ pub fn changed_meanwhile() -> ! {
     )
 }
 
-pub fn register(protection: &Protection, table: pg_sys::Oid, class: Class) -> Result<(), SpiError> {
-    let kind = match protection {
-        Protection::Tickets(_) => TICKETS,
-        Protection::Followers(_) => FOLLOWERS,
-        Protection::Messages(_) => MESSAGES,
-        Protection::Shared(_) => SHARED,
-        Protection::Feature(_) => FEATURE,
-    };
+pub fn register(kind: &dyn Kind, table: pg_sys::Oid, class: Class) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     Spi::run_with_args(
         "INSERT INTO deskguard_internal.protected_table VALUES ($1, $2, $3, $4, $5)",
         &[
             table.into(),
-            kind.into(),
-            protection.root().into(),
+            kind.kind().into(),
+            kind.root().into(),
             class.row_security.into(),
             class.forced.into(),
         ],
     )?;
     // Partitions and children have the columns of their root.
-    if table != protection.root() {
-        return Ok(());
+    if table == kind.root() {
+        kind.register()?;
     }
-    match protection {
-        Protection::Tickets(tickets) => register_tickets(tickets),
-        Protection::Messages(messages) => register_messages(messages),
-        Protection::Shared(shared) => register_shared(shared),
-        Protection::Followers(_) | Protection::Feature(_) => Ok(()),
-    }
-}
-
-fn register_tickets(tickets: &TicketTable) -> Result<(), SpiError> {
-    let followers = tickets.followers.as_ref();
-    let status = tickets.status.as_ref();
-    Spi::run_with_args(
-        "INSERT INTO deskguard_internal.ticket_table
-         VALUES ($1, $2::pg_catalog.name, $3::pg_catalog.name, $4::pg_catalog.name,
-                 $5::pg_catalog.name, $6::pg_catalog.name, $7, $8, $9::pg_catalog.name,
-                 $10::pg_catalog.name, $11::pg_catalog.name, $12, $13, $14::pg_catalog.name)",
-        &[
-            tickets.oid.into(),
-            tickets.id.as_str().into(),
-            tickets.department.as_deref().into(),
-            tickets.category.as_deref().into(),
-            tickets.assignee.as_deref().into(),
-            tickets.team.as_deref().into(),
-            tickets.unassigned_value.into(),
-            followers.map(|f| f.oid).into(),
-            followers.map(|f| f.ticket.as_str()).into(),
-            followers.map(|f| f.agent.as_str()).into(),
-            status.map(|s| s.name.as_str()).into(),
-            status.map(|s| s.archived.clone()).into(),
-            status.map(|s| s.spam.clone()).into(),
-            tickets.confidential.as_deref().into(),
-        ],
-    )
-}
-
-fn register_messages(messages: &ChildTable) -> Result<(), SpiError> {
-    Spi::run_with_args(
-        "INSERT INTO deskguard_internal.message_table
-         VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name)",
-        &[
-            messages.oid.into(),
-            messages.parent.oid().into(),
-            messages.column.as_str().into(),
-            messages.id.as_deref().into(),
-            messages.author.as_deref().into(),
-        ],
-    )
-}
-
-fn register_shared(shared: &SharedTable) -> Result<(), SpiError> {
-    Spi::run_with_args(
-        "INSERT INTO deskguard_internal.shared_table
-         VALUES ($1, $2::pg_catalog.name, $3::pg_catalog.name)",
-        &[
-            shared.oid.into(),
-            shared.id.as_str().into(),
-            shared.owner.as_deref().into(),
-        ],
-    )
+    Ok(())
 }
 
 pub fn add_feature(table: pg_sys::Oid, command: &str, permission: &str) -> Result<(), SpiError> {

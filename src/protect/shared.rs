@@ -12,7 +12,6 @@ use crate::protect::check::{check_column, check_kind, check_not_otherwise};
 use crate::protect::dropped_rules::{dropped_rules_of_shared, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::own_work::OwnWork;
-use crate::protection::policies::Protection;
 use crate::tables::catalog::Catalog;
 use crate::tables::registry::SHARED;
 use crate::tables::shared_table::SharedTable;
@@ -51,7 +50,7 @@ fn protect_shared(
     let _work = OwnWork::begin();
     lock_all(&[oid]);
     remove(oid)?;
-    add_with_parts(&Protection::Shared(&table), oid)?;
+    add_with_parts(&table, oid)?;
     let columns = std::iter::once(&table.id).chain(&table.owner);
     let wanted: Vec<_> = columns.map(|column| (oid, column.as_str())).collect();
     advise(&wanted)?;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::CStr;
 
+use deskguard_rules::{Columns, Statuses};
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
@@ -15,10 +16,9 @@ use crate::protect::dropped_rules::{dropped_rules_of_tickets, refuse_dropped_rul
 use crate::protect::lock::lock_all;
 use crate::protect::messages::check_children_fit;
 use crate::protect::own_work::OwnWork;
-use crate::protection::policies::Protection;
 use crate::tables::catalog::Catalog;
 use crate::tables::key::KeyType;
-use crate::tables::ticket_table::{FollowerTable, StatusColumn, TicketTable};
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -50,18 +50,24 @@ fn protect_tickets(
         // Checked below, where a column of another type is refused.
         id_type: KeyType::of_column(oid, &id).unwrap_or(KeyType::Number),
         id,
-        department: given(department_column),
-        category: given(category_column),
-        assignee: given(assignee_column),
-        team: given(team_column),
+        columns: Columns {
+            category: given(category_column),
+            department: given(department_column),
+            assignee: given(assignee_column),
+            team: given(team_column),
+            confidential: given(confidential_column),
+            status: given(status_column),
+        },
         unassigned_value,
         followers: follower_table.map(|oid| {
             let ticket = needed(follower_ticket_column, "follower_ticket_column");
             let agent = needed(follower_agent_column, "follower_agent_column");
             FollowerTable::new(oid, ticket, agent)
         }),
-        confidential: given(confidential_column),
-        status: status(given(status_column), archived_values, spam_values),
+        statuses: Statuses {
+            archived: values(archived_values, "archived_values"),
+            spam: values(spam_values, "spam_values"),
+        },
         find_query: OnceCell::new(),
     };
     check_ticket_table(&table)?;
@@ -92,46 +98,26 @@ fn protect_tickets(
         release(former.oid)?;
     }
     remove(oid)?;
-    add_with_parts(&Protection::Tickets(&table), oid)?;
+    add_with_parts(&table, oid)?;
     if let Some(followers) = &table.followers {
         remove(followers.oid)?;
-        add_with_parts(&Protection::Followers(followers), followers.oid)?;
+        add_with_parts(followers, followers.oid)?;
     }
     advise_indexes(&table)?;
     advise_preload();
     Ok(())
 }
 
-/// The status column with its values that mean something.
-fn status(
-    column: Option<String>,
-    archived: Option<Vec<Option<String>>>,
-    spam: Option<Vec<Option<String>>>,
-) -> Option<StatusColumn> {
-    let values = |given: Option<Vec<Option<String>>>, what: &str| -> Vec<String> {
-        let all = given.unwrap_or_default().into_iter().map(|value| {
-            value.unwrap_or_else(|| {
-                error::raise(
-                    PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-                    format!("{what} must not contain NULL"),
-                    "Name the statuses.",
-                )
-            })
-        });
-        all.collect()
-    };
-    let archived = values(archived, "archived_values");
-    let spam = values(spam, "spam_values");
-    if column.is_some() != (!archived.is_empty() || !spam.is_empty()) {
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            "status_column and its values belong together",
-            "Give status_column with archived_values or spam_values or both, or none of them.",
-        );
-    }
-    Some(StatusColumn {
-        name: column?,
-        archived,
-        spam,
-    })
+/// The statuses in one of the lists.
+fn values(given: Option<Vec<Option<String>>>, what: &str) -> Vec<String> {
+    let all = given.unwrap_or_default().into_iter().map(|value| {
+        value.unwrap_or_else(|| {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                format!("{what} must not contain NULL"),
+                "Name the statuses.",
+            )
+        })
+    });
+    all.collect()
 }

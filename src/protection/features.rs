@@ -2,6 +2,7 @@
 
 use pgrx::spi::quote_literal;
 
+use crate::protection::kind::Policy;
 use crate::tables::rule_function::RuleFunction;
 
 /// The commands that may need a permission, and the name of the policy for each.
@@ -13,8 +14,8 @@ pub const COMMANDS: [(&str, &str); 5] = [
     ("DELETE", "deskguard_feature_delete"),
 ];
 
-/// The policies for what the rows of a table need: name, command and expressions.
-pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static str, String)> {
+/// The policies for what the rows of a table need: command and permission.
+pub fn policies(features: &[(String, String)]) -> Vec<Policy> {
     COMMANDS
         .iter()
         .filter_map(|(command, policy)| {
@@ -32,7 +33,7 @@ pub fn policies(features: &[(String, String)]) -> Vec<(&'static str, &'static st
                 "USING"
             };
             let expression = format!("{clause} ({})", calls.join(" AND "));
-            (!calls.is_empty()).then_some((*policy, *command, expression))
+            (!calls.is_empty()).then(|| Policy::new(policy, command, expression))
         })
         .collect()
 }

@@ -4,6 +4,9 @@
 pub mod error_detail;
 pub mod exposed;
 pub mod features;
+pub mod kind;
+pub mod kinds;
 pub mod policies;
 pub mod table_policies;
+pub mod trigger;
 pub mod whole;

@@ -15,9 +15,10 @@ use crate::pg::node::{boolean, items, named_table, new_node};
 use crate::pg::relation::{attribute, table_name};
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::support::{Answer, Request, answer};
-use crate::protection::policies::{
-    Protection, row_triggers, rule_policies, statement_triggers, triggers, with_protection,
-};
+use crate::protection::kind::{Holds, Kind};
+use crate::protection::kinds;
+use crate::protection::policies::{has_children, rule_policies};
+use crate::protection::trigger::triggers;
 use crate::signals::generation;
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::child_table::{ChildTable, Parent};
@@ -110,62 +111,36 @@ pub fn problems(table: pg_sys::Oid) -> Vec<String> {
         return vec!["it is not protected".into()];
     };
     watch(root);
-    let found = with_protection(&catalog, root, |protection| {
-        let missing = missing_columns(protection, table);
-        if missing.is_empty() {
-            problems_of(&catalog, protection, table)
-        } else {
-            missing
-        }
-    });
-    found.unwrap_or_else(|| vec!["what it is protected with is gone".into()])
+    let Some(kind) = kinds::find(&catalog, root) else {
+        return vec!["what it is protected with is gone".into()];
+    };
+    let missing = missing_columns(&*kind, table);
+    if missing.is_empty() {
+        problems_of(&catalog, &*kind, table)
+    } else {
+        missing
+    }
 }
 
 /// The columns that the registry names, and that are not there, or not of a type that they can have.
-fn missing_columns(protection: &Protection, table: pg_sys::Oid) -> Vec<String> {
-    let root = protection.root();
-    let mut keys: Vec<&String> = vec![];
-    let mut others: Vec<(&String, Option<pg_sys::Oid>)> = vec![];
-    match protection {
-        Protection::Tickets(tickets) => {
-            keys.push(&tickets.id);
-            keys.extend(&tickets.department);
-            keys.extend(&tickets.category);
-            keys.extend(&tickets.assignee);
-            keys.extend(&tickets.team);
-            others.extend(tickets.status.iter().map(|status| (&status.name, None)));
-            let confidential = tickets.confidential.iter();
-            others.extend(confidential.map(|column| (column, Some(pg_sys::BOOLOID))));
-        }
-        Protection::Followers(followers) => keys.extend([&followers.ticket, &followers.agent]),
-        Protection::Messages(messages) => {
-            keys.push(&messages.column);
-            keys.extend(&messages.author);
-        }
-        Protection::Shared(shared) => {
-            keys.push(&shared.id);
-            keys.extend(&shared.owner);
-        }
-        Protection::Feature(_) => {}
-    }
-    let has = |column: &str, wanted: Option<pg_sys::Oid>| {
-        attribute(table, column).is_some_and(|number| {
+fn missing_columns(kind: &dyn Kind, table: pg_sys::Oid) -> Vec<String> {
+    let is_there = |(column, holds): &(&str, Holds)| {
+        attribute(table, column).is_some_and(|number| match holds {
+            Holds::Keys => KeyType::of_column(kind.root(), column).is_some(),
             // SAFETY: a look-up in the system cache.
-            wanted.is_none_or(|wanted| wanted == unsafe { pg_sys::get_atttype(table, number) })
+            Holds::Booleans => unsafe { pg_sys::get_atttype(table, number) == pg_sys::BOOLOID },
+            Holds::Anything => true,
         })
     };
-    let is_key = |column: &str| has(column, None) && KeyType::of_column(root, column).is_some();
-    let missing = keys.into_iter().filter(|column| !is_key(column));
-    let others = others
+    let mut columns = kind.columns();
+    columns.retain(|column| !is_there(column));
+    columns
         .into_iter()
-        .filter(|(column, wanted)| !has(column, *wanted));
-    missing
-        .chain(others.map(|(column, _)| column))
-        .map(|column| format!("it has no such column \"{column}\" any more"))
+        .map(|(column, _)| format!("it has no such column \"{column}\" any more"))
         .collect()
 }
 
-fn problems_of(catalog: &Catalog, protection: &Protection, table: pg_sys::Oid) -> Vec<String> {
+fn problems_of(catalog: &Catalog, kind: &dyn Kind, table: pg_sys::Oid) -> Vec<String> {
     let mut problems = vec![];
     // SAFETY: the relation is open and locked while its policies and triggers are looked at.
     unsafe {
@@ -186,9 +161,9 @@ fn problems_of(catalog: &Catalog, protection: &Protection, table: pg_sys::Oid) -
         };
         // Names are looked up as whoever may use all schemas: who asks may be shown the table by a view.
         let _owner = RunAsOwner::of(own_table(c"protected_table"));
-        let wanted = rule_policies(catalog, protection, table, protection.has_children());
+        let wanted = rule_policies(catalog, kind, table, has_children(catalog, kind));
         // What hung on messages may have been dropped since: then they ask for more than they need to.
-        let strictest = rule_policies(catalog, protection, table, true);
+        let strictest = rule_policies(catalog, kind, table, true);
         for ((name, sql), (_, strictest)) in wanted.into_iter().zip(strictest) {
             let found = policies.iter().find(|policy| {
                 let policy = &***policy;
@@ -206,12 +181,12 @@ fn problems_of(catalog: &Catalog, protection: &Protection, table: pg_sys::Oid) -
             }
         }
         let there = triggers(&*relation);
-        let wanted = row_triggers(protection);
-        for trigger in wanted.iter().chain(&statement_triggers(protection)) {
+        let wanted = kind.row_triggers();
+        for trigger in wanted.iter().chain(&kind.statement_triggers()) {
             if !there.iter().any(|found| trigger.is_on(found)) {
                 problems.push(format!(
                     "trigger {} is missing or does not fire",
-                    trigger.name()
+                    trigger.name
                 ));
             }
         }

@@ -166,7 +166,7 @@ fn who_can(
     let keys = ExternalKeys::default();
     let id = ticket.map(|id| table.key(id));
     let id = id.as_ref().map(OwnedKey::borrowed);
-    let rows = id.map_or(vec![], |id| table.find_columns(id, &keys));
+    let rows = id.map_or(vec![], |id| table.find_values(id, &keys));
     let mut agents = Vec::new();
     if let (Some(id), false) = (id, rows.is_empty()) {
         let followers = table.followers_of(id, &keys);
@@ -237,7 +237,7 @@ fn why(
     let rows = match (&id, agent_id) {
         (Some(id), Some(agent)) => table.find_ticket(id.borrowed(), agent, &keys),
         (Some(id), None) => table
-            .find_columns(id.borrowed(), &keys)
+            .find_values(id.borrowed(), &keys)
             .into_iter()
             .map(|columns| table.ticket(columns, false))
             .collect(),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use deskguard_rules::{Action, past_silo_condition, silo_condition};
+use deskguard_rules::{Action, Columns, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 
 use crate::pg::node::new_node;
@@ -13,7 +13,6 @@ use crate::plan::operand::Operand;
 use crate::rights::cache::Agent;
 use crate::signals::generation::{self, Tick};
 use crate::tables::child_table::Parent;
-use crate::tables::principal::Principal;
 use crate::tables::ticket_table::TicketTable;
 
 #[derive(Clone, Copy)]
@@ -137,11 +136,6 @@ fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Cl
         (*root).simple_rte_array = pg_sys::palloc0(size * size_of::<usize>()).cast();
         *(*root).simple_rte_array.add(TICKETS as usize) = entry;
 
-        let column = |name: &str, principal| {
-            let column = column(tickets.oid, name)?;
-            Operand::of_column(column, principal)
-        };
-        let of = |principal| column(tickets.principal_column(principal)?, Some(principal));
         let arguments = TicketArguments {
             table: tickets.oid,
             table_argument: pg_sys::makeConst(
@@ -154,16 +148,9 @@ fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Cl
                 true,
             )
             .cast(),
-            id: column(&tickets.id, None),
+            id: column(tickets.oid, &tickets.id).and_then(|id| Operand::of(id)),
             id_type: Some(tickets.id_type),
-            category: of(Principal::Category),
-            department: of(Principal::Department),
-            assignee: of(Principal::Agent),
-            team: of(Principal::Team),
-            confidential: tickets
-                .confidential
-                .as_deref()
-                .and_then(|name| self::column(tickets.oid, name)),
+            columns: Columns::each(|of| column(tickets.oid, tickets.column(of)?)),
         };
         let builder = Builder {
             access,

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, AskedBy, Column, IdSet, Status, Ticket, Unmapped};
+use deskguard_rules::{Action, AskedBy, Column, IdSet, Status, Ticket, TicketColumn, Unmapped};
 use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::table_name;
@@ -17,9 +17,9 @@ use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::rule_function::RuleFunction;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
-/// The columns of a ticket that the rules ask for.
+/// What a ticket has in the columns that the rules ask for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TicketColumns {
+pub struct TicketValues {
     pub department: Option<i64>,
     pub category: Option<i64>,
     pub assignee: Option<i64>,
@@ -30,44 +30,45 @@ pub struct TicketColumns {
 
 impl TicketTable {
     /// A row of this table as the rules see it.
-    pub fn ticket(&self, columns: TicketColumns, followed: bool) -> Ticket {
-        let column = |name: &Option<String>, value| match name {
-            Some(_) => Column::Value(value),
-            None => Column::Absent,
+    pub fn ticket(&self, values: TicketValues, followed: bool) -> Ticket {
+        let has = |column| self.column(column).is_some();
+        let column = |column, value| match has(column) {
+            true => Column::Value(value),
+            false => Column::Absent,
         };
         Ticket {
-            category: column(&self.category, columns.category),
-            department: column(&self.department, columns.department),
+            category: column(TicketColumn::Category, values.category),
+            department: column(TicketColumn::Department, values.department),
             assignee: column(
-                &self.assignee,
-                columns
+                TicketColumn::Assignee,
+                values
                     .assignee
                     .filter(|assignee| Some(*assignee) != self.unassigned_value),
             ),
-            team: column(&self.team, columns.team),
+            team: column(TicketColumn::Team, values.team),
             followed,
-            confidential: self.confidential.is_some() && columns.confidential,
-            status: columns.status,
+            confidential: has(TicketColumn::Confidential) && values.confidential,
+            status: values.status,
         }
     }
 
     /// The rows of a ticket, as the rules see them for an agent; none if there is no such ticket. An id
     /// may stand for several rows where no index forbids it.
     pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
-        let rows = self.find_columns(id, keys);
+        let rows = self.find_values(id, keys);
         let followed = !rows.is_empty() && self.follows(agent, id, keys);
         rows.into_iter()
-            .map(|columns| self.ticket(columns, followed))
+            .map(|values| self.ticket(values, followed))
             .collect()
     }
 
-    /// The columns of the rows of one ticket; none if there is no such ticket.
-    pub fn find_columns(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketColumns> {
+    /// The values of the rows of one ticket; none if there is no such ticket.
+    pub fn find_values(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<TicketValues> {
         let Some(id) = self.id_type.takes(id) else {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {
-            let column = |principal| match self.principal_column(principal) {
+            let column = |principal: Principal| match self.column(principal.column()) {
                 Some(column) => key_expression(self.oid, column),
                 None => "NULL::pg_catalog.int8".into(),
             };
@@ -75,7 +76,7 @@ impl TicketTable {
                 "SELECT {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
                 Principal::ALL.map(column).join(", "),
                 // Where it is not known, a ticket counts as confidential.
-                match &self.confidential {
+                match self.column(TicketColumn::Confidential) {
                     Some(column) => format!(
                         "COALESCE({}, true)::pg_catalog.int4::pg_catalog.int8",
                         quote_identifier(column)
@@ -92,13 +93,13 @@ impl TicketTable {
                 let key = row.key(principal as i32 + 1)?;
                 Some(keys.id(principal, key))
             };
-            found.push(TicketColumns {
+            found.push(TicketValues {
                 department: id(Principal::Department),
                 category: id(Principal::Category),
                 assignee: id(Principal::Agent),
                 team: id(Principal::Team),
                 confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
-                ..TicketColumns::default()
+                ..TicketValues::default()
             });
         });
         found
@@ -116,7 +117,7 @@ impl TicketTable {
             return found;
         };
         for principal in Principal::ALL {
-            let Some(column) = self.principal_column(principal) else {
+            let Some(column) = self.column(principal.column()) else {
                 continue;
             };
             let Some(key_type @ (KeyType::Uuid | KeyType::Text)) =

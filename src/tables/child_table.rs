@@ -111,13 +111,13 @@ impl ChildTable {
 
     /// What a policy asks of a row of a table, which is this one or a part of it.
     pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
-        let author = |whose| principal_expression(self.oid, self.author.as_deref(), whose);
+        let author = || principal_expression(self.oid, self.author.as_deref(), Principal::Agent);
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::RowKey => Some(key_expression(self.oid, self.id.as_ref()?)),
             Argument::ParentKey => Some(key_expression(self.oid, &self.column)),
             Argument::KeyColumn => Some(quote_identifier(&self.column)),
-            Argument::Principal(whose @ Principal::Agent) => Some(author(whose)),
+            Argument::Agent => Some(author()),
             _ => None,
         })
     }

@@ -85,20 +85,27 @@ pub mod protected_table {
 
 pub mod ticket_table {
     use crate::pg::scan::Attribute;
+    use deskguard_rules::TicketColumn;
     pub const TABLE_ID: Attribute = 1;
     pub const ID_COLUMN: Attribute = 2;
-    pub const DEPARTMENT_COLUMN: Attribute = 3;
-    pub const CATEGORY_COLUMN: Attribute = 4;
-    pub const ASSIGNEE_COLUMN: Attribute = 5;
-    pub const TEAM_COLUMN: Attribute = 6;
     pub const UNASSIGNED_VALUE: Attribute = 7;
     pub const FOLLOWER_TABLE: Attribute = 8;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 9;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 10;
-    pub const STATUS_COLUMN: Attribute = 11;
     pub const ARCHIVED_VALUES: Attribute = 12;
     pub const SPAM_VALUES: Attribute = 13;
-    pub const CONFIDENTIAL_COLUMN: Attribute = 14;
+
+    /// Has the name of this column.
+    pub const fn column(of: TicketColumn) -> (Attribute, &'static str) {
+        match of {
+            TicketColumn::Department => (3, "department_column"),
+            TicketColumn::Category => (4, "category_column"),
+            TicketColumn::Assignee => (5, "assignee_column"),
+            TicketColumn::Team => (6, "team_column"),
+            TicketColumn::Status => (11, "status_column"),
+            TicketColumn::Confidential => (14, "confidential_column"),
+        }
+    }
 }
 
 pub mod message_table {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use deskguard_rules::TicketColumn;
 pub use deskguard_rules::UNMAPPED;
 use pgrx::pg_sys;
 use uuid::Uuid;
@@ -39,6 +40,23 @@ impl Principal {
             Principal::Department => c"department",
             Principal::Category => c"category",
         }
+    }
+
+    /// The column of tickets that names one.
+    pub fn column(self) -> TicketColumn {
+        match self {
+            Principal::Agent => TicketColumn::Assignee,
+            Principal::Team => TicketColumn::Team,
+            Principal::Department => TicketColumn::Department,
+            Principal::Category => TicketColumn::Category,
+        }
+    }
+
+    /// What a column of tickets names, if it is a column of keys.
+    pub fn of_column(column: TicketColumn) -> Option<Principal> {
+        Principal::ALL
+            .into_iter()
+            .find(|principal| principal.column() == column)
     }
 
     /// The index on its external keys.

@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 
+use deskguard_rules::TicketColumn;
 use pgrx::pg_sys;
 
 use crate::pg::scan::{Attribute, Row, ScanKey};
@@ -38,12 +39,12 @@ pub const MAPPINGS: [Mapping; 4] = [
         of: (ticket_table::TABLE_ID, "table_id"),
         columns: &[
             (ticket_table::ID_COLUMN, "id_column"),
-            (ticket_table::DEPARTMENT_COLUMN, "department_column"),
-            (ticket_table::CATEGORY_COLUMN, "category_column"),
-            (ticket_table::ASSIGNEE_COLUMN, "assignee_column"),
-            (ticket_table::TEAM_COLUMN, "team_column"),
-            (ticket_table::STATUS_COLUMN, "status_column"),
-            (ticket_table::CONFIDENTIAL_COLUMN, "confidential_column"),
+            ticket_table::column(TicketColumn::ALL[0]),
+            ticket_table::column(TicketColumn::ALL[1]),
+            ticket_table::column(TicketColumn::ALL[2]),
+            ticket_table::column(TicketColumn::ALL[3]),
+            ticket_table::column(TicketColumn::ALL[4]),
+            ticket_table::column(TicketColumn::ALL[5]),
         ],
     },
     Mapping {

@@ -2,11 +2,10 @@
 
 use std::ffi::CStr;
 
-use deskguard_rules::{Action, Change};
+use deskguard_rules::{Action, Change, TicketColumn};
 use pgrx::pg_sys;
 
 use crate::tables::catalog::{own_function, own_function_name};
-use crate::tables::principal::Principal;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleFunction {
@@ -43,10 +42,10 @@ pub enum Argument {
     ParentKey,
     /// A column of keys as it is, so that its index is found.
     KeyColumn,
-    /// The id of a department, category or team, or of the agent: a ticket's assignee, a message's author.
-    Principal(Principal),
-    Confidential,
-    Status,
+    /// A column of a ticket: the id of what it names, or the value.
+    Column(TicketColumn),
+    /// The id of the agent that a row names: a message's author, a follower, an owner.
+    Agent,
     Permission,
 }
 
@@ -76,16 +75,20 @@ impl RuleFunction {
     ];
 
     const fn definition(self) -> (&'static CStr, &'static [Argument]) {
-        use Argument::{Confidential, KeyColumn, ParentKey, Permission, RowKey, Status, Table};
-        const AGENT: Argument = Argument::Principal(Principal::Agent);
-        const TEAM: Argument = Argument::Principal(Principal::Team);
-        const DEPARTMENT: Argument = Argument::Principal(Principal::Department);
-        const CATEGORY: Argument = Argument::Principal(Principal::Category);
-        const TICKET: &[Argument] = &[Table, RowKey, DEPARTMENT, AGENT, TEAM, Confidential];
+        use Argument::{Agent, Column, KeyColumn, ParentKey, Permission, RowKey, Table};
+        use TicketColumn::{Assignee, Category, Confidential, Department, Status, Team};
+        const TICKET: &[Argument] = &[
+            Table,
+            RowKey,
+            Column(Department),
+            Column(Assignee),
+            Column(Team),
+            Column(Confidential),
+        ];
         match self {
             RuleFunction::Base => (c"base_ok", &[Table]),
-            RuleFunction::Silo => (c"silo_ok", &[Table, CATEGORY]),
-            RuleFunction::WrittenSilo => (c"written_silo_ok", &[Table, CATEGORY]),
+            RuleFunction::Silo => (c"silo_ok", &[Table, Column(Category)]),
+            RuleFunction::WrittenSilo => (c"written_silo_ok", &[Table, Column(Category)]),
             RuleFunction::Ticket(Action::View) => (c"view_ok", TICKET),
             RuleFunction::Ticket(Action::Change(Change::Reply)) => (c"reply_ok", TICKET),
             RuleFunction::Ticket(Action::Change(Change::Modify)) => (c"modify_ok", TICKET),
@@ -95,18 +98,28 @@ impl RuleFunction {
             RuleFunction::Ticket(Action::Change(Change::Delete)) => (c"delete_ok", TICKET),
             RuleFunction::CreateTicket => (
                 c"create_ok",
-                &[Table, DEPARTMENT, AGENT, TEAM, Confidential, Status],
+                &[
+                    Table,
+                    Column(Department),
+                    Column(Assignee),
+                    Column(Team),
+                    Column(Confidential),
+                    Column(Status),
+                ],
             ),
-            RuleFunction::UpdateTicket => (c"update_ok", &[Table, RowKey, DEPARTMENT, Status]),
+            RuleFunction::UpdateTicket => (
+                c"update_ok",
+                &[Table, RowKey, Column(Department), Column(Status)],
+            ),
             RuleFunction::NewId => (c"new_id_ok", &[Table, RowKey]),
             RuleFunction::UpdatedId => (c"updated_id_ok", &[Table, RowKey]),
             RuleFunction::ParentSeen => (c"parent_seen", &[Table, KeyColumn]),
             RuleFunction::ParentReply => (c"parent_reply_ok", &[Table, KeyColumn]),
             RuleFunction::ParentEdit => (c"parent_edit_ok", &[Table, KeyColumn]),
-            RuleFunction::NewMessage => (c"new_message_ok", &[Table, ParentKey, AGENT]),
-            RuleFunction::Follower => (c"follower_ok", &[Table, ParentKey, AGENT]),
-            RuleFunction::SharedSeen => (c"shared_seen", &[Table, RowKey, AGENT]),
-            RuleFunction::SharedChange => (c"shared_ok", &[Table, AGENT]),
+            RuleFunction::NewMessage => (c"new_message_ok", &[Table, ParentKey, Agent]),
+            RuleFunction::Follower => (c"follower_ok", &[Table, ParentKey, Agent]),
+            RuleFunction::SharedSeen => (c"shared_seen", &[Table, RowKey, Agent]),
+            RuleFunction::SharedChange => (c"shared_ok", &[Table, Agent]),
             RuleFunction::SharedWith => (c"shared_with", &[Table, KeyColumn]),
             RuleFunction::Feature => (c"feature_ok", &[Permission]),
         }
@@ -155,9 +168,9 @@ impl RuleFunction {
         let types = self.arguments().iter().map(|argument| match argument {
             Argument::Table => pg_sys::REGCLASSOID,
             Argument::RowKey | Argument::ParentKey | Argument::KeyColumn => key,
-            Argument::Principal(_) => pg_sys::INT8OID,
-            Argument::Confidential => pg_sys::BOOLOID,
-            Argument::Status | Argument::Permission => pg_sys::TEXTOID,
+            Argument::Column(TicketColumn::Confidential) => pg_sys::BOOLOID,
+            Argument::Column(TicketColumn::Status) | Argument::Permission => pg_sys::TEXTOID,
+            Argument::Column(_) | Argument::Agent => pg_sys::INT8OID,
         });
         own_function(self.name(), &types.collect::<Vec<_>>())
     }

@@ -51,11 +51,11 @@ impl SharedTable {
 
     /// What a policy asks of an object in a table, which is this one or a part of it.
     pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
-        let owner = |whose| principal_expression(self.oid, self.owner.as_deref(), whose);
+        let owner = || principal_expression(self.oid, self.owner.as_deref(), Principal::Agent);
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::RowKey => Some(key_expression(self.oid, &self.id)),
-            Argument::Principal(whose @ Principal::Agent) => Some(owner(whose)),
+            Argument::Agent => Some(owner()),
             _ => None,
         })
     }

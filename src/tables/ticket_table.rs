@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use deskguard_rules::{Shape, Status};
+use deskguard_rules::{Columns, Shape, Statuses, TicketColumn};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -22,36 +22,15 @@ pub struct TicketTable {
     pub oid: pg_sys::Oid,
     pub id: String,
     pub id_type: KeyType,
-    pub department: Option<String>,
-    pub category: Option<String>,
-    pub assignee: Option<String>,
-    pub team: Option<String>,
+    /// Their names.
+    pub columns: Columns<Option<String>>,
     /// The assignee that means "nobody", besides NULL.
     pub unassigned_value: Option<i64>,
     pub followers: Option<FollowerTable>,
-    pub confidential: Option<String>,
-    pub status: Option<StatusColumn>,
+    /// The statuses, as text, that mean something.
+    pub statuses: Statuses<Vec<String>>,
     /// Written when it is first needed.
     pub find_query: OnceCell<String>,
-}
-
-/// The status of tickets, as far as the rules ask for it.
-#[derive(Clone, Debug)]
-pub struct StatusColumn {
-    pub name: String,
-    /// The statuses, as text, of tickets in the archive.
-    pub archived: Vec<String>,
-    pub spam: Vec<String>,
-}
-
-impl StatusColumn {
-    fn status(&self, value: Option<&str>) -> Status {
-        let is_in = |list: &[String]| list.iter().any(|one| Some(one.as_str()) == value);
-        Status {
-            archived: is_in(&self.archived),
-            spam: is_in(&self.spam),
-        }
-    }
 }
 
 /// The table of who follows which ticket.
@@ -82,12 +61,12 @@ impl FollowerTable {
 
     /// What a policy asks of a row of a table, which is this one or a part of it.
     pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
-        let agent = |whose| principal_expression(self.oid, Some(&self.agent), whose);
+        let agent = || principal_expression(self.oid, Some(&self.agent), Principal::Agent);
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::ParentKey => Some(key_expression(self.oid, &self.ticket)),
             Argument::KeyColumn => Some(quote_identifier(&self.ticket)),
-            Argument::Principal(whose @ Principal::Agent) => Some(agent(whose)),
+            Argument::Agent => Some(agent()),
             _ => None,
         })
     }
@@ -110,19 +89,14 @@ impl TicketTable {
             oid,
             id_type: KeyType::of_column(oid, &id)?,
             id,
-            department: column(ticket_table::DEPARTMENT_COLUMN),
-            category: column(ticket_table::CATEGORY_COLUMN),
-            assignee: column(ticket_table::ASSIGNEE_COLUMN),
-            team: column(ticket_table::TEAM_COLUMN),
+            columns: Columns::each(|of| column(ticket_table::column(of).0)),
             unassigned_value: row.get(ticket_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
             followers: followers().filter(|f| table_name(f.oid).is_some()),
-            confidential: column(ticket_table::CONFIDENTIAL_COLUMN),
-            status: column(ticket_table::STATUS_COLUMN).map(|name| StatusColumn {
-                name,
+            statuses: Statuses {
                 archived: values(ticket_table::ARCHIVED_VALUES),
                 spam: values(ticket_table::SPAM_VALUES),
-            }),
+            },
             find_query: OnceCell::new(),
         })
     }
@@ -165,21 +139,17 @@ impl TicketTable {
         tables
     }
 
-    /// Which columns the rules can ask for.
+    /// What the rules can ask for.
     pub fn shape(&self) -> Shape {
         Shape {
-            category: self.category.is_some(),
-            department: self.department.is_some(),
-            assignee: self.assignee.is_some(),
-            team: self.team.is_some(),
+            columns: Columns::each(|column| self.column(column).is_some()),
             followers: self.followers.is_some(),
-            confidential: self.confidential.is_some(),
         }
     }
 
     /// What the policy deskguard_silo of a table asks; none without a category column.
     pub fn silo_call(&self, table: pg_sys::Oid) -> Option<String> {
-        self.category.as_ref()?;
+        self.columns.category.as_ref()?;
         Some(self.call(RuleFunction::Silo, table))
     }
 
@@ -188,48 +158,41 @@ impl TicketTable {
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::RowKey => Some(key_expression(self.oid, &self.id)),
-            Argument::Principal(principal) => Some(self.principal(principal)),
-            Argument::Confidential => Some(self.confidential_expression()),
-            Argument::Status => Some(self.status_expression()),
-            Argument::ParentKey | Argument::KeyColumn | Argument::Permission => None,
+            Argument::Column(column) => Some(self.expression(column)),
+            Argument::ParentKey | Argument::KeyColumn | Argument::Agent | Argument::Permission => {
+                None
+            }
         })
     }
 
-    /// What the rules ask of a status.
-    pub fn status(&self, value: Option<&str>) -> Status {
-        match &self.status {
-            Some(column) => column.status(value),
-            None => Status::default(),
+    pub fn column(&self, column: TicketColumn) -> Option<&str> {
+        self.columns.get(column).as_deref()
+    }
+
+    /// The names of the columns of keys, besides its own.
+    pub fn key_columns(&self) -> impl Iterator<Item = &str> {
+        let is_key = |(column, _): &(TicketColumn, _)| Principal::of_column(*column).is_some();
+        let keys = self.columns.present().filter(is_key);
+        keys.map(|(_, name)| name.as_str())
+    }
+
+    /// What the rules are given of a column, as an expression of SQL.
+    pub fn expression(&self, column: TicketColumn) -> String {
+        let name = self.column(column);
+        match (column, name.map(quote_identifier)) {
+            (TicketColumn::Confidential, Some(name)) => name,
+            (TicketColumn::Confidential, None) => "false".into(),
+            (TicketColumn::Status, Some(name)) => format!("{name}::pg_catalog.text"),
+            (TicketColumn::Status, None) => "NULL::pg_catalog.text".into(),
+            (TicketColumn::Category, _) => self.id_of(name, Principal::Category),
+            (TicketColumn::Department, _) => self.id_of(name, Principal::Department),
+            (TicketColumn::Assignee, _) => self.id_of(name, Principal::Agent),
+            (TicketColumn::Team, _) => self.id_of(name, Principal::Team),
         }
     }
 
-    /// The column that names a department, category, team or, the assignee, an agent.
-    pub fn principal_column(&self, principal: Principal) -> Option<&str> {
-        match principal {
-            Principal::Agent => self.assignee.as_deref(),
-            Principal::Team => self.team.as_deref(),
-            Principal::Department => self.department.as_deref(),
-            Principal::Category => self.category.as_deref(),
-        }
-    }
-
-    /// Its id as an expression of SQL.
-    pub fn principal(&self, principal: Principal) -> String {
-        principal_expression(self.oid, self.principal_column(principal), principal)
-    }
-
-    fn confidential_expression(&self) -> String {
-        match &self.confidential {
-            Some(column) => quote_identifier(column),
-            None => "false".into(),
-        }
-    }
-
-    fn status_expression(&self) -> String {
-        match &self.status {
-            Some(status) => format!("{}::pg_catalog.text", quote_identifier(&status.name)),
-            None => "NULL::pg_catalog.text".into(),
-        }
+    fn id_of(&self, column: Option<&str>, principal: Principal) -> String {
+        principal_expression(self.oid, column, principal)
     }
 
     /// The name as users write it.

@@ -9,7 +9,7 @@ use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::statement::{Site, Statement, at_site};
 use crate::rows::followed::Followed;
-use crate::rows::tickets::TicketColumns;
+use crate::rows::tickets::TicketValues;
 use crate::tables::key::KeyRef;
 use crate::tables::ticket_table::TicketTable;
 
@@ -21,7 +21,7 @@ pub struct Call {
 }
 
 /// What policies pass of a ticket that is there: its id, and the columns that the rules ask for.
-type Row<'a> = (Option<KeyRef<'a>>, TicketColumns);
+type Row<'a> = (Option<KeyRef<'a>>, TicketValues);
 
 impl Call {
     /// The state of this call site.
@@ -42,7 +42,7 @@ impl Call {
     }
 
     /// What the policies besides deskguard_silo ask of a row.
-    fn past_silo(&self, (id, columns): Row, action: Action) -> bool {
+    fn past_silo(&self, (id, values): Row, action: Action) -> bool {
         let Some((access, table, followed)) = &self.who else {
             return false;
         };
@@ -51,7 +51,7 @@ impl Call {
             return false;
         }
         let allows =
-            |followed| deskguard_rules::past_silo(access, &table.ticket(columns, followed), action);
+            |followed| deskguard_rules::past_silo(access, &table.ticket(values, followed), action);
         // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
         allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
     }
@@ -65,27 +65,27 @@ fn silo_ok(
 ) -> bool {
     let call = Call::of(&fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
-        let columns = TicketColumns {
+        let values = TicketValues {
             category,
-            ..TicketColumns::default()
+            ..TicketValues::default()
         };
-        deskguard_rules::silo(access, &table.ticket(columns, false), &mut Unobserved)
+        deskguard_rules::silo(access, &table.ticket(values, false), &mut Unobserved)
     })
 }
 
-fn columns(
+fn values(
     department: Option<i64>,
     assignee: Option<i64>,
     team: Option<i64>,
     confidential: Option<bool>,
-) -> TicketColumns {
-    TicketColumns {
+) -> TicketValues {
+    TicketValues {
         department,
         assignee,
         team,
         // Where it is not known, a ticket counts as confidential.
         confidential: confidential.unwrap_or(true),
-        ..TicketColumns::default()
+        ..TicketValues::default()
     }
 }
 
@@ -110,8 +110,8 @@ macro_rules! for_each_action {
             confidential: Option<bool>,
             fcinfo: pg_sys::FunctionCallInfo,
         ) -> bool {
-            let columns = columns(department, assignee, team, confidential);
-            Call::of(&fcinfo, ticket_table).past_silo((id.map(KeyRef::from), columns), $action)
+            let values = values(department, assignee, team, confidential);
+            Call::of(&fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
         }
     };
 }
@@ -137,8 +137,8 @@ fn create_ok(
 ) -> bool {
     let call = Call::of(&fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
-        let mut columns = columns(department, assignee, team, confidential);
-        columns.status = table.status(status);
-        deskguard_rules::create(access, &table.ticket(columns, false))
+        let mut values = values(department, assignee, team, confidential);
+        values.status = table.statuses.of(status);
+        deskguard_rules::create(access, &table.ticket(values, false))
     })
 }

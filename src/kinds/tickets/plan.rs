@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Action, Condition, Moment, Shape, past_silo_condition, silo_condition,
+    Access, Action, Columns, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
@@ -23,7 +23,6 @@ use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::marks::{Asked, ask};
 use crate::tables::key::KeyType;
-use crate::tables::principal::Principal;
 use crate::tables::rule_function::{Argument, RuleFunction};
 use crate::tables::ticket_table::TicketTable;
 
@@ -186,11 +185,7 @@ unsafe fn arguments_of(function: RuleFunction, call: &pg_sys::FuncExpr) -> Optio
             table_argument: *given.first()?,
             id: None,
             id_type: None,
-            category: None,
-            department: None,
-            assignee: None,
-            team: None,
-            confidential: None,
+            columns: Columns::default(),
         };
         for (argument, node) in function.arguments().iter().zip(given) {
             match argument {
@@ -198,16 +193,7 @@ unsafe fn arguments_of(function: RuleFunction, call: &pg_sys::FuncExpr) -> Optio
                     arguments.id = Operand::of(*node);
                     arguments.id_type = KeyType::of_type(pg_sys::exprType(*node));
                 }
-                Argument::Principal(principal) => {
-                    let column = match principal {
-                        Principal::Agent => &mut arguments.assignee,
-                        Principal::Team => &mut arguments.team,
-                        Principal::Department => &mut arguments.department,
-                        Principal::Category => &mut arguments.category,
-                    };
-                    *column = Operand::of(*node);
-                }
-                Argument::Confidential => arguments.confidential = Some(*node),
+                Argument::Column(column) => *arguments.columns.get_mut(*column) = Some(*node),
                 _ => {}
             }
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::Refusal;
+use deskguard_rules::{Columns, Refusal, TicketColumn};
 use pgrx::prelude::*;
 
 use crate::kinds::new_id::NewId;
@@ -15,7 +15,7 @@ use crate::rights::cache::Agent;
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::known_tables;
 use crate::rights::statement::{Statement, at_site};
-use crate::rows::tickets::TicketColumns;
+use crate::rows::tickets::TicketValues;
 use crate::tables::key::{KeyRef, OwnedKey};
 use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::ticket_table::TicketTable;
@@ -30,7 +30,7 @@ thread_local! {
 /// What a ticket was.
 struct Noted {
     id: Option<OwnedKey>,
-    columns: TicketColumns,
+    values: TicketValues,
     /// It was of a department that is nobody's external_key and is so no more: it may be of another
     /// such, which has the same id.
     left_unmapped: bool,
@@ -74,7 +74,7 @@ pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) ->
             let before = call.old();
             let noted = Noted {
                 id: key(before, descriptor, noting.id).map(KeyRef::to_owned),
-                columns: noting.columns(before, descriptor),
+                values: noting.values(before, descriptor),
                 left_unmapped: noting.leaves_unmapped(&call),
             };
             let id = new_key(&call, noting.id);
@@ -94,11 +94,7 @@ struct Noting {
     table: Rc<TicketTable>,
     keys: Rc<ExternalKeys>,
     id: Place,
-    department: Option<Place>,
-    assignee: Option<Place>,
-    team: Option<Place>,
-    confidential: Option<Place>,
-    status: Option<Place>,
+    columns: Columns<Option<Place>>,
 }
 
 impl Noting {
@@ -113,16 +109,18 @@ impl Noting {
         let table = known_tables::ticket_table(relation.rd_id)?;
         // SAFETY: as the caller promises.
         let place = |column: &str| unsafe { place(relation, column) };
-        let of = |column: &Option<String>| place(column.as_deref()?);
-        // Who may not reach a status by a move alone needs no more than the department.
-        let with_status = |column| table.status.as_ref().and_then(|_| of(column));
+        let has_status = table.columns.status.is_some();
+        let columns = Columns::each(|column| match column {
+            // Its silo is asked of the new row by a policy of its own.
+            TicketColumn::Category => None,
+            TicketColumn::Department => place(table.column(column)?),
+            // Who may not reach a status by a move alone needs no more than the department.
+            _ if has_status => place(table.column(column)?),
+            _ => None,
+        });
         Some(Noting {
             id: place(&table.id)?,
-            department: of(&table.department),
-            assignee: with_status(&table.assignee),
-            team: with_status(&table.team),
-            confidential: with_status(&table.confidential),
-            status: table.status.as_ref().and_then(|status| place(&status.name)),
+            columns,
             keys: statement.external_keys(),
             table,
         })
@@ -131,7 +129,7 @@ impl Noting {
     /// # Safety
     /// The call is for the table that this is of.
     unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> bool {
-        let Some(department) = self.department else {
+        let Some(department) = self.columns.department else {
             return false;
         };
         // SAFETY: as the caller promises.
@@ -146,20 +144,17 @@ impl Noting {
 
     /// # Safety
     /// The row is of the table that this is of, and the descriptor is the row's.
-    unsafe fn columns(
-        &self,
-        row: pg_sys::HeapTuple,
-        descriptor: pg_sys::TupleDesc,
-    ) -> TicketColumns {
+    unsafe fn values(&self, row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> TicketValues {
         // SAFETY: as the caller promises.
         unsafe {
-            let id = |place: Option<Place>, principal| {
+            let id = |principal: Principal| {
+                let place = *self.columns.get(principal.column());
                 let key = key(row, descriptor, place?)?;
                 Some(self.keys.id(principal, key))
             };
             let get = |place| value(row, descriptor, place);
-            let confidential = self.confidential.and_then(get);
-            let status = self.status.and_then(|place| {
+            let confidential = self.columns.confidential.and_then(get);
+            let status = self.columns.status.and_then(|place| {
                 let (mut output, mut is_varlena) = (pg_sys::InvalidOid, false);
                 let value = get(place)?;
                 pg_sys::getTypeOutputInfo(place.type_oid, &mut output, &mut is_varlena);
@@ -170,13 +165,13 @@ impl Noting {
                         .into_owned(),
                 )
             });
-            TicketColumns {
-                department: id(self.department, Principal::Department),
+            TicketValues {
+                department: id(Principal::Department),
                 category: None,
-                assignee: id(self.assignee, Principal::Agent),
-                team: id(self.team, Principal::Team),
+                assignee: id(Principal::Agent),
+                team: id(Principal::Team),
                 confidential: confidential.is_none_or(|value| value.value() != 0),
-                status: self.table.status(status.as_deref()),
+                status: self.table.statuses.of(status.as_deref()),
             }
         }
     }
@@ -217,7 +212,7 @@ fn may_update(
     // A row that nobody noted: the trigger is off.
     let Some(Noted {
         id: id_before,
-        columns: mut before,
+        values: mut before,
         left_unmapped,
     }) = before
     else {
@@ -232,9 +227,9 @@ fn may_update(
     if left_unmapped && department == Some(UNMAPPED) {
         before.department = None;
     }
-    let after = TicketColumns {
+    let after = TicketValues {
         department,
-        status: table.status(status),
+        status: table.statuses.of(status),
         ..before
     };
     // Following matters for the right to delete only, and takes a look-up.

@@ -1,0 +1,116 @@
+//! Ticket tables.
+
+use deskguard_rules::{Action, Change, TicketColumn};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use pgrx::spi::SpiError;
+
+use crate::protection::kind::{Holds, Kind, Policy};
+use crate::protection::policies::{CREATE, DELETE, MODIFY, SILO, VIEW};
+use crate::protection::trigger::{NOTE_TICKET, Trigger};
+use crate::tables::catalog::Catalog;
+use crate::tables::columns::ticket_table;
+use crate::tables::registry::TICKETS;
+use crate::tables::rule_function::RuleFunction;
+use crate::tables::ticket_table::TicketTable;
+
+pub fn find(catalog: &Catalog, root: pg_sys::Oid) -> Option<Box<dyn Kind>> {
+    Some(Box::new(TicketTable::find(catalog, root)?))
+}
+
+impl Kind for TicketTable {
+    fn kind(&self) -> &'static str {
+        TICKETS
+    }
+
+    fn root(&self) -> pg_sys::Oid {
+        self.oid
+    }
+
+    fn policies(&self, table: pg_sys::Oid, _: bool) -> Vec<Policy> {
+        let may = |action| self.call(RuleFunction::Ticket(action), table);
+        let view = may(Action::View);
+        let modify = may(Action::Change(Change::Modify));
+        let delete = may(Action::Change(Change::Delete));
+        // The new row may be one that the agent cannot modify any more.
+        let updated = self.call(RuleFunction::UpdateTicket, table);
+        let create = self.call(RuleFunction::CreateTicket, table);
+        let new_id = self.call(RuleFunction::NewId, table);
+        let mut policies = vec![
+            Policy::new(VIEW, "SELECT", format!("USING ({view})")),
+            Policy::new(
+                CREATE,
+                "INSERT",
+                format!("WITH CHECK ({create} AND {new_id})"),
+            ),
+            Policy::new(
+                MODIFY,
+                "UPDATE",
+                format!("USING ({modify}) WITH CHECK ({updated})"),
+            ),
+            Policy::new(DELETE, "DELETE", format!("USING ({delete})")),
+        ];
+        if let Some(silo) = self.silo_call(table) {
+            policies.push(Policy::new(SILO, "ALL", format!("USING ({silo})")));
+        }
+        policies
+    }
+
+    fn row_triggers(&self) -> Vec<Trigger> {
+        use pg_sys::{TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_ROW, TRIGGER_TYPE_UPDATE};
+        vec![Trigger {
+            name: "deskguard_update",
+            event: "BEFORE UPDATE",
+            condition: "FOR EACH ROW".into(),
+            function: NOTE_TICKET,
+            kind: TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_UPDATE,
+            has_condition: false,
+            always: false,
+        }]
+    }
+
+    fn columns(&self) -> Vec<(&str, Holds)> {
+        let holds = |column| match column {
+            TicketColumn::Confidential => Holds::Booleans,
+            TicketColumn::Status => Holds::Anything,
+            _ => Holds::Keys,
+        };
+        let named = self.columns.present();
+        let named = named.map(|(column, name)| (name.as_str(), holds(column)));
+        std::iter::once((self.id.as_str(), Holds::Keys))
+            .chain(named)
+            .collect()
+    }
+
+    fn register(&self) -> Result<(), SpiError> {
+        let followers = self.followers.as_ref();
+        let has_status = self.columns.status.is_some();
+        let list = |list: &Vec<String>| has_status.then(|| list.clone()).into();
+        let mut values: Vec<DatumWithOid> = vec![
+            self.oid.into(),
+            self.id.as_str().into(),
+            self.unassigned_value.into(),
+            followers.map(|f| f.oid).into(),
+            followers.map(|f| f.ticket.as_str()).into(),
+            followers.map(|f| f.agent.as_str()).into(),
+            list(&self.statuses.archived),
+            list(&self.statuses.spam),
+        ];
+        let names = TicketColumn::ALL.map(|column| ticket_table::column(column).1);
+        let places = (values.len() + 1..).map(|n| format!("${n}::pg_catalog.name"));
+        let places: Vec<String> = places.take(names.len()).collect();
+        values.extend(TicketColumn::ALL.map(|column| self.column(column).into()));
+        Spi::run_with_args(
+            &format!(
+                "INSERT INTO deskguard_internal.ticket_table
+                     (table_id, id_column, unassigned_value, follower_table, follower_ticket_column,
+                      follower_agent_column, archived_values, spam_values, {})
+                 VALUES ($1, $2::pg_catalog.name, $3, $4, $5::pg_catalog.name, $6::pg_catalog.name,
+                         $7, $8, {})",
+                names.join(", "),
+                places.join(", ")
+            ),
+            &values,
+        )
+    }
+}
