@@ -45,6 +45,17 @@ pub enum Granter {
     Setting,
 }
 
+impl Granter {
+    /// As the questions name it.
+    fn named(&self) -> String {
+        match self {
+            Granter::Group(name) => name.clone(),
+            Granter::Agent(_) => "agent".into(),
+            Granter::Setting => "default".into(),
+        }
+    }
+}
+
 /// The rule that refuses a view, for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
@@ -231,6 +242,57 @@ impl HelpDesk {
         }
         rows.sort();
         rows
+    }
+
+    /// (department, level, granted_by, granted_on), sorted.
+    pub fn effective_departments(&self, a: Id) -> Vec<(Id, &'static str, String, Option<Id>)> {
+        let mut rows = Vec::new();
+        if self.active(a).is_none() {
+            return rows;
+        }
+        for id in self.departments.iter().map(|department| &department.id) {
+            let full = self.department_granters(a, *id, Level::Full);
+            for (granter, through) in self.department_granters(a, *id, Level::Assign) {
+                let is_full = full.contains(&(granter.clone(), through));
+                let level = if is_full { "full" } else { "assign" };
+                rows.push((*id, level, granter.named(), Some(through)));
+            }
+            for group in self.groups_of(a) {
+                if self.group_has_all_departments(group) {
+                    rows.push((*id, "full", group.into(), None));
+                }
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// (category, granted_by), sorted.
+    pub fn effective_categories(&self, a: Id) -> Vec<(Option<Id>, String)> {
+        let mut rows = Vec::new();
+        if self.active(a).is_none() {
+            return rows;
+        }
+        let openers = self.openers(a);
+        for category in &self.categories {
+            let granters = self.category_granters(a, *category);
+            let all = granters.iter().chain(&openers);
+            rows.extend(all.map(|granter| (Some(*category), granter.named())));
+        }
+        rows.extend(openers.iter().map(|opener| (None, opener.named())));
+        rows.sort();
+        rows
+    }
+
+    /// Sorted.
+    pub fn effective_teams(&self, a: Id) -> Vec<Id> {
+        let of_agent = |team: &Id| {
+            self.team_members.contains(&(*team, a)) && self.counts("team_member", *team, a)
+        };
+        let mut teams = self.teams.clone();
+        teams.retain(|team| self.active(a).is_some() && of_agent(team));
+        teams.sort_unstable();
+        teams
     }
 
     // ---- open, silo_ok ----

@@ -23,7 +23,7 @@ impl Categories {
         }
         let granted = grants
             .categories_given()
-            .filter(|(_, validity)| valid(*validity))
+            .filter(|(_, given)| valid(given.validity))
             .map(|(id, _)| id);
         Categories::Only(granted.collect())
     }

@@ -1,7 +1,7 @@
 //! What the permission tables say about one agent, and who gave it each right.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -104,6 +104,17 @@ impl DepartmentTree {
     pub fn path(&self, department: i64) -> impl Iterator<Item = i64> {
         std::iter::successors(Some(department), |id| self.0.get(id).copied().flatten())
             .take(self.0.len().max(1))
+    }
+
+    /// Each department with those right below it.
+    fn children(&self) -> BTreeMap<i64, Vec<i64>> {
+        let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for (id, parent) in &self.0 {
+            if let Some(parent) = parent {
+                children.entry(*parent).or_default().push(*id);
+            }
+        }
+        children
     }
 }
 
@@ -227,11 +238,17 @@ impl Grants {
         })
     }
 
-    /// All categories that are granted at any time.
-    pub fn categories_given(&self) -> impl Iterator<Item = (i64, Validity)> {
-        self.held_by().flat_map(|(_, held, validity)| {
-            let granted = held.categories.iter();
-            granted.map(move |(id, granted)| (*id, validity.and(granted)))
+    /// All categories that are granted, and who grants them, at any time.
+    pub fn categories_given(&self) -> impl Iterator<Item = (i64, Given<'_>)> {
+        self.held_by().flat_map(|(by, held, validity)| {
+            held.categories.iter().map(move |(id, granted)| {
+                let given = Given {
+                    by,
+                    department: None,
+                    validity: validity.and(granted),
+                };
+                (*id, given)
+            })
         })
     }
 
@@ -241,6 +258,31 @@ impl Grants {
             .iter()
             .filter(|member| member.group.all_departments)
             .map(|member| member.gives(Validity::ALWAYS))
+    }
+
+    /// Each department that is granted, itself or by an ancestor, with its level and who grants it, at any
+    /// time. Of groups of all departments, [`all_departments_given`](Self::all_departments_given) tells.
+    pub fn departments_given(&self) -> Vec<(i64, Level, Given<'_>)> {
+        let children = self.tree.children();
+        let mut all = vec![];
+        for (by, held, validity) in self.held_by() {
+            for (granted, (level, granted_for)) in &held.departments.0 {
+                let given = Given {
+                    by,
+                    department: Some(*granted),
+                    validity: validity.and(*granted_for),
+                };
+                // Even where the parents form a cycle, which the table refuses, each is listed once.
+                let mut seen = BTreeSet::from([*granted]);
+                let mut below = vec![*granted];
+                while let Some(id) = below.pop() {
+                    all.push((id, *level, given));
+                    let children = children.get(&id).into_iter().flatten().copied();
+                    below.extend(children.filter(|child| seen.insert(*child)));
+                }
+            }
+        }
+        all
     }
 
     /// The highest level at which each department of the tree is granted, itself or by an ancestor,

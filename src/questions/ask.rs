@@ -2,16 +2,15 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{
-    Access, Action, Grants, OtherPolicy, Permission, Question, Source, Ticket, Unobserved,
-};
+use deskguard_rules::{Access, Action, OtherPolicy, Question, Ticket, Unobserved};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{JsonB, pg_sys};
 
+use crate::pg::error;
 use crate::pg::relation::display_name;
-use crate::pg::{compat, error};
 use crate::protection::table_policies::TablePolicies;
+use crate::questions::asker::{check_may_ask, may_ask_about_others};
 use crate::questions::explain;
 use crate::rights::cache::{self, Agent};
 use crate::rights::external_keys::ExternalKeys;
@@ -107,17 +106,6 @@ fn allowed(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allow
 }
 
 #[pg_extern(sql = false)]
-fn agent_has_permission(agent_id: Option<i64>, permission: Option<&str>) -> bool {
-    let loader = Loader::now();
-    check_may_ask_about_permissions(agent_id);
-    let permission = permission.unwrap_or("NULL");
-    loader.check_permission(permission);
-    agent_id
-        .and_then(|agent| loader.grants(agent).ok())
-        .is_some_and(|grants| grants.permission_sources(permission).next().is_some())
-}
-
-#[pg_extern(sql = false)]
 fn visible_tickets(
     agent_id: Option<i64>,
     ticket_table: Option<pg_sys::Oid>,
@@ -182,39 +170,6 @@ fn who_can(
         });
     }
     SetOfIterator::new(agents)
-}
-
-#[pg_extern(sql = false)]
-fn effective_permissions(
-    agent_id: Option<i64>,
-) -> TableIterator<
-    'static,
-    (
-        name!(permission, String),
-        name!(granted_by, String),
-        name!(locked, bool),
-    ),
-> {
-    let loader = Loader::now();
-    check_may_ask_about_permissions(agent_id);
-    let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    TableIterator::new(grants.map(|grants| held(&grants)).unwrap_or_default())
-}
-
-fn held(grants: &Grants) -> Vec<(String, String, bool)> {
-    grants
-        .catalog
-        .keys()
-        .flat_map(|permission| {
-            grants.permission_sources(permission).map(|source| {
-                let (by, locked) = match source {
-                    Source::Group(name) => (name, true),
-                    Source::Agent(_) => ("agent", false),
-                };
-                (permission.clone(), by.into(), locked)
-            })
-        })
-        .collect()
 }
 
 fn why(
@@ -313,37 +268,6 @@ fn parse_action(action: Option<&str>) -> Action {
             format!("Actions: {}.", Action::ALL.map(Action::name).join(", ")),
         )
     })
-}
-
-fn check_may_ask_about_permissions(about: Option<i64>) {
-    check_may_ask(about, &known_tables::ticket_tables());
-}
-
-/// About oneself one may ask.
-fn check_may_ask(about: Option<i64>, tables: &[Rc<TicketTable>]) {
-    if may_ask_about_others(tables) || about.is_some() && about == current_agent() {
-        return;
-    }
-    error::raise(
-        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        "permission denied to ask about other agents",
-        "Ask about deskguard.current_agent(), or have the permission permission.audit, or be the owner of the ticket table.",
-    );
-}
-
-/// About others, or about all, may ask: superusers, the owner of the ticket tables that the question is
-/// about (all, lest anyone make himself one), and agents with permission.audit.
-fn may_ask_about_others(tables: &[Rc<TicketTable>]) -> bool {
-    // SAFETY: look-ups in the system cache.
-    let is_superuser = unsafe { pg_sys::superuser() };
-    // SAFETY: reads the backend's state.
-    let user = unsafe { pg_sys::GetUserId() };
-    let owns_all = tables.iter().all(|t| compat::owns_table(t.oid, user));
-    let may_audit = || {
-        let access = current_agent().and_then(cache::access);
-        access.is_some_and(|access| access.has(Permission::Audit))
-    };
-    is_superuser || owns_all && !tables.is_empty() || may_audit()
 }
 
 impl TicketTable {

@@ -2,4 +2,6 @@
 //! May use: all but protect and hooks.
 
 pub mod ask;
+pub mod asker;
+pub mod effective;
 pub mod explain;

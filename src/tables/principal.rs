@@ -59,6 +59,16 @@ impl Principal {
             .find(|principal| principal.column() == column)
     }
 
+    /// The index on its ids.
+    pub fn primary_key(self) -> &'static CStr {
+        match self {
+            Principal::Agent => c"agent_pkey",
+            Principal::Team => c"team_pkey",
+            Principal::Department => c"department_pkey",
+            Principal::Category => c"category_pkey",
+        }
+    }
+
     /// The index on its external keys.
     fn index(self) -> &'static CStr {
         match self {

@@ -115,7 +115,66 @@ pub fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
     );
     let rows = query(superuser, &sql, &[])?;
     let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
-    same(&sql, rows.collect(), desk.effective_permissions(agent))
+    same(&sql, rows.collect(), desk.effective_permissions(agent))?;
+    effective_access(lab, desk, agent)
+}
+
+/// What the agent has, and that those who are said to have it are the same.
+fn effective_access(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
+    let superuser = &mut lab.superuser;
+    let sql = format!(
+        "SELECT department_id, level, granted_by, granted_on FROM deskguard.effective_departments({agent})"
+    );
+    let rows = query(superuser, &sql, &[])?;
+    let mut rows: Vec<(Id, &str, String, Option<Id>)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect();
+    rows.sort();
+    let departments = desk.effective_departments(agent);
+    same(&sql, rows, departments)?;
+
+    let sql =
+        format!("SELECT category_id, granted_by FROM deskguard.effective_categories({agent})");
+    let rows = query(superuser, &sql, &[])?;
+    let mut rows: Vec<(Option<Id>, String)> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    rows.sort();
+    same(&sql, rows, desk.effective_categories(agent))?;
+
+    let sql = format!("SELECT team_id FROM deskguard.effective_teams({agent}) ORDER BY 1");
+    let rows = query(superuser, &sql, &[])?;
+    let rows = rows.iter().map(|row| row.get(0)).collect();
+    same(&sql, rows, desk.effective_teams(agent))?;
+
+    let sql = format!(
+        "SELECT d.id, w.granted_by, w.granted_on \
+         FROM deskguard.department AS d, deskguard.agents_with_access(d.id, 'assign') AS w \
+         WHERE w.agent_id = {agent}"
+    );
+    let rows = query(superuser, &sql, &[])?;
+    let mut rows: Vec<(Id, String, Option<Id>)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
+    rows.sort();
+    let departments = desk.effective_departments(agent).into_iter();
+    let mut departments: Vec<_> = departments.map(|(id, _, by, on)| (id, by, on)).collect();
+    departments.sort();
+    same(&sql, rows, departments)?;
+
+    let sql = format!(
+        "SELECT c.id, w.granted_by \
+         FROM deskguard.category AS c, deskguard.agents_with_access(category_id => c.id) AS w \
+         WHERE w.agent_id = {agent}"
+    );
+    let rows = query(superuser, &sql, &[])?;
+    let mut rows: Vec<(Option<Id>, String)> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    rows.sort();
+    let categories = desk.effective_categories(agent).into_iter();
+    let categories = categories.filter(|(category, _)| category.is_some());
+    same(&sql, rows, categories.collect())
 }
 
 /// What explain_access says of its reasons must be true.
