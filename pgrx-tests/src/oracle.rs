@@ -86,7 +86,12 @@ impl HelpDesk {
             .collect()
     }
 
-    fn group_has(&self, group: &str, permission: &str) -> bool {
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let own = self.groups.iter().map(|group| group.name);
+        own.chain([ALL_PERMISSIONS, ALL_NON_DESTRUCTIVE])
+    }
+
+    pub fn group_has(&self, group: &str, permission: &str) -> bool {
         let destructive = || {
             let catalog = self.permissions.iter();
             catalog
@@ -344,6 +349,30 @@ impl HelpDesk {
         }
         let granted = |category| !self.category_granters(a, category).is_empty();
         self.open(a) || self.category(t).is_some_and(granted)
+    }
+
+    /// Would the agent, as a member of this group alone, pass the silo?
+    pub fn group_passes_silo(&self, group: &str, a: Id, t: &Ticket) -> bool {
+        let own_setting = self.active(a).and_then(|agent| agent.category_access);
+        let granted = |category: Id| {
+            let of_group = |(g, c): &(&str, Id)| *g == group && *c == category;
+            self.group_categories.iter().any(of_group)
+                && self.counts("group_category", group, category)
+        };
+        own_setting.is_none() && self.group_is_open(group) || self.category(t).is_some_and(granted)
+    }
+
+    /// Has a member of this group full access to the department?
+    pub fn group_passes_department(&self, group: &str, t: &Ticket) -> bool {
+        let full = |through: &Id| {
+            let of_group = |((g, d), level): (&(&str, Id), &Level)| {
+                *g == group && d == through && *level == Level::Full
+            };
+            self.group_departments.iter().any(of_group)
+                && self.counts("group_department", group, through)
+        };
+        let is_below_one = |department| self.ancestry(department).iter().any(full);
+        self.group_has_all_departments(group) || self.department(t).is_some_and(is_below_one)
     }
 
     // ---- dept ----

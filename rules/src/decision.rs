@@ -22,9 +22,11 @@ pub enum Check {
     Change(Change, Relations),
 }
 
-/// Learns of each rule that is looked at and whether it passed. The first that fails is the reason
-/// for a refusal.
+/// Learns of each rule that is looked at and whether it passed. Each that fails is a reason for a refusal.
 pub trait Observer {
+    /// Wants to learn of the others, too, where one has failed.
+    const WANTS_ALL: bool;
+
     fn looked_at(&mut self, check: Check, passed: bool);
 }
 
@@ -32,10 +34,14 @@ pub trait Observer {
 pub struct Unobserved;
 
 impl Observer for Unobserved {
+    const WANTS_ALL: bool = false;
+
     fn looked_at(&mut self, _: Check, _: bool) {}
 }
 
 impl<F: FnMut(Check, bool)> Observer for F {
+    const WANTS_ALL: bool = true;
+
     fn looked_at(&mut self, check: Check, passed: bool) {
         self(check, passed)
     }
@@ -44,6 +50,11 @@ impl<F: FnMut(Check, bool)> Observer for F {
 fn look(observer: &mut impl Observer, check: Check, passed: bool) -> bool {
     observer.looked_at(check, passed);
     passed
+}
+
+/// Does the next hold, too? It is only looked at if that matters, or if the observer wants to learn of it.
+fn and<O: Observer>(so_far: bool, observer: &mut O, next: impl FnOnce(&mut O) -> bool) -> bool {
+    (so_far || O::WANTS_ALL) && next(observer) && so_far
 }
 
 fn has(access: &Access, permission: Permission, observer: &mut impl Observer) -> bool {
@@ -87,35 +98,35 @@ fn sight(
     observer: &mut impl Observer,
 ) -> bool {
     look(observer, Check::Relation(relations), true);
-    relations.own
-        || relations.followed
-        || department(access, ticket.department, Level::Full, observer)
-            && has(
-                access,
-                if relations.unassigned {
-                    Permission::ViewUnassigned
-                } else {
-                    Permission::ViewAssigned
-                },
-                observer,
-            )
-            && (!ticket.confidential || has(access, Permission::ViewConfidential, observer))
+    if relations.own || relations.followed {
+        return true;
+    }
+    let kind = if relations.unassigned {
+        Permission::ViewUnassigned
+    } else {
+        Permission::ViewAssigned
+    };
+    let inside = department(access, ticket.department, Level::Full, observer);
+    let of_kind = and(inside, observer, |observer| has(access, kind, observer));
+    and(of_kind, observer, |observer| {
+        !ticket.confidential || has(access, Permission::ViewConfidential, observer)
+    })
 }
 
 /// All that an action needs but the silo and `ticket.use`.
 fn reach(access: &Access, ticket: &Ticket, action: Action, observer: &mut impl Observer) -> bool {
     let relations = Relations::between(access, ticket);
-    sight(access, ticket, relations, observer)
-        && match action {
-            Action::View => true,
-            Action::Change(change) => look(
-                observer,
-                Check::Change(change, relations),
-                relations
-                    .iter()
-                    .any(|relation| access.has(Permission::On(change, relation))),
-            ),
-        }
+    let seen = sight(access, ticket, relations, observer);
+    and(seen, observer, |observer| match action {
+        Action::View => true,
+        Action::Change(change) => look(
+            observer,
+            Check::Change(change, relations),
+            relations
+                .iter()
+                .any(|relation| access.has(Permission::On(change, relation))),
+        ),
+    })
 }
 
 /// May the agent do this with the ticket?
@@ -125,9 +136,11 @@ pub fn decide(
     action: Action,
     observer: &mut impl Observer,
 ) -> bool {
-    has(access, Permission::Use, observer)
-        && silo(access, ticket, observer)
-        && reach(access, ticket, action, observer)
+    let used = has(access, Permission::Use, observer);
+    let inside = and(used, observer, |observer| silo(access, ticket, observer));
+    and(inside, observer, |observer| {
+        reach(access, ticket, action, observer)
+    })
 }
 
 /// What [`decide`] asks besides the silo, which has a policy of its own for all commands.
@@ -468,18 +481,64 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failed_check_is_the_last_one_looked_at() {
-        let grants = staff(&["ticket.use"]);
+    fn an_observer_learns_of_each_check_that_fails() {
+        let mut grants = staff(&["ticket.use"]);
+        grants.groups.clear();
         let mut seen = Vec::new();
         let mut observer = |check: Check, passed: bool| seen.push((check, passed));
         let access = Access::compile(&grants);
         assert!(!decide(&access, &ticket(), MODIFY, &mut observer));
-        assert_eq!(seen.len(), 5);
-        assert!(seen[..4].iter().all(|(_, passed)| *passed));
+        let failed = seen.iter().filter(|(_, passed)| !passed);
+        let failed: Vec<Check> = failed.map(|(check, _)| *check).collect();
+        let relations = Relations::between(&access, &ticket());
         assert_eq!(
-            seen[4],
-            (Check::Permission(Permission::ViewUnassigned), false)
+            failed,
+            [
+                Check::Permission(Permission::Use),
+                Check::Silo { category: Some(1) },
+                Check::Department {
+                    department: Some(1),
+                    level: Level::Full
+                },
+                Check::Permission(Permission::ViewUnassigned),
+                Check::Change(Change::Modify, relations),
+            ]
         );
+    }
+
+    #[test]
+    fn who_observes_does_not_change_the_decision() {
+        for permissions in [
+            &["ticket.use"][..],
+            &["ticket.view.unassigned"],
+            &["ticket.use", "ticket.view.unassigned"],
+            &[
+                "ticket.use",
+                "ticket.view.unassigned",
+                "ticket.modify.unassigned",
+            ],
+        ] {
+            let access = Access::compile(&staff(permissions));
+            for department in [value(1), value(9), Column::Absent] {
+                for (category, confidential) in
+                    [(value(1), false), (value(2), false), (value(1), true)]
+                {
+                    let ticket = Ticket {
+                        department,
+                        category,
+                        confidential,
+                        ..ticket()
+                    };
+                    for action in [Action::View, MODIFY] {
+                        let mut failed = false;
+                        let mut observer = |_: Check, passed: bool| failed |= !passed;
+                        let observed = decide(&access, &ticket, action, &mut observer);
+                        assert_eq!(observed, decide(&access, &ticket, action, &mut Unobserved));
+                        assert_eq!(observed, !failed);
+                    }
+                }
+            }
+        }
     }
 
     /// The policies of a table are joined by AND: together they must say what decide() says.

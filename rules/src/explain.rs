@@ -1,12 +1,15 @@
 //! Says why an agent may or may not do something with a ticket: what the rules show as they are asked.
 
+use std::rc::Rc;
+
 use crate::access::Access;
+use crate::columns::TicketColumn;
 use crate::decision::{Check, decide};
 use crate::explanation::{
     AskedBy, AskedPermission, AtOtherTimes, Explanation, GrantedBy, GrantedOn, NoAgent,
     OtherPolicy, Right, Rights, Rule, TicketId, Unmapped,
 };
-use crate::grants::{CategoryAccess, Given, Grants, Source};
+use crate::grants::{CategoryAccess, Given, Grants, Group, Source};
 use crate::permission::{Action, Permission};
 use crate::sentence;
 use crate::ticket::{Ticket, UNMAPPED};
@@ -29,12 +32,23 @@ pub struct Question<'a> {
     pub own_policies: Option<bool>,
     /// Those that are not asked.
     pub other_policies: Vec<OtherPolicy>,
+    /// All groups, if who asks is told which would grant what is missing.
+    pub groups: Vec<Rc<Group>>,
+    /// The name of what a column of tickets has, for people.
+    pub name: &'a dyn Fn(TicketColumn, i64) -> Option<String>,
     /// How a moment is written.
     pub timestamp: &'a dyn Fn(Moment) -> String,
 }
 
-/// The answer, with an entry for each rule that was looked at; the first that failed is the reason
-/// for a refusal.
+impl Question<'_> {
+    /// What is told of an id besides itself.
+    pub fn name(&self, column: TicketColumn, id: Option<i64>) -> Option<String> {
+        id.filter(|_| self.is_told_all)
+            .and_then(|id| (self.name)(column, id))
+    }
+}
+
+/// The answer, with an entry for each rule that was looked at; each that failed is a reason for a refusal.
 pub fn explain(
     mut question: Question,
     agent: Option<Result<(Grants, Access), NoAgent>>,
@@ -63,13 +77,17 @@ pub fn explain(
                 });
             } else {
                 looked_at.retain(|(_, passed)| !passed);
+                looked_at.truncate(1);
             }
+            let writer = Writer {
+                question: &question,
+                grants: &grants,
+            };
             let given: Vec<_> = looked_at
                 .iter()
                 .map(|(check, _)| GivenRights::of(*check, &grants, &ticket))
                 .collect();
             let is_hidden = |check: &Check| !question.is_told_all && tells_of_ticket(*check);
-            let write = |right: &GivenRight| right.written(grants.now, question.timestamp);
             for ((check, passed), given) in looked_at.iter().zip(&given) {
                 rules.push(if is_hidden(check) {
                     Rule::Permission {
@@ -77,20 +95,28 @@ pub fn explain(
                         asked: None,
                     }
                 } else {
-                    rule(*check, *passed, given, write)
+                    writer.rule(*check, *passed, given, &ticket)
                 });
             }
-            match looked_at.iter().find(|(_, passed)| !passed) {
-                Some((failed, _)) if is_hidden(failed) => sentence::HIDDEN.into(),
-                Some((failed, _)) => {
-                    let others = given.iter().map(|g| g.at_other_times(question.timestamp));
-                    sentence::refusal(*failed) + &others.collect::<String>()
-                }
-                None => {
-                    let beyond = beyond_rules(&question, &grants, &mut rules);
-                    allowed = by_rules && beyond.is_none();
-                    beyond.unwrap_or_else(|| sentence::grant(&looked_at, &ticket))
-                }
+            let failed = looked_at.iter().filter(|(_, passed)| !passed);
+            let mut reasons: Vec<String> = failed
+                .map(|(check, _)| match is_hidden(check) {
+                    true => sentence::HIDDEN.into(),
+                    false => sentence::refusal(*check, &question),
+                })
+                .collect();
+            if by_rules || question.is_told_all {
+                reasons.extend(beyond_rules(&writer, &mut rules));
+            }
+            allowed = by_rules && reasons.is_empty();
+            if reasons.is_empty() {
+                sentence::grant(&looked_at, &ticket, &question)
+            } else {
+                let others = given.iter().zip(&looked_at);
+                // Which team would tell of the ticket.
+                let others = others.filter(|(_, (check, _))| !is_hidden(check));
+                let others = others.map(|(given, _)| writer.at_other_times(given));
+                reasons.join("; ") + &others.collect::<String>()
             }
         }
     };
@@ -107,6 +133,7 @@ pub fn explain(
     let summary = sentence::summary(&question, allowed, &reason, missing);
     Explanation {
         agent: question.agent,
+        agent_name: question.name(TicketColumn::Assignee, question.agent),
         ticket: question.ticket,
         table: question.table,
         action: question.action,
@@ -119,28 +146,39 @@ pub fn explain(
 }
 
 /// What the table asks besides the rules. Why that refuses, if it does.
-fn beyond_rules(question: &Question, grants: &Grants, rules: &mut Vec<Rule>) -> Option<String> {
+fn beyond_rules(writer: &Writer, rules: &mut Vec<Rule>) -> Vec<String> {
+    let question = writer.question;
+    let mut reasons = vec![];
     for (permission, passed) in &question.features {
         if question.is_told_all || !passed {
-            let mut given = GivenRights::default();
-            let sources = grants.permission_given(permission).map(GivenRight::of);
-            given.add_all(grants, sources);
-            let write = |right: &GivenRight| right.written(grants.now, question.timestamp);
+            let given = |grants: &Grants| {
+                let mut given = GivenRights::default();
+                let sources = grants.permission_given(permission).map(GivenRight::of);
+                given.add_all(grants, sources);
+                given.only_needed()
+            };
             rules.push(Rule::Feature {
                 passed: *passed,
                 permission: permission.clone(),
-                granted_by: given.valid.iter().map(write).collect(),
+                rights: writer.rights(&given(writer.grants), given),
             });
         }
         if !passed {
-            return Some(sentence::missing_feature(permission, &question.table));
+            reasons.push(sentence::missing_feature(permission, &question.table));
+            if !question.is_told_all {
+                return reasons;
+            }
         }
     }
-    let passed = question.own_policies?;
-    if question.is_told_all || !passed {
-        rules.push(Rule::OtherPolicies { passed });
+    if let Some(passed) = question.own_policies {
+        if question.is_told_all || !passed {
+            rules.push(Rule::OtherPolicies { passed });
+        }
+        if !passed {
+            reasons.push(sentence::hidden_by_policy(&question.table));
+        }
     }
-    (!passed).then(|| sentence::hidden_by_policy(&question.table))
+    reasons
 }
 
 /// Which permission to view is asked for says how an agent stands to a ticket, and whether that is
@@ -158,50 +196,107 @@ fn known(id: Option<i64>) -> Option<i64> {
     id.filter(|id| *id != UNMAPPED)
 }
 
-fn rule(
-    check: Check,
-    passed: bool,
-    given: &GivenRights,
-    write: impl Fn(&GivenRight) -> Right + Copy,
-) -> Rule {
-    let all = |rights: &[GivenRight]| rights.iter().map(write).collect();
-    let at_other_times = AtOtherTimes {
-        expired: all(&given.expired),
-        to_come: all(&given.to_come),
-    };
-    let rights = Rights {
-        granted_by: all(&given.valid),
-        at_other_times,
-    };
-    match check {
-        Check::Permission(permission) => Rule::Permission {
-            passed,
-            asked: Some(AskedPermission { permission, rights }),
-        },
-        Check::Silo { category } => Rule::Silo {
-            passed,
-            category: known(category),
-            category_access: given.category_access,
-            rights,
-        },
-        Check::Relation(relations) => Rule::Relation {
-            passed,
-            relations: relations.iter().collect(),
-            memberships: rights.at_other_times,
-        },
-        Check::Department { department, level } => Rule::Department {
-            passed,
-            department: known(department),
-            level,
-            rights,
-        },
-        Check::Change(change, relations) => Rule::Action {
-            passed,
-            action: Action::Change(change),
-            relations: relations.iter().collect(),
-            permissions: check.permissions(),
-            rights,
-        },
+/// Writes what was looked at, as far as who asks is told it.
+struct Writer<'a> {
+    question: &'a Question<'a>,
+    grants: &'a Grants,
+}
+
+impl Writer<'_> {
+    fn rule(&self, check: Check, passed: bool, given: &GivenRights, ticket: &Ticket) -> Rule {
+        let rights = self.rights(given, |grants| GivenRights::of(check, grants, ticket));
+        match check {
+            Check::Permission(permission) => Rule::Permission {
+                passed,
+                asked: Some(AskedPermission { permission, rights }),
+            },
+            Check::Silo { category } => Rule::Silo {
+                passed,
+                category: known(category),
+                category_name: self.question.name(TicketColumn::Category, category),
+                category_access: given.category_access,
+                rights,
+            },
+            Check::Relation(relations) => Rule::Relation {
+                passed,
+                relations: relations.iter().collect(),
+                memberships: rights.at_other_times,
+            },
+            Check::Department { department, level } => Rule::Department {
+                passed,
+                department: known(department),
+                department_name: self.question.name(TicketColumn::Department, department),
+                level,
+                rights,
+            },
+            Check::Change(change, relations) => Rule::Action {
+                passed,
+                action: Action::Change(change),
+                relations: relations.iter().collect(),
+                permissions: check.permissions(),
+                rights,
+            },
+        }
+    }
+
+    /// `of` says what other grants would give.
+    fn rights(&self, given: &GivenRights, of: impl Fn(&Grants) -> GivenRights) -> Rights {
+        let all = |rights: &[GivenRight]| rights.iter().map(|right| self.right(right)).collect();
+        let mut would_grant = vec![];
+        if given.valid.is_empty() {
+            let groups = self.question.groups.iter();
+            let grants = |group: &&Rc<Group>| {
+                !of(&self.grants.of_member((*group).clone()))
+                    .valid
+                    .is_empty()
+            };
+            would_grant.extend(groups.filter(grants).map(|group| group.name.clone()));
+        }
+        Rights {
+            granted_by: all(&given.valid),
+            at_other_times: AtOtherTimes {
+                expired: all(&given.expired),
+                to_come: all(&given.to_come),
+            },
+            would_grant,
+        }
+    }
+
+    /// With its bounds, but without the one that is of no interest any more.
+    fn right(&self, right: &GivenRight) -> Right {
+        let Validity { from, until } = right.validity;
+        let from = from.filter(|from| *from > self.grants.now);
+        let team = match right.by {
+            GrantedBy::Team(team) => Some(team),
+            _ => None,
+        };
+        let department = match right.on {
+            Some(GrantedOn::Department(department)) => Some(department),
+            _ => None,
+        };
+        Right {
+            by: right.by.clone(),
+            team_name: self.question.name(TicketColumn::Team, team),
+            on: right.on.clone(),
+            department_name: self.question.name(TicketColumn::Department, department),
+            valid_from: from.map(self.question.timestamp),
+            valid_until: until.map(self.question.timestamp),
+        }
+    }
+
+    /// What ended last and what begins next.
+    fn at_other_times(&self, given: &GivenRights) -> String {
+        let ended = given.expired.iter().max_by_key(|r| r.validity.until);
+        let begins = given.to_come.iter().min_by_key(|r| r.validity.from);
+        let ended = ended.and_then(|r| Some((r, "ended", r.validity.until?)));
+        let begins = begins.and_then(|r| Some((r, "begins", r.validity.from?)));
+        [ended, begins]
+            .into_iter()
+            .flatten()
+            .map(|(right, verb, at)| {
+                sentence::other_time(&right.by, verb, &(self.question.timestamp)(at))
+            })
+            .collect()
     }
 }
 
@@ -278,11 +373,16 @@ impl GivenRights {
                 rights.add_all(grants, membership.map(GivenRight::of_team));
             }
         }
-        if !rights.valid.is_empty() {
-            rights.expired.clear();
-            rights.to_come.clear();
+        rights.only_needed()
+    }
+
+    /// If one is valid, the others do not matter.
+    fn only_needed(mut self) -> GivenRights {
+        if !self.valid.is_empty() {
+            self.expired.clear();
+            self.to_come.clear();
         }
-        rights
+        self
     }
 
     fn add_all(&mut self, grants: &Grants, all: impl IntoIterator<Item = GivenRight>) {
@@ -298,19 +398,6 @@ impl GivenRights {
                 self.expired.push(right);
             }
         }
-    }
-
-    /// What ended last and what begins next.
-    fn at_other_times(&self, timestamp: impl Fn(Moment) -> String) -> String {
-        let ended = self.expired.iter().max_by_key(|r| r.validity.until);
-        let begins = self.to_come.iter().min_by_key(|r| r.validity.from);
-        let ended = ended.and_then(|r| Some((r, "ended", r.validity.until?)));
-        let begins = begins.and_then(|r| Some((r, "begins", r.validity.from?)));
-        [ended, begins]
-            .into_iter()
-            .flatten()
-            .map(|(right, verb, at)| sentence::other_time(&right.by, verb, &timestamp(at)))
-            .collect()
     }
 }
 
@@ -339,17 +426,6 @@ impl GivenRight {
             by: GrantedBy::Setting("deskguard.default_category_access"),
             on: None,
             validity: Validity::ALWAYS,
-        }
-    }
-
-    /// With its bounds, but without the one that is of no interest any more.
-    fn written(&self, now: Moment, timestamp: impl Fn(Moment) -> String) -> Right {
-        let Validity { from, until } = self.validity;
-        Right {
-            by: self.by.clone(),
-            on: self.on.clone(),
-            valid_from: from.filter(|from| *from > now).map(&timestamp),
-            valid_until: until.map(&timestamp),
         }
     }
 }
@@ -398,6 +474,8 @@ mod tests {
             features: vec![],
             own_policies: None,
             other_policies: vec![],
+            groups: vec![],
+            name: &|_, _| None,
             timestamp: &|moment| format!("moment {moment}"),
         }
     }
@@ -519,7 +597,8 @@ mod tests {
         assert_eq!(asked(true, true), (true, all.into()));
         let last = "feature true, other_policies false";
         assert_eq!(asked(true, false), (false, last.into()));
-        assert_eq!(asked(false, true), (false, "feature false".into()));
+        let both = "feature false, other_policies false";
+        assert_eq!(asked(false, false), (false, both.into()));
     }
 
     #[test]
@@ -601,7 +680,7 @@ mod tests {
             assert_eq!(
                 answer["summary"].as_str().unwrap(),
                 format!(
-                    "Agent 7 may not {verb} ticket 42 of desk.ticket: the ticket is unassigned to it, \
+                    "Agent 7 may not {verb} ticket 42 of desk.ticket: the ticket is unassigned, \
                      and it lacks ticket.{}.unassigned.",
                     action.name()
                 )

@@ -10,12 +10,14 @@ use crate::permission::{Action, Permission, Relation};
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     pub agent: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<String>,
     pub ticket: Option<TicketId>,
     pub table: String,
     pub action: Action,
     pub allowed: bool,
     pub summary: String,
-    /// In the order in which they were looked at. The first that failed is the reason for a refusal.
+    /// In the order in which they were looked at. Each that failed is a reason for a refusal.
     pub rules: Vec<Rule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmapped: Vec<Unmapped>,
@@ -50,6 +52,8 @@ pub enum Rule {
     Silo {
         passed: bool,
         category: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        category_name: Option<String>,
         category_access: CategoryAccess,
         #[serde(flatten)]
         rights: Rights,
@@ -63,6 +67,8 @@ pub enum Rule {
     Department {
         passed: bool,
         department: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        department_name: Option<String>,
         level: Level,
         #[serde(flatten)]
         rights: Rights,
@@ -78,7 +84,8 @@ pub enum Rule {
     Feature {
         passed: bool,
         permission: String,
-        granted_by: Vec<Right>,
+        #[serde(flatten)]
+        rights: Rights,
     },
     OtherPolicies {
         passed: bool,
@@ -106,6 +113,9 @@ pub struct Rights {
     pub granted_by: Vec<Right>,
     #[serde(flatten)]
     pub at_other_times: AtOtherTimes,
+    /// If none is valid: the groups whose members have one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would_grant: Vec<String>,
 }
 
 /// If none is valid: those that were, and those that will be.
@@ -121,8 +131,12 @@ pub struct AtOtherTimes {
 pub struct Right {
     #[serde(flatten)]
     pub by: GrantedBy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team_name: Option<String>,
     #[serde(flatten)]
     pub on: Option<GrantedOn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub department_name: Option<String>,
     /// None if it has begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<String>,

@@ -162,6 +162,23 @@ pub struct Given<'a> {
 }
 
 impl Grants {
+    /// What the agent would have by being in this group only.
+    pub fn of_member(&self, group: Rc<Group>) -> Grants {
+        let membership = Membership {
+            id: 0,
+            group,
+            validity: Validity::ALWAYS,
+        };
+        Grants {
+            held: Held::default(),
+            groups: vec![membership],
+            teams: Timed::default(),
+            tree: self.tree.clone(),
+            catalog: self.catalog.clone(),
+            ..*self
+        }
+    }
+
     /// What the agent itself and its groups hold, and when it holds through them.
     fn held_by(&self) -> impl Iterator<Item = (Source<'_>, &Held, Validity)> {
         std::iter::once((Source::Agent(self.agent), &self.held, Validity::ALWAYS)).chain(

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::columns::TicketColumn;
 use crate::decision::Check;
 use crate::explain::Question;
 use crate::explanation::{GrantedBy, NoAgent, TicketId, Unmapped};
@@ -14,7 +15,7 @@ pub const HIDDEN: &str = "it lacks a permission to view tickets like this one";
 /// The answer and its reason. What is missing may be why.
 pub fn summary(question: &Question, allowed: bool, reason: &str, missing: &[Unmapped]) -> String {
     let who = match question.agent {
-        Some(id) => format!("Agent {id}"),
+        Some(id) => format!("Agent {}", called(question, TicketColumn::Assignee, id)),
         None => "An agent that is NULL".into(),
     };
     let may = if allowed { "may" } else { "may not" };
@@ -41,7 +42,7 @@ pub fn no_agent(why: NoAgent) -> &'static str {
     }
 }
 
-pub fn refusal(failed: Check) -> String {
+pub fn refusal(failed: Check, question: &Question) -> String {
     match failed {
         Check::Permission(permission) => {
             format!("it lacks the permission {}", permission.name())
@@ -50,7 +51,8 @@ pub fn refusal(failed: Check) -> String {
             category: Some(UNMAPPED),
         } => "the ticket's category is not known, and a siloed agent sees only tickets of its categories".into(),
         Check::Silo { category: Some(id) } => {
-            format!("category {id} is not granted to it, and it is siloed")
+            let category = called(question, TicketColumn::Category, id);
+            format!("category {category} is not granted to it, and it is siloed")
         }
         Check::Silo { category: None } => {
             "the ticket has no category, and a siloed agent sees only tickets of its categories"
@@ -64,15 +66,16 @@ pub fn refusal(failed: Check) -> String {
             department: Some(id),
             level,
         } => format!(
-            "it lacks the level \"{}\" on department {id} or an ancestor of it, and the ticket is neither its own nor followed by it",
-            level.name()
+            "it lacks the level \"{}\" on department {} or an ancestor of it, and the ticket is neither its own nor followed by it",
+            level.name(),
+            called(question, TicketColumn::Department, id)
         ),
         Check::Department {
             department: None, ..
         } => "the ticket has no department and is neither its own nor followed by it".into(),
         Check::Change(_, relations) => format!(
-            "the ticket is {} to it, and it lacks {}",
-            names(relations),
+            "the ticket is {}, and it lacks {}",
+            standing(relations),
             failed
                 .permissions()
                 .iter()
@@ -103,7 +106,7 @@ pub fn other_time(by: &GrantedBy, verb: &str, at: &str) -> String {
     format!("; {right} {verb} at {at}")
 }
 
-pub fn grant(looked_at: &[(Check, bool)], ticket: &Ticket) -> String {
+pub fn grant(looked_at: &[(Check, bool)], ticket: &Ticket, question: &Question) -> String {
     let relations = looked_at.iter().find_map(|(check, _)| match check {
         Check::Relation(relations) => Some(*relations),
         _ => None,
@@ -114,7 +117,11 @@ pub fn grant(looked_at: &[(Check, bool)], ticket: &Ticket) -> String {
         Some(r) if r.followed => reasons.push("it follows the ticket".into()),
         Some(r) => reasons.push(match ticket.department {
             Column::Value(Some(id)) if id != UNMAPPED => {
-                format!("it has department {id} and may view {} tickets", names(r))
+                let department = called(question, TicketColumn::Department, id);
+                format!(
+                    "it has department {department} and may view {} tickets",
+                    names(r)
+                )
             }
             Column::Value(_) => {
                 format!("it has all departments and may view {} tickets", names(r))
@@ -148,6 +155,14 @@ fn unmapped(unmapped: &Unmapped) -> String {
     }
 }
 
+/// An id, with the name if that is told.
+fn called(question: &Question, column: TicketColumn, id: i64) -> String {
+    match question.name(column, Some(id)) {
+        Some(name) => format!("{id} ({name})"),
+        None => id.to_string(),
+    }
+}
+
 fn verb(change: Change) -> &'static str {
     match change {
         Change::Reply => "reply to",
@@ -155,6 +170,17 @@ fn verb(change: Change) -> &'static str {
         Change::EditMessages => "edit messages of",
         Change::Delete => "delete",
     }
+}
+
+/// How the agent stands to the ticket.
+fn standing(relations: Relations) -> String {
+    let each = relations.iter().map(|relation| match relation {
+        Relation::Own => "its own",
+        Relation::Followed => "followed by it",
+        Relation::Unassigned => "unassigned",
+        Relation::Assigned => "assigned to others",
+    });
+    each.collect::<Vec<_>>().join(" and ")
 }
 
 fn names(relations: Relations) -> String {

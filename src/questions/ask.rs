@@ -21,7 +21,9 @@ use crate::rights::owner_sql::{return_keys, return_rows};
 use crate::rows::allowed::{Allowed, By};
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
+use crate::tables::names::Names;
 use crate::tables::policy_sql::key_expression;
+use crate::tables::principal::Principal;
 use crate::tables::ticket_table::TicketTable;
 
 /// SQL functions for each type of ids.
@@ -211,6 +213,7 @@ fn why(
     if let (Some(id), Some(_)) = (&id, ticket) {
         unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
     }
+    let names = Names::of(loader.catalog());
     let mut question = Question {
         agent: agent_id,
         ticket: id.as_ref().map(explain::ticket_id),
@@ -221,6 +224,8 @@ fn why(
         features: vec![],
         own_policies: None,
         other_policies: vec![],
+        groups: vec![],
+        name: &|column, id| names.get(Principal::of_column(column)?, id),
         timestamp: &explain::timestamp,
     };
     let mut policies = TablePolicies::of(table.oid);
@@ -241,8 +246,9 @@ fn why(
         let seen = allowed(&access, &table, Action::View);
         if seen.by() == By::Policies {
             // Of a ticket that the rules hide nothing more is asked.
-            let is_seen = question.is_told_all && seen.contains(id.borrowed());
-            question.own_policies = Some(is_seen);
+            let is_asked = question.is_told_all;
+            let is_seen = is_asked && seen.contains(id.borrowed());
+            question.own_policies = is_asked.then_some(is_seen);
             question.is_told_all = is_seen;
             policies.own.retain(|policy| !policy.is_read());
         }
@@ -255,7 +261,10 @@ fn why(
             policy: policy.name,
         })
         .collect();
-    question.is_told_all |= may_ask_about_others(std::slice::from_ref(&table));
+    if may_ask_about_others(std::slice::from_ref(&table)) {
+        question.is_told_all = true;
+        question.groups = loader.all_groups();
+    }
     explain::json(&deskguard_rules::explain(question, agent, ticket))
 }
 

@@ -98,8 +98,10 @@ fn effective_departments(
         )
     };
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    let rows = grants.map(|grants| departments(&grants).into_iter().map(row).collect());
-    TableIterator::new(rows.unwrap_or_else(Vec::new))
+    let rows: Vec<_> = grants.map_or(vec![], |grants| {
+        departments(&grants).into_iter().map(row).collect()
+    });
+    TableIterator::new(rows)
 }
 
 /// The departments that an agent has now, and who gives them, by id.
@@ -136,11 +138,11 @@ fn effective_categories(
         (id, name, by, timestamp(until))
     };
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    let rows = grants.map(|grants| {
+    let rows: Vec<_> = grants.map_or(vec![], |grants| {
         let all = || names.ids(Principal::Category);
         categories(&grants, all).into_iter().map(row).collect()
     });
-    TableIterator::new(rows.unwrap_or_else(Vec::new))
+    TableIterator::new(rows)
 }
 
 /// The categories that an agent has now, who gives them and until when; last, of an open agent, none: tickets
@@ -188,7 +190,7 @@ fn effective_teams(
     check_may_ask_about_permissions(agent_id);
     let names = Names::of(loader.catalog());
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    let rows = grants.map(|grants| {
+    let rows: Vec<_> = grants.map_or(vec![], |grants| {
         let valid = grants.teams.iter();
         valid
             .filter(|(_, validity)| validity.contains(grants.now))
@@ -198,7 +200,7 @@ fn effective_teams(
             })
             .collect()
     });
-    TableIterator::new(rows.unwrap_or_else(Vec::new))
+    TableIterator::new(rows)
 }
 
 /// What agents are asked for.

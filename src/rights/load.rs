@@ -231,6 +231,17 @@ impl Loader {
         group
     }
 
+    /// By name.
+    pub fn all_groups(&self) -> Vec<Rc<Group>> {
+        let mut ids = vec![];
+        self.catalog.scan(c"permission_group", None, &[], |row| {
+            ids.push(row.required(permission_group::ID));
+        });
+        let mut groups: Vec<_> = ids.into_iter().filter_map(|id| self.group(id)).collect();
+        groups.sort_by(|one, other| one.name.cmp(&other.name));
+        groups
+    }
+
     fn load_group(&self, id: i64) -> Option<Group> {
         let mut group = self.catalog.find(
             c"permission_group",

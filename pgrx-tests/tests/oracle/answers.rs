@@ -221,6 +221,7 @@ fn reasons(
             None => continue,
         };
         let passed = rule["passed"] == true;
+        would_grant(desk, agent, ticket, rule)?;
         let without_department = |(granter, _)| granter;
         match rule["rule"].as_str() {
             Some("permission") => {
@@ -276,6 +277,32 @@ fn reasons(
         }
     }
     Ok(())
+}
+
+/// The groups that would let an agent pass a rule are those with which it does.
+fn would_grant(desk: &HelpDesk, agent: Id, ticket: &Ticket, rule: &Value) -> Result<(), String> {
+    let told = rule["would_grant"].as_array().cloned().unwrap_or_default();
+    let told: BTreeSet<&str> = told.iter().filter_map(Value::as_str).collect();
+    let mut wanted = BTreeSet::new();
+    for group in desk.group_names() {
+        let has = |name: &Value| desk.group_has(group, name.as_str().unwrap_or_default());
+        let passes = match rule["rule"].as_str() {
+            Some("permission" | "feature") => has(&rule["permission"]),
+            Some("action") => rule["permissions"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(has)),
+            Some("silo") => desk.group_passes_silo(group, agent, ticket),
+            Some("department") => desk.group_passes_department(group, ticket),
+            _ => false,
+        };
+        if passes && rule["passed"] == false {
+            wanted.insert(group);
+        }
+    }
+    match told == wanted {
+        true => Ok(()),
+        false => Err(format!("{wanted:?} would grant it, not {told:?}: {rule}")),
+    }
 }
 
 /// What no external key names is said to those who may ask about others, and nothing else is.

@@ -130,6 +130,17 @@ fn answers_are_as_the_schema_says_and_have_all_that_it_describes() {
     admin
         .batch_execute("INSERT INTO deskguard.agent_permission VALUES (2, 'invoice.view')")
         .unwrap();
+    for time in [
+        "valid_until = '2020-01-01'",
+        "valid_until = NULL, valid_from = '2999-01-01'",
+        "valid_from = NULL",
+    ] {
+        let sql = format!(
+            "UPDATE deskguard.agent_permission SET {time} WHERE permission = 'invoice.view'"
+        );
+        assert_eq!(admin.execute(&sql, &[]).unwrap(), 1);
+        ask(&mut admin, schema_of, "2", TICKETS, "desk.ticket");
+    }
     ask(&mut app, schema_of, "2", TICKETS, "desk.ticket");
 
     assert_eq!(schema.unseen(), [""; 0], "described, but never answered");
