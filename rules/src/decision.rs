@@ -54,7 +54,11 @@ fn look(observer: &mut impl Observer, check: Check, passed: bool) -> bool {
 
 /// Does the next hold, too? It is only looked at if that matters, or if the observer wants to learn of it.
 fn and<O: Observer>(so_far: bool, observer: &mut O, next: impl FnOnce(&mut O) -> bool) -> bool {
-    (so_far || O::WANTS_ALL) && next(observer) && so_far
+    if !so_far && !O::WANTS_ALL {
+        return false;
+    }
+    let passed = next(observer);
+    so_far && passed
 }
 
 fn has(access: &Access, permission: Permission, observer: &mut impl Observer) -> bool {
