@@ -37,5 +37,5 @@ pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
-pub use ticket::{Column, Relations, Status, Statuses, Ticket, UNMAPPED};
+pub use ticket::{Column, Meaning, Relations, Status, Statuses, Ticket, UNMAPPED};
 pub use time::{Moment, Validity};

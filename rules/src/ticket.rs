@@ -38,7 +38,18 @@ pub struct Ticket {
     pub status: Status,
 }
 
-/// Something for each meaning that the rules know of a status: its statuses, or whether a ticket has one of them.
+/// What a status may mean to the rules. A new one is a variant here, and a field of [`Statuses`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Archived,
+    Spam,
+}
+
+impl Meaning {
+    pub const ALL: [Meaning; 2] = [Meaning::Archived, Meaning::Spam];
+}
+
+/// Something for each meaning: the statuses that have it, or whether a ticket's has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statuses<T> {
     pub archived: T,
@@ -49,19 +60,28 @@ pub struct Statuses<T> {
 pub type Status = Statuses<bool>;
 
 impl<T> Statuses<T> {
-    pub fn each(&self) -> [&T; 2] {
-        [&self.archived, &self.spam]
+    pub fn each(mut of: impl FnMut(Meaning) -> T) -> Statuses<T> {
+        Statuses {
+            archived: of(Meaning::Archived),
+            spam: of(Meaning::Spam),
+        }
+    }
+
+    pub fn get(&self, meaning: Meaning) -> &T {
+        match meaning {
+            Meaning::Archived => &self.archived,
+            Meaning::Spam => &self.spam,
+        }
     }
 }
 
 impl Statuses<Vec<String>> {
     /// What a status means.
     pub fn of(&self, status: Option<&str>) -> Status {
-        let is_in = |list: &[String]| list.iter().any(|one| Some(one.as_str()) == status);
-        Status {
-            archived: is_in(&self.archived),
-            spam: is_in(&self.spam),
-        }
+        Statuses::each(|meaning| {
+            let mut list = self.get(meaning).iter();
+            list.any(|one| Some(one.as_str()) == status)
+        })
     }
 }
 

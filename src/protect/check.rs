@@ -1,5 +1,6 @@
 //! What is checked before a table is protected.
 
+use deskguard_rules::Meaning;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
@@ -155,7 +156,9 @@ pub fn check_reference(
 
 /// A status can be a number, a text, or a value of an enum; each given value must be possible.
 fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
-    let are_given = table.statuses.each().iter().any(|list| !list.is_empty());
+    let are_given = Meaning::ALL
+        .iter()
+        .any(|meaning| !table.statuses.get(*meaning).is_empty());
     if table.columns.status.is_some() != are_given {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -181,7 +184,9 @@ fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
             "A status column is a text, an enum or an integer.",
         );
     }
-    let mut values = table.statuses.each().into_iter().flatten();
+    let mut values = Meaning::ALL
+        .into_iter()
+        .flat_map(|meaning| table.statuses.get(meaning));
     if let Some(wrong) = values.find(|value| !is_possible(value)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -1,6 +1,6 @@
 //! To protect a table again without a column that a rule needed before ends that rule: said, not silent.
 
-use deskguard_rules::{Statuses, TicketColumn};
+use deskguard_rules::{Meaning, TicketColumn};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -57,6 +57,13 @@ fn rule_of(column: TicketColumn) -> &'static str {
     }
 }
 
+fn rule_of_status(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::Archived => "leave only with ticket.unarchive (archived_values)",
+        Meaning::Spam => "get only with the right to delete them (spam_values)",
+    }
+}
+
 pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<String> {
     let lost_column = |(column, _)| {
         let gone = new.column(column).is_none();
@@ -82,17 +89,15 @@ pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<
             ));
         }
     }
-    let meanings = Statuses {
-        archived: "leave only with ticket.unarchive (archived_values)",
-        spam: "get only with the right to delete them (spam_values)",
-    };
-    let lists = former.statuses.each().into_iter().zip(new.statuses.each());
-    for ((former, new), meaning) in lists.zip(meanings.each()) {
-        let gone = former.iter().filter(|value| !new.contains(value));
+    for meaning in Meaning::ALL {
+        let kept = new.statuses.get(meaning);
+        let former = former.statuses.get(meaning).iter();
+        let gone = former.filter(|value| !kept.contains(value));
         let gone: Vec<_> = gone.map(String::as_str).collect();
         if !gone.is_empty() {
             dropped.push(format!(
-                "statuses that tickets {meaning}: {}",
+                "statuses that tickets {}: {}",
+                rule_of_status(meaning),
                 gone.join(", ")
             ));
         }

@@ -20,10 +20,10 @@ use crate::protection::kinds;
 use crate::protection::policies::{has_children, rule_policies};
 use crate::protection::trigger::triggers;
 use crate::signals::generation;
-use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::catalog::{self, Catalog, own_table};
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::KeyType;
-use crate::tables::registry::{TABLES, root_of};
+use crate::tables::registry::root_of;
 use crate::tables::ticket_table::TicketTable;
 
 thread_local! {
@@ -31,8 +31,8 @@ thread_local! {
     /// Those that were asked about, of which changes matter.
     static WATCHED: RefCell<HashSet<pg_sys::Oid>> = RefCell::default();
     /// The tables of the registry.
-    static REGISTRY: Cell<[pg_sys::Oid; TABLES.len()]> =
-        const { Cell::new([pg_sys::InvalidOid; TABLES.len()]) };
+    static REGISTRY: Cell<[pg_sys::Oid; catalog::REGISTRY.len()]> =
+        const { Cell::new([pg_sys::InvalidOid; catalog::REGISTRY.len()]) };
     /// Counts changes of watched tables and of the registry, as far as this backend has heard of them.
     static CHANGES: Cell<u32> = const { Cell::new(0) };
 }
@@ -65,7 +65,7 @@ pub fn changes() -> u32 {
 
 /// Hears of changes of the registry from now on.
 pub fn listen() {
-    REGISTRY.set(TABLES.map(own_table));
+    REGISTRY.set(catalog::REGISTRY.map(own_table));
 }
 
 /// Counts changes of this table from now on.

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 
 use crate::pg::error;
 use crate::signals::generation::{Subject, signal, signal_all, signal_keys};
-use crate::tables::catalog::own_table;
+use crate::tables::catalog::{REGISTRY, own_table};
 use crate::tables::columns::{ALL_NON_DESTRUCTIVE_PERMISSIONS, ALL_PERMISSIONS};
 
 #[unsafe(no_mangle)]
@@ -176,13 +176,11 @@ impl Table {
             b"permission" => Table::Permission,
             b"permission_group" => Table::Group,
             b"trusted_role" => Table::TrustedRole,
-            b"protected_table" | b"ticket_table" | b"message_table" | b"shared_table" => {
-                Table::Protected
-            }
             b"agent_permission" | b"agent_department" | b"agent_category" | b"group_member"
             | b"team_member" => Table::OfAgent,
             b"group_permission" | b"group_department" | b"group_category" => Table::OfGroup,
             b"shared_visibility" => Table::SharedVisibility,
+            _ if REGISTRY.contains(&name) => Table::Protected,
             _ => return None,
         })
     }

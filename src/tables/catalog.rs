@@ -18,16 +18,17 @@ const SCHEMA: &CStr = c"deskguard";
 /// The schema of the rest: what policies, plans and triggers call, and the tables that only deskguard writes.
 const INTERNAL_SCHEMA: &CStr = c"deskguard_internal";
 
-/// The tables of the internal schema.
-const INTERNAL_TABLES: [&CStr; 7] = [
+/// The tables that the registry of protected tables consists of.
+pub const REGISTRY: [&CStr; 5] = [
     c"protected_table",
     c"ticket_table",
     c"message_table",
     c"shared_table",
     c"protected_feature",
-    c"rights_signal",
-    c"external_key_signal",
 ];
+
+/// The other tables of the internal schema.
+const SIGNALS: [&CStr; 2] = [c"rights_signal", c"external_key_signal"];
 
 /// The extension's tables as of one moment.
 pub struct Catalog {
@@ -159,7 +160,7 @@ fn namespace_of(table: &CStr) -> pg_sys::Oid {
 }
 
 fn schema_of(table: &CStr) -> &'static CStr {
-    if INTERNAL_TABLES.contains(&table) {
+    if REGISTRY.contains(&table) || SIGNALS.contains(&table) {
         INTERNAL_SCHEMA
     } else {
         SCHEMA

@@ -85,15 +85,13 @@ pub mod protected_table {
 
 pub mod ticket_table {
     use crate::pg::scan::Attribute;
-    use deskguard_rules::TicketColumn;
+    use deskguard_rules::{Meaning, TicketColumn};
     pub const TABLE_ID: Attribute = 1;
     pub const ID_COLUMN: Attribute = 2;
     pub const UNASSIGNED_VALUE: Attribute = 7;
     pub const FOLLOWER_TABLE: Attribute = 8;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 9;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 10;
-    pub const ARCHIVED_VALUES: Attribute = 12;
-    pub const SPAM_VALUES: Attribute = 13;
 
     /// Has the name of this column.
     pub const fn column(of: TicketColumn) -> (Attribute, &'static str) {
@@ -104,6 +102,14 @@ pub mod ticket_table {
             TicketColumn::Team => (6, "team_column"),
             TicketColumn::Status => (11, "status_column"),
             TicketColumn::Confidential => (14, "confidential_column"),
+        }
+    }
+
+    /// Has the statuses with this meaning.
+    pub const fn values(of: Meaning) -> (Attribute, &'static str) {
+        match of {
+            Meaning::Archived => (12, "archived_values"),
+            Meaning::Spam => (13, "spam_values"),
         }
     }
 }

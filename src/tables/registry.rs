@@ -12,15 +12,6 @@ use crate::tables::columns::{
     message_table, protected_feature, protected_table, shared_table, ticket_table,
 };
 
-/// The tables that it consists of.
-pub const TABLES: [&CStr; 5] = [
-    c"protected_table",
-    c"ticket_table",
-    c"message_table",
-    c"shared_table",
-    c"protected_feature",
-];
-
 /// What names columns of a protected table.
 pub struct Mapping {
     /// A table of the registry, with an index of its column `of`.

@@ -93,10 +93,7 @@ impl TicketTable {
             unassigned_value: row.get(ticket_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
             followers: followers().filter(|f| table_name(f.oid).is_some()),
-            statuses: Statuses {
-                archived: values(ticket_table::ARCHIVED_VALUES),
-                spam: values(ticket_table::SPAM_VALUES),
-            },
+            statuses: Statuses::each(|of| values(ticket_table::values(of).0)),
             find_query: OnceCell::new(),
         })
     }

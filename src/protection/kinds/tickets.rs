@@ -1,6 +1,6 @@
 //! Ticket tables.
 
-use deskguard_rules::{Action, Change, TicketColumn};
+use deskguard_rules::{Action, Change, Meaning, TicketColumn};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
@@ -85,28 +85,38 @@ impl Kind for TicketTable {
     fn register(&self) -> Result<(), SpiError> {
         let followers = self.followers.as_ref();
         let has_status = self.columns.status.is_some();
-        let list = |list: &Vec<String>| has_status.then(|| list.clone()).into();
-        let mut values: Vec<DatumWithOid> = vec![
-            self.oid.into(),
-            self.id.as_str().into(),
-            self.unassigned_value.into(),
-            followers.map(|f| f.oid).into(),
-            followers.map(|f| f.ticket.as_str()).into(),
-            followers.map(|f| f.agent.as_str()).into(),
-            list(&self.statuses.archived),
-            list(&self.statuses.spam),
+        let mut values: Vec<(&str, DatumWithOid)> = vec![
+            ("table_id", self.oid.into()),
+            ("id_column", self.id.as_str().into()),
+            ("unassigned_value", self.unassigned_value.into()),
+            ("follower_table", followers.map(|f| f.oid).into()),
+            (
+                "follower_ticket_column",
+                followers.map(|f| f.ticket.as_str()).into(),
+            ),
+            (
+                "follower_agent_column",
+                followers.map(|f| f.agent.as_str()).into(),
+            ),
         ];
-        let names = TicketColumn::ALL.map(|column| ticket_table::column(column).1);
-        let places = (values.len() + 1..).map(|n| format!("${n}::pg_catalog.name"));
-        let places: Vec<String> = places.take(names.len()).collect();
-        values.extend(TicketColumn::ALL.map(|column| self.column(column).into()));
+        values.extend(Meaning::ALL.map(|meaning| {
+            let list = has_status.then(|| self.statuses.get(meaning).clone());
+            (ticket_table::values(meaning).1, list.into())
+        }));
+        values.extend(TicketColumn::ALL.map(|column| {
+            let name = self.column(column);
+            (ticket_table::column(column).1, name.into())
+        }));
+        let (names, values): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+        // Names of columns are given as text.
+        let place = |(name, n): (&&str, usize)| match name.ends_with("_column") {
+            true => format!("${n}::pg_catalog.name"),
+            false => format!("${n}"),
+        };
+        let places: Vec<String> = names.iter().zip(1..).map(place).collect();
         Spi::run_with_args(
             &format!(
-                "INSERT INTO deskguard_internal.ticket_table
-                     (table_id, id_column, unassigned_value, follower_table, follower_ticket_column,
-                      follower_agent_column, archived_values, spam_values, {})
-                 VALUES ($1, $2::pg_catalog.name, $3, $4, $5::pg_catalog.name, $6::pg_catalog.name,
-                         $7, $8, {})",
+                "INSERT INTO deskguard_internal.ticket_table ({}) VALUES ({})",
                 names.join(", "),
                 places.join(", ")
             ),

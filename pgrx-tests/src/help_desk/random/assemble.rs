@@ -117,13 +117,17 @@ fn departments(raw: &Raw, ids: &Ids) -> Vec<Department> {
         .collect()
 }
 
+/// Permissions of the help desk's own, which it has or has not, and whether they are destructive.
+pub const OWN_PERMISSIONS: [(&str, bool); 2] =
+    [("people.edit", false), ("help_center.remove", true)];
+
 fn permissions(raw: &Raw) -> Vec<Permission> {
-    let own = [
-        ("people.edit", false, raw.own_permissions.0),
-        ("help_center.remove", true, raw.own_permissions.1),
-    ];
-    let own = own.into_iter().filter(|(_, _, exists)| *exists);
-    let own = own.map(|(name, destructive, _)| Permission {
+    let exist = [raw.own_permissions.0, raw.own_permissions.1];
+    let own = OWN_PERMISSIONS
+        .into_iter()
+        .zip(exist)
+        .filter(|(_, exists)| *exists);
+    let own = own.map(|((name, destructive), _)| Permission {
         name: name.into(),
         destructive,
     });

@@ -10,9 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Access, Case, Id, Level, TicketTable, Time};
+use super::{Access, Case, Id, Level, TicketTable, Time, catalog};
 use crate::server::MAPPED;
-use assemble::assemble;
+use assemble::{OWN_PERMISSIONS, assemble};
 use keys::{Forms, KeyPick, key_picks};
 use picks::{Pick, TicketPicks, ids, mostly, pick, ticket_picks};
 use table::ticket_table;
@@ -76,14 +76,14 @@ fn times() -> impl Strategy<Value = Vec<Time>> {
 }
 
 const MOST_AGENTS: usize = 5;
-const MOST_PERMISSIONS: usize = 28;
 
 /// A random help desk and what to try on it.
 pub fn cases() -> impl Strategy<Value = Case> {
     let access = || select(vec![Access::Silo, Access::Open]);
     let level = || select(vec![Level::Assign, Level::Full]);
     let nth = || 0..60usize;
-    let holds = |share| (weighted(0.8), vec(weighted(share), MOST_PERMISSIONS));
+    let most_permissions = catalog().len() + OWN_PERMISSIONS.len();
+    let holds = move |share| (weighted(0.8), vec(weighted(share), most_permissions));
     let principals = (
         any::<bool>(),
         ids(MOST_AGENTS),
