@@ -13,6 +13,7 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
 use crate::kinds::tickets::written_rows;
 use crate::pg::compat::{self, Run, executor_run_hook};
+use crate::pg::planner::PlanItems;
 use crate::protect::foreign_key_checks;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
@@ -94,7 +95,7 @@ unsafe extern "C-unwind" fn planner(
         };
         guard(|| {
             if asks {
-                marks::ask(&mut (*plan).invalItems, Asked::Rules);
+                marks::ask(PlanItems::of(&mut (*plan).invalItems), Asked::Rules);
             }
             statement::after_planning(depth, plan);
             exposed::refuse_exposed(&*plan);

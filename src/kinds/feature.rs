@@ -4,8 +4,8 @@ use deskguard_rules::Access;
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::pg::node::{as_node, boolean, items};
-use crate::pg::support::{Answer, Request, answer};
+use crate::pg::node::{CallExpr, Clause};
+use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
 use crate::rights::marks::Asked;
 use crate::rights::statement::rights_of_call;
@@ -21,51 +21,37 @@ fn feature_support(request: Internal) -> Internal {
     // SAFETY: called by the planner.
     unsafe {
         answer(request, |request| match request {
-            Request::Simplify(request) => simplify(request).map(Answer::from),
-            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::Simplify(request) => simplify(request),
+            Request::Selectivity(request) => selectivity(request),
             Request::IndexCondition(_) => None,
         })
     }
 }
 
 /// True or false, as the current agent has the permission or not, until that may change by itself.
-///
-/// # Safety
-/// The request is the planner's.
-unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        fold_call(
-            request,
-            |_, call| match permission_of(call) {
-                Some(rule) => Subject::Rule {
-                    table: None,
-                    asked: Asked::Rules,
-                    rule,
-                },
-                None => Subject::AskedWhenRun(Asked::Rules),
+fn simplify(request: Simplify) -> Option<Answer> {
+    fold_call(
+        request,
+        |_, call| match permission_of(call) {
+            Some(rule) => Subject::Rule {
+                table: None,
+                asked: Asked::Rules,
+                rule,
             },
-            |_, _, agent, permission| {
-                let has = |access: &Access| boolean(access.has_named(&permission));
-                let later = agent.rest_to_come();
-                Some(Folded {
-                    now: has(agent),
-                    later: later.map(|(moment, from_now_on)| (moment, has(from_now_on))),
-                })
-            },
-        )
-    }
+            None => Subject::AskedWhenRun(Asked::Rules),
+        },
+        |_, _, agent, permission| {
+            let has = |access: &Access| Clause::Constant(access.has_named(&permission));
+            let later = agent.rest_to_come();
+            Some(Folded {
+                now: has(agent),
+                later: later.map(|(moment, from_now_on)| (moment, has(from_now_on))),
+            })
+        },
+    )
 }
 
 /// The permission that a call names, if it is a constant.
-///
-/// # Safety
-/// A call of feature_ok, with its arguments.
-unsafe fn permission_of(call: &pg_sys::FuncExpr) -> Option<String> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let argument = items::<pg_sys::Node>(call.args).first()?;
-        let constant = as_node::<pg_sys::Const>(*argument)?;
-        String::from_datum(constant.constvalue, constant.constisnull)
-    }
+fn permission_of(call: CallExpr) -> Option<String> {
+    call.arguments().first()?.text()
 }

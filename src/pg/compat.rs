@@ -181,7 +181,7 @@ mod contradictions {
     use pgrx::pg_sys;
     use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
-    use crate::pg::node::{is_constant, items};
+    use crate::pg::node::{Node, items};
 
     thread_local! {
         static NEXT: Cell<pg_sys::set_rel_pathlist_hook_type> = const { Cell::new(None) };
@@ -210,9 +210,11 @@ mod contradictions {
         unsafe {
             guard(|| {
                 let conditions = items::<pg_sys::RestrictInfo>((*relation).baserestrictinfo);
+                let clause = |of: &*mut pg_sys::RestrictInfo| Node::new((**of).clause.cast());
                 if conditions
                     .iter()
-                    .any(|condition| is_constant((**condition).clause.cast(), false))
+                    .filter_map(clause)
+                    .any(|clause| clause.is_constant(false))
                 {
                     pg_sys::mark_dummy_rel(relation);
                 }

@@ -4,6 +4,8 @@ pub mod compat;
 pub mod datum;
 pub mod error;
 pub mod node;
+pub mod planner;
+pub mod policy;
 pub mod relation;
 pub mod run_as_owner;
 pub mod scan;

@@ -1,17 +1,24 @@
 //! Trees of the parser and the planner: what they are made of, and how to make them.
 
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 /// A node as what its tag says it is.
-pub trait Tagged {
+///
+/// # Safety
+/// The nodes with the tag are of this type.
+pub unsafe trait Tagged {
     const TAG: pg_sys::NodeTag;
 }
 
 macro_rules! tagged {
     ($($node:ident => $tag:ident),+ $(,)?) => {
         $(
-            impl Tagged for pg_sys::$node {
+            // SAFETY: PostgreSQL names tags after types.
+            unsafe impl Tagged for pg_sys::$node {
                 const TAG: pg_sys::NodeTag = pg_sys::NodeTag::$tag;
             }
         )+
@@ -21,19 +28,375 @@ macro_rules! tagged {
 tagged!(
     BoolExpr => T_BoolExpr,
     Const => T_Const,
+    FromExpr => T_FromExpr,
     FuncExpr => T_FuncExpr,
+    JoinExpr => T_JoinExpr,
+    OpExpr => T_OpExpr,
     RelabelType => T_RelabelType,
     ScalarArrayOpExpr => T_ScalarArrayOpExpr,
     Var => T_Var,
 );
 
-/// None if it is something else, or nothing.
+/// An expression, or another part of a query, that is there, and that nobody changes, for a lifetime. Nodes that are
+/// made of it are made in the current memory context: the one in which the query is planned.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Node<'p>(NonNull<pg_sys::Node>, PhantomData<&'p pg_sys::Node>);
+
+impl<'p> Node<'p> {
+    /// None for a null pointer.
+    ///
+    /// # Safety
+    /// Null, or a whole tree of PostgreSQL's, which is there and not changed for the lifetime.
+    pub unsafe fn new(node: *mut pg_sys::Node) -> Option<Node<'p>> {
+        NonNull::new(node).map(|node| Node(node, PhantomData))
+    }
+
+    /// One that was just made, beside others of the lifetime.
+    ///
+    /// # Safety
+    /// Not null, a whole tree, and in the current memory context.
+    pub unsafe fn made<T>(node: *mut T) -> Node<'p> {
+        // SAFETY: as the caller promises.
+        Node(unsafe { NonNull::new_unchecked(node.cast()) }, PhantomData)
+    }
+
+    pub fn as_ptr(self) -> *mut pg_sys::Node {
+        self.0.as_ptr()
+    }
+
+    pub fn tag(self) -> pg_sys::NodeTag {
+        // SAFETY: a node begins with its tag.
+        unsafe { self.0.as_ref() }.type_
+    }
+
+    /// None if it is something else.
+    pub fn get<T: Tagged>(self) -> Option<&'p T> {
+        // SAFETY: the tag tells the type.
+        (self.tag() == T::TAG).then(|| unsafe { self.0.cast::<T>().as_ref() })
+    }
+
+    pub fn call(self) -> Option<CallExpr<'p>> {
+        self.get().map(CallExpr)
+    }
+
+    /// The arguments of a call, an operator, an AND or OR.
+    pub fn arguments(self) -> &'p [Node<'p>] {
+        let list = match self.tag() {
+            pg_sys::NodeTag::T_BoolExpr => self.get().map(|of: &pg_sys::BoolExpr| of.args),
+            pg_sys::NodeTag::T_FuncExpr => self.get().map(|of: &pg_sys::FuncExpr| of.args),
+            pg_sys::NodeTag::T_OpExpr => self.get().map(|of: &pg_sys::OpExpr| of.args),
+            pg_sys::NodeTag::T_ScalarArrayOpExpr => {
+                self.get().map(|of: &pg_sys::ScalarArrayOpExpr| of.args)
+            }
+            _ => None,
+        };
+        // SAFETY: such lists have nodes only, which live as long as this one.
+        list.map_or(&[], |list| unsafe { arguments(list) })
+    }
+
+    /// The items of a list; those of another node are none. Of a condition that is true of all rows the planner
+    /// leaves a null pointer.
+    pub fn items(self) -> impl Iterator<Item = Node<'p>> {
+        let list = match self.tag() {
+            pg_sys::NodeTag::T_List => self.as_ptr().cast(),
+            _ => std::ptr::null_mut(),
+        };
+        // SAFETY: the items are nodes, or null, and live as long as the list.
+        let nodes = unsafe { items::<pg_sys::Node>(list) }.iter();
+        // SAFETY: as above.
+        nodes.filter_map(|node| unsafe { Node::new(*node) })
+    }
+
+    pub fn is_constant(self, value: bool) -> bool {
+        self.get::<pg_sys::Const>().is_some_and(|constant| {
+            !constant.constisnull && constant.constvalue.value() == usize::from(value)
+        })
+    }
+
+    /// The value of a constant of type text.
+    pub fn text(self) -> Option<String> {
+        let constant = self.get::<pg_sys::Const>()?;
+        if constant.consttype != pg_sys::TEXTOID {
+            return None;
+        }
+        // SAFETY: a value of this type.
+        unsafe { String::from_datum(constant.constvalue, constant.constisnull) }
+    }
+
+    pub fn type_oid(self) -> pg_sys::Oid {
+        // SAFETY: looks at the node.
+        unsafe { pg_sys::exprType(self.as_ptr()) }
+    }
+
+    pub fn collation(self) -> pg_sys::Oid {
+        // SAFETY: looks at the node.
+        unsafe { pg_sys::exprCollation(self.as_ptr()) }
+    }
+
+    pub fn equals(self, other: Node) -> bool {
+        // SAFETY: looks at the nodes.
+        unsafe { pg_sys::equal(self.as_ptr().cast(), other.as_ptr().cast()) }
+    }
+
+    /// The expression, for one use in the plan.
+    pub fn copy(self) -> Node<'p> {
+        // SAFETY: the copy is all new.
+        unsafe { Node::made(pg_sys::copyObjectImpl(self.as_ptr().cast())) }
+    }
+
+    /// A varchar stands as a relabelled text.
+    pub fn without_relabeling(self) -> Node<'p> {
+        let relabeled = self.get::<pg_sys::RelabelType>();
+        // SAFETY: a part of this node.
+        let inner = relabeled.and_then(|relabeled| unsafe { Node::new(relabeled.arg.cast()) });
+        inner.unwrap_or(self)
+    }
+
+    /// `operand IS [NOT] NULL`
+    pub fn is_null(self, negated: bool) -> Clause<'p> {
+        // SAFETY: the node is new, and of this type.
+        unsafe {
+            let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
+            (*test).arg = self.copy().as_ptr().cast();
+            (*test).nulltesttype = if negated {
+                pg_sys::NullTestType::IS_NOT_NULL
+            } else {
+                pg_sys::NullTestType::IS_NULL
+            };
+            (*test).location = -1;
+            Clause::Is(Node::made(test))
+        }
+    }
+
+    /// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
+    ///
+    /// # Safety
+    /// The operator has the type of this on its left, and on its right that of the elements of the list.
+    pub unsafe fn any_of_list(
+        self,
+        operator: pg_sys::Oid,
+        list: Node,
+        negated: bool,
+        collation: pg_sys::Oid,
+    ) -> Node<'p> {
+        // SAFETY: the node is new, and of this type; the rest is as the caller promises.
+        unsafe {
+            let clause =
+                new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
+            (*clause).opno = operator;
+            (*clause).opfuncid = pg_sys::get_opcode(operator);
+            (*clause).useOr = !negated;
+            (*clause).inputcollid = collation;
+            (*clause).args = list_of(&[self.copy(), list]);
+            (*clause).location = -1;
+            Node::made(clause)
+        }
+    }
+
+    /// `operand operator value`
+    ///
+    /// # Safety
+    /// The operator has the type of this on its left, on its right that of the value, and gives a boolean.
+    pub unsafe fn compared_with(self, operator: pg_sys::Oid, value: Node) -> Node<'p> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let clause = pg_sys::make_opclause(
+                operator,
+                pg_sys::BOOLOID,
+                false,
+                self.copy().as_ptr().cast(),
+                value.as_ptr().cast(),
+                pg_sys::InvalidOid,
+                self.collation(),
+            );
+            pg_sys::set_opfuncid(clause.cast());
+            Node::made(clause)
+        }
+    }
+}
+
+/// The arguments of an expression.
 ///
 /// # Safety
-/// An expression of the planner, which lives as long as the answer.
-pub unsafe fn as_node<'a, T: Tagged>(node: *mut pg_sys::Node) -> Option<&'a T> {
-    // SAFETY: a node begins with its tag, which tells the type.
-    unsafe { (node.as_ref()?.type_ == T::TAG).then(|| &*node.cast::<T>()) }
+/// Such a list, or null. Its nodes are there, and not changed, for the lifetime, and none is null.
+pub unsafe fn arguments<'p>(list: *mut pg_sys::List) -> &'p [Node<'p>] {
+    // SAFETY: as the caller promises. A node is its pointer, which is not null.
+    unsafe {
+        let all = items::<pg_sys::Node>(list);
+        std::slice::from_raw_parts(all.as_ptr().cast(), all.len())
+    }
+}
+
+/// A call of a function.
+#[derive(Clone, Copy)]
+pub struct CallExpr<'p>(&'p pg_sys::FuncExpr);
+
+impl<'p> CallExpr<'p> {
+    pub fn node(self) -> Node<'p> {
+        Node(NonNull::from(self.0).cast(), PhantomData)
+    }
+
+    pub fn function(self) -> pg_sys::Oid {
+        self.0.funcid
+    }
+
+    pub fn arguments(self) -> &'p [Node<'p>] {
+        self.node().arguments()
+    }
+
+    pub fn has_arguments_of(self, other: CallExpr) -> bool {
+        let (own, others) = (self.arguments(), other.arguments());
+        own.len() == others.len()
+            && own
+                .iter()
+                .zip(others)
+                .all(|(one, other)| one.equals(*other))
+    }
+
+    /// The table that the call names.
+    pub fn table(self) -> Option<pg_sys::Oid> {
+        named_table(self.arguments())
+    }
+
+    /// Has deskguard put it into a plan?
+    pub fn is_of_plan(self) -> bool {
+        self.0.funccollid == CALL_OF_PLAN
+    }
+}
+
+/// The table that a call names, if it is a constant: always the first of its arguments.
+pub fn named_table(arguments: &[Node]) -> Option<pg_sys::Oid> {
+    let constant = arguments.first()?.get::<pg_sys::Const>()?;
+    if constant.consttype != pg_sys::REGCLASSOID {
+        return None;
+    }
+    // SAFETY: a value of this type is an OID.
+    unsafe { pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull) }
+}
+
+/// In place of the collation of the result of a call that deskguard has put into a plan. A parser never
+/// gives a call one that does not exist, so nobody else can make such a call.
+const CALL_OF_PLAN: pg_sys::Oid = pg_sys::Oid::from_u32(1);
+
+/// A call in a plan, which the function knows for one, with copies of the arguments. None unless the function takes
+/// arguments of these types, and gives this type. It lives as long as the node `beside` it in the plan.
+pub fn call_of_plan<'p>(
+    beside: Node<'p>,
+    function: pg_sys::Oid,
+    arguments: &[Node],
+    result: pg_sys::Oid,
+    collation: pg_sys::Oid,
+) -> Option<Node<'p>> {
+    let _ = beside;
+    // SAFETY: the function has so many types of arguments; the call is one that it takes.
+    unsafe {
+        let (mut types, mut count) = (std::ptr::null_mut(), 0);
+        let gives = pg_sys::get_func_signature(function, &mut types, &mut count);
+        let takes = (0..count as usize).map(|n| *types.add(n));
+        if gives != result || !takes.eq(arguments.iter().map(|argument| argument.type_oid())) {
+            return None;
+        }
+        let copies: Vec<Node> = arguments.iter().map(|argument| argument.copy()).collect();
+        Some(Node::made(pg_sys::makeFuncExpr(
+            function,
+            result,
+            list_of(&copies),
+            CALL_OF_PLAN,
+            collation,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        )))
+    }
+}
+
+/// A condition in the making. What is true or false of all rows becomes a node last of all.
+#[derive(Clone, Copy)]
+pub enum Clause<'p> {
+    Constant(bool),
+    Is(Node<'p>),
+}
+
+impl<'p> Clause<'p> {
+    pub fn as_ptr(self) -> *mut pg_sys::Node {
+        match self {
+            // SAFETY: makes a node.
+            Clause::Constant(value) => unsafe { pg_sys::makeBoolConst(value, false) },
+            Clause::Is(node) => node.as_ptr(),
+        }
+    }
+
+    pub fn equals(self, other: Clause) -> bool {
+        match (self, other) {
+            (Clause::Constant(one), Clause::Constant(other)) => one == other,
+            (Clause::Is(one), Clause::Is(other)) => one.equals(other),
+            _ => false,
+        }
+    }
+
+    pub fn not(self) -> Clause<'p> {
+        match self {
+            Clause::Constant(value) => Clause::Constant(!value),
+            // SAFETY: the node is new.
+            Clause::Is(node) => Clause::Is(unsafe {
+                Node::made(pg_sys::makeBoolExpr(
+                    pg_sys::BoolExprType::NOT_EXPR,
+                    list_of(&[node]),
+                    -1,
+                ))
+            }),
+        }
+    }
+}
+
+/// Joins parts by AND, without those that are always true.
+pub fn all<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
+    let mut kept = vec![];
+    for part in parts {
+        match part {
+            Clause::Constant(true) => {}
+            Clause::Constant(false) => return part,
+            Clause::Is(node) => kept.push(node),
+        }
+    }
+    match kept.as_slice() {
+        [] => Clause::Constant(true),
+        [one] => Clause::Is(*one),
+        // SAFETY: the node is new.
+        _ => Clause::Is(unsafe { Node::made(pg_sys::make_andclause(list_of(&kept))) }),
+    }
+}
+
+/// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
+/// planner sees all its arms.
+pub fn any<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
+    let mut kept = vec![];
+    for part in parts {
+        match part {
+            Clause::Constant(false) => {}
+            Clause::Constant(true) => return part,
+            Clause::Is(node) => match node.get::<pg_sys::BoolExpr>() {
+                Some(or) if or.boolop == pg_sys::BoolExprType::OR_EXPR => {
+                    kept.extend_from_slice(node.arguments());
+                }
+                _ => kept.push(node),
+            },
+        }
+    }
+    match kept.as_slice() {
+        [] => Clause::Constant(false),
+        [one] => Clause::Is(*one),
+        // SAFETY: the node is new.
+        _ => Clause::Is(unsafe { Node::made(pg_sys::make_orclause(list_of(&kept))) }),
+    }
+}
+
+fn list_of(nodes: &[Node]) -> *mut pg_sys::List {
+    // SAFETY: the pointers are kept, and not followed.
+    nodes
+        .iter()
+        .fold(std::ptr::null_mut(), |list, node| unsafe {
+            pg_sys::lappend(list, node.as_ptr().cast())
+        })
 }
 
 /// The items of a list of pointers.
@@ -51,28 +414,6 @@ pub unsafe fn items<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
     }
 }
 
-pub fn nodes(all: &[*mut pg_sys::Node]) -> *mut pg_sys::List {
-    // SAFETY: the pointers are kept, and not followed.
-    all.iter().fold(std::ptr::null_mut(), |list, node| unsafe {
-        pg_sys::lappend(list, node.cast())
-    })
-}
-
-/// # Safety
-/// A node of the planner, or null.
-pub unsafe fn is_constant(node: *mut pg_sys::Node, value: bool) -> bool {
-    // SAFETY: as the caller promises.
-    let constant = unsafe { as_node::<pg_sys::Const>(node) };
-    constant.is_some_and(|constant| {
-        !constant.constisnull && constant.constvalue.value() == usize::from(value)
-    })
-}
-
-pub fn boolean(value: bool) -> *mut pg_sys::Node {
-    // SAFETY: makes a node.
-    unsafe { pg_sys::makeBoolConst(value, false) }
-}
-
 /// A node of the planner, zeroed.
 ///
 /// # Safety
@@ -83,172 +424,5 @@ pub unsafe fn new_node<T>(tag: pg_sys::NodeTag) -> *mut T {
         let node = pg_sys::palloc0(std::mem::size_of::<T>()).cast::<pg_sys::Node>();
         (*node).type_ = tag;
         node.cast()
-    }
-}
-
-/// `operand IS [NOT] NULL`
-///
-/// # Safety
-/// The operand is an expression of its own.
-pub unsafe fn is_null(operand: *mut pg_sys::Node, negated: bool) -> *mut pg_sys::Node {
-    // SAFETY: the node is new, and of this type.
-    unsafe {
-        let test = new_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
-        (*test).arg = operand.cast();
-        (*test).nulltesttype = if negated {
-            pg_sys::NullTestType::IS_NOT_NULL
-        } else {
-            pg_sys::NullTestType::IS_NULL
-        };
-        (*test).location = -1;
-        test.cast()
-    }
-}
-
-/// # Safety
-/// The part is an expression of its own.
-pub unsafe fn not(part: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises.
-    unsafe { pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, nodes(&[part]), -1).cast() }
-}
-
-/// Joins parts by AND, without those that are always true.
-///
-/// # Safety
-/// The parts are expressions of their own.
-pub unsafe fn all(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if parts.iter().any(|part| is_constant(*part, false)) {
-            return boolean(false);
-        }
-        let parts: Vec<_> = parts
-            .into_iter()
-            .filter(|part| !is_constant(*part, true))
-            .collect();
-        match parts.as_slice() {
-            [] => boolean(true),
-            [one] => *one,
-            _ => pg_sys::make_andclause(nodes(&parts)).cast(),
-        }
-    }
-}
-
-/// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
-/// planner sees all its arms.
-///
-/// # Safety
-/// The parts are expressions of their own.
-pub unsafe fn any(parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises; the parts of an OR are nodes.
-    unsafe {
-        if parts.iter().any(|part| is_constant(*part, true)) {
-            return boolean(true);
-        }
-        let mut flat = vec![];
-        for part in parts {
-            if is_constant(part, false) {
-                continue;
-            }
-            match as_node::<pg_sys::BoolExpr>(part) {
-                Some(or) if or.boolop == pg_sys::BoolExprType::OR_EXPR => {
-                    flat.extend_from_slice(items(or.args));
-                }
-                _ => flat.push(part),
-            }
-        }
-        match flat.as_slice() {
-            [] => boolean(false),
-            [one] => *one,
-            _ => pg_sys::make_orclause(nodes(&flat)).cast(),
-        }
-    }
-}
-
-/// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
-///
-/// # Safety
-/// The operand and the list are expressions that the operator takes.
-pub unsafe fn any_of_list(
-    operand: *mut pg_sys::Node,
-    operator: pg_sys::Oid,
-    list: *mut pg_sys::Node,
-    negated: bool,
-    collation: pg_sys::Oid,
-) -> *mut pg_sys::Node {
-    // SAFETY: the node is new, and of this type; the rest is as the caller promises.
-    unsafe {
-        let clause = new_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
-        (*clause).opno = operator;
-        (*clause).opfuncid = pg_sys::get_opcode(operator);
-        (*clause).useOr = !negated;
-        (*clause).inputcollid = collation;
-        (*clause).args = nodes(&[operand, list]);
-        (*clause).location = -1;
-        clause.cast()
-    }
-}
-
-/// A call in a plan, which the function knows for one.
-///
-/// # Safety
-/// The function takes the arguments, which are expressions of their own.
-pub unsafe fn function_call(
-    function: pg_sys::Oid,
-    arguments: &[*mut pg_sys::Node],
-) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises.
-    unsafe {
-        pg_sys::makeFuncExpr(
-            function,
-            pg_sys::BOOLOID,
-            nodes(arguments),
-            CALL_OF_PLAN,
-            pg_sys::InvalidOid,
-            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
-        )
-        .cast()
-    }
-}
-
-/// The table that a call names, if it is a constant: always the first of its arguments.
-///
-/// # Safety
-/// The arguments of a call of ours.
-pub unsafe fn named_table(arguments: *mut pg_sys::List) -> Option<pg_sys::Oid> {
-    // SAFETY: as the caller promises; the first argument is a regclass.
-    unsafe {
-        let constant = as_node::<pg_sys::Const>(*items(arguments).first()?)?;
-        pg_sys::Oid::from_datum(constant.constvalue, constant.constisnull)
-    }
-}
-
-/// A varchar stands as a relabelled text.
-///
-/// # Safety
-/// An expression of the planner.
-pub unsafe fn without_relabeling(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises.
-    unsafe {
-        match as_node::<pg_sys::RelabelType>(node) {
-            Some(relabeled) => relabeled.arg.cast(),
-            None => node,
-        }
-    }
-}
-
-/// In place of the collation of the result of a call that deskguard has put into a plan. A parser never
-/// gives a call one that does not exist, so nobody else can make such a call.
-pub const CALL_OF_PLAN: pg_sys::Oid = pg_sys::Oid::from_u32(1);
-
-/// # Safety
-/// A node of the planner, or null.
-pub unsafe fn is_call_of_plan(node: *mut pg_sys::Node) -> bool {
-    // SAFETY: the tag tells the type.
-    unsafe {
-        let call = node.cast::<pg_sys::FuncExpr>();
-        !node.is_null()
-            && (*node).type_ == pg_sys::NodeTag::T_FuncExpr
-            && (*call).funccollid == CALL_OF_PLAN
     }
 }

@@ -1,57 +1,62 @@
-//! Which fraction of a table's rows a list of keys finds, and how an index finds them.
+//! Which fraction of a table's rows a list of keys finds.
 
 use std::ffi::c_int;
 
 use pgrx::pg_sys;
 
-use crate::pg::node::{CALL_OF_PLAN, any_of_list, as_node, items};
-use crate::plan::operand::ListOperator;
+use crate::pg::node::Node;
+use crate::pg::planner::Root;
 use crate::tables::key::KeyRef;
 
 /// The largest share of a table that is looked up by an index.
 pub const MOST_BY_INDEX: f64 = 0.1;
 
 /// The share of rows whose column, as it stands in a query, is one of so many granted keys.
-///
-/// # Safety
-/// The root is the planner's, and the column in its query.
-pub unsafe fn share_of_column(
-    root: *mut pg_sys::PlannerInfo,
-    column: *mut pg_sys::Node,
-    relation: c_int,
-    granted: usize,
-    is_granted: impl Fn(KeyRef) -> bool,
-) -> f64 {
-    // SAFETY: as the caller promises; what was found is released.
-    unsafe {
-        let mut variable = pg_sys::VariableStatData::default();
-        pg_sys::examine_variable(root, column, relation, &mut variable);
-        let share = share_of(&mut variable, granted, is_granted);
-        release(&variable);
-        share
-    }
+pub fn share_of_column(column: Column, granted: usize, is_granted: impl Fn(KeyRef) -> bool) -> f64 {
+    column.examine(|variable| share_of(variable, granted, is_granted))
 }
 
-/// # Safety
-/// examine_variable() has filled it, and nobody uses it any more.
-pub unsafe fn release(variable: &pg_sys::VariableStatData) {
-    if let (false, Some(free)) = (variable.statsTuple.is_null(), variable.freefunc) {
-        // Nothing here would have to be dropped.
-        #[allow(ffi_unwind_calls)]
-        // SAFETY: as the caller promises.
+/// A column as it stands in a query.
+#[derive(Clone, Copy)]
+pub struct Column<'p> {
+    pub root: Root<'p>,
+    pub node: Node<'p>,
+    /// The number of the only table whose columns count; 0 for all.
+    pub table_number: c_int,
+}
+
+impl Column<'_> {
+    /// The number of rows of its table, if it is a column of one.
+    pub fn rows(self) -> Option<f64> {
+        // SAFETY: the planner's.
+        self.examine(|variable| unsafe { variable.0.rel.as_ref() }.map(|table| table.tuples))
+    }
+
+    /// Calls `with` what the planner knows of the column.
+    fn examine<T>(self, with: impl FnOnce(&mut Statistics) -> T) -> T {
+        let mut found = Statistics(pg_sys::VariableStatData::default());
+        // SAFETY: the column is in the query that is being planned; what is found is released.
         unsafe {
-            free(variable.statsTuple)
+            let (root, node) = (self.root.as_ptr(), self.node.as_ptr());
+            pg_sys::examine_variable(root, node, self.table_number, &mut found.0);
+            let answer = with(&mut found);
+            if let (false, Some(free)) = (found.0.statsTuple.is_null(), found.0.freefunc) {
+                // Nothing here would have to be dropped.
+                #[allow(ffi_unwind_calls)]
+                free(found.0.statsTuple);
+            }
+            answer
         }
     }
 }
 
+/// What the planner knows of a column, as examine_variable() tells it.
+struct Statistics(pg_sys::VariableStatData);
+
 /// The share of rows whose column is one of the granted keys: the common values are counted by their
 /// frequencies, the rest is spread evenly.
-///
-/// # Safety
-/// examine_variable() has filled the variable.
-unsafe fn share_of(
-    variable: &mut pg_sys::VariableStatData,
+fn share_of(
+    Statistics(variable): &mut Statistics,
     granted: usize,
     is_granted: impl Fn(KeyRef) -> bool,
 ) -> f64 {
@@ -93,61 +98,5 @@ unsafe fn share_of(
         let others_granted = granted.saturating_sub(values_granted) as f64;
         let rest = (1.0 - common - nulls).max(0.0) * (others_granted / others).min(1.0);
         (common_granted + rest).clamp(0.0, 1.0)
-    }
-}
-
-/// The last argument of the call, if that is what the index has.
-///
-/// # Safety
-/// The request is the planner's.
-pub unsafe fn column_of_index(
-    request: &pg_sys::SupportRequestIndexCondition,
-) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let call = as_node::<pg_sys::FuncExpr>(request.node)?;
-        let is_it = request.indexarg == pg_sys::list_length(call.args) - 1;
-        items(call.args).last().copied().filter(|_| is_it)
-    }
-}
-
-/// `column = ANY (list(...))`, where the list is asked for with the arguments before the column.
-///
-/// # Safety
-/// The request is the planner's, for what [`column_of_index`] is there.
-pub unsafe fn condition_by_list(
-    request: &mut pg_sys::SupportRequestIndexCondition,
-    list: ListOperator,
-    list_function: pg_sys::Oid,
-) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let column = column_of_index(request)?;
-        let call = as_node::<pg_sys::FuncExpr>(request.node)?;
-        let mut arguments = std::ptr::null_mut();
-        for argument in items::<pg_sys::Node>(call.args)
-            .iter()
-            .take(request.indexarg as usize)
-        {
-            as_node::<pg_sys::Const>(*argument)?;
-            arguments = pg_sys::lappend(arguments, pg_sys::copyObjectImpl(argument.cast()).cast());
-        }
-        let keys = pg_sys::makeFuncExpr(
-            list_function,
-            list.array,
-            arguments,
-            CALL_OF_PLAN,
-            request.indexcollation,
-            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
-        );
-        let clause = any_of_list(
-            pg_sys::copyObjectImpl(column.cast()).cast(),
-            list.operator,
-            keys.cast(),
-            false,
-            request.indexcollation,
-        );
-        request.lossy = false;
-        Some(pg_sys::lappend(std::ptr::null_mut(), clause.cast()).cast())
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 
 use crate::pg::datum::{text_datum, uuid_datum};
+use crate::pg::node::Node;
 use crate::tables::key::{Key, KeyRef, KeyType};
 
 /// A type of columns of keys, in plans: varchar stands there as text.
@@ -24,11 +25,8 @@ pub const UUID_BTREE: u32 = 2968;
 pub const TEXT_BTREE: u32 = 1994;
 
 impl ColumnType {
-    /// # Safety
-    /// An expression of the planner.
-    pub unsafe fn of(node: *mut pg_sys::Node) -> Option<ColumnType> {
-        // SAFETY: as the caller promises.
-        match unsafe { pg_sys::exprType(node) } {
+    pub fn of(node: Node) -> Option<ColumnType> {
+        match node.type_oid() {
             pg_sys::INT2OID => Some(ColumnType::Int2),
             pg_sys::INT4OID => Some(ColumnType::Int4),
             pg_sys::INT8OID => Some(ColumnType::Int8),
@@ -130,97 +128,69 @@ impl ColumnType {
     }
 }
 
-/// A key as a value of a type.
-#[derive(Clone, Copy)]
-pub struct Literal {
-    of: ColumnType,
-    value: pg_sys::Datum,
+/// A key as a value of a type. None if no value of the type equals it: it is of another kind, or too large a number.
+fn value(of: ColumnType, key: KeyRef) -> Option<pg_sys::Datum> {
+    Some(match (of, key) {
+        (ColumnType::Int2, Key::Number(number)) => i16::try_from(number).ok()?.into(),
+        (ColumnType::Int4, Key::Number(number)) => i32::try_from(number).ok()?.into(),
+        (ColumnType::Int8, Key::Number(number)) => number.into(),
+        (ColumnType::Uuid, Key::Uuid(uuid)) => uuid_datum(uuid),
+        (ColumnType::Text, Key::Text(text)) => text_datum(text),
+        (ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8, Key::Uuid(_) | Key::Text(_))
+        | (ColumnType::Uuid, Key::Number(_) | Key::Text(_))
+        | (ColumnType::Text, Key::Number(_) | Key::Uuid(_)) => return None,
+    })
 }
 
-impl Literal {
-    /// None if no value of the type equals the key: it is of another kind, or too large a number.
-    pub fn new(of: ColumnType, key: KeyRef) -> Option<Literal> {
-        let value = match (of, key) {
-            (ColumnType::Int2, Key::Number(number)) => i16::try_from(number).ok()?.into(),
-            (ColumnType::Int4, Key::Number(number)) => i32::try_from(number).ok()?.into(),
-            (ColumnType::Int8, Key::Number(number)) => number.into(),
-            (ColumnType::Uuid, Key::Uuid(uuid)) => uuid_datum(uuid),
-            (ColumnType::Text, Key::Text(text)) => text_datum(text),
-            (
-                ColumnType::Int2 | ColumnType::Int4 | ColumnType::Int8,
-                Key::Uuid(_) | Key::Text(_),
-            )
-            | (ColumnType::Uuid, Key::Number(_) | Key::Text(_))
-            | (ColumnType::Text, Key::Number(_) | Key::Uuid(_)) => return None,
-        };
-        Some(Literal { of, value })
-    }
-
-    /// # Safety
-    /// In the memory context that it was made in.
-    pub unsafe fn constant(self) -> *mut pg_sys::Node {
-        // SAFETY: the value is of the type.
-        unsafe {
-            pg_sys::makeConst(
-                self.of.oid(),
-                -1,
-                self.of.collation(),
-                self.of.length().into(),
-                self.value,
-                false,
-                self.of.is_by_value(),
-            )
-            .cast()
-        }
-    }
-}
-
-/// Keys as values of one type.
-pub struct Literals {
-    of: ColumnType,
-    values: Vec<Literal>,
-}
-
-impl Literals {
-    /// Those of the keys that a value of the type can equal.
-    pub fn new<'a>(of: ColumnType, keys: impl IntoIterator<Item = KeyRef<'a>>) -> Literals {
-        let keys = keys.into_iter();
-        Literals {
-            of,
-            values: keys.filter_map(|key| Literal::new(of, key)).collect(),
-        }
-    }
-
-    pub fn as_slice(&self) -> &[Literal] {
-        &self.values
-    }
-
+/// Keys as constants.
+pub enum Literals<'p> {
+    None,
+    One(Node<'p>),
     /// An array of them.
-    ///
-    /// # Safety
-    /// In the memory context that it was made in.
-    pub unsafe fn array(&self) -> *mut pg_sys::Node {
-        let mut values: Vec<pg_sys::Datum> = self.values.iter().map(|one| one.value).collect();
-        // SAFETY: the values are of the type.
+    Several(Node<'p>),
+}
+
+impl<'p> Literals<'p> {
+    /// Those of the keys that a value of the type can equal. They live as long as the column beside them.
+    pub fn new<'a>(
+        _column: Node<'p>,
+        of: ColumnType,
+        keys: impl IntoIterator<Item = KeyRef<'a>>,
+    ) -> Literals<'p> {
+        let mut values: Vec<_> = keys.into_iter().filter_map(|key| value(of, key)).collect();
+        // SAFETY: the values are of the type, and were made here and now.
         unsafe {
-            let array = pg_sys::construct_array(
-                values.as_mut_ptr(),
-                values.len() as c_int,
-                self.of.oid(),
-                self.of.length().into(),
-                self.of.is_by_value(),
-                self.of.alignment() as c_char,
-            );
-            pg_sys::makeConst(
-                self.of.array(),
-                -1,
-                self.of.collation(),
-                -1,
-                pg_sys::Datum::from(array),
-                false,
-                false,
-            )
-            .cast()
+            match values.as_mut_slice() {
+                [] => Literals::None,
+                [one] => Literals::One(Node::made(pg_sys::makeConst(
+                    of.oid(),
+                    -1,
+                    of.collation(),
+                    of.length().into(),
+                    *one,
+                    false,
+                    of.is_by_value(),
+                ))),
+                several => {
+                    let array = pg_sys::construct_array(
+                        several.as_mut_ptr(),
+                        several.len() as c_int,
+                        of.oid(),
+                        of.length().into(),
+                        of.is_by_value(),
+                        of.alignment() as c_char,
+                    );
+                    Literals::Several(Node::made(pg_sys::makeConst(
+                        of.array(),
+                        -1,
+                        of.collation(),
+                        -1,
+                        pg_sys::Datum::from(array),
+                        false,
+                        false,
+                    )))
+                }
+            }
         }
     }
 }

@@ -3,42 +3,35 @@
 use deskguard_rules::Moment;
 use pgrx::pg_sys;
 
-use crate::pg::node::{all, any};
+use crate::pg::node::{Clause, Node, all, any};
 
 /// What holds now, until a moment, and from then on what a call answers when the query runs. `always`
 /// holds whenever one of the two does: it is what an index can use.
 ///
 /// In this form rather than as "one or the other", since the planner then takes the condition on the
 /// call, which it knows to take no rows away, for no condition at all.
-///
-/// # Safety
-/// Conditions on the same rows.
-pub unsafe fn until(
+pub fn until<'p>(
     moment: Moment,
-    now: *mut pg_sys::Node,
-    always: *mut pg_sys::Node,
-    call: *mut pg_sys::Node,
-) -> *mut pg_sys::Node {
+    now: Clause<'p>,
+    always: Clause<'p>,
+    call: Node<'p>,
+) -> Clause<'p> {
     /// Operators "timestamptz < timestamptz" and ">=".
     const BEFORE: u32 = 1322;
     const NOT_BEFORE: u32 = 1325;
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut parts = vec![always];
-        if !pg_sys::equal(now.cast(), always.cast()) {
-            parts.push(any(vec![now, transaction_is(NOT_BEFORE, moment)]));
-        }
-        parts.push(any(vec![transaction_is(BEFORE, moment), call]));
-        all(parts)
+    // SAFETY: just made, beside the call.
+    let transaction_is = |operator| Clause::Is(unsafe { Node::made(compare(operator, moment)) });
+    let mut parts = vec![always];
+    if !now.equals(always) {
+        parts.push(any([now, transaction_is(NOT_BEFORE)]));
     }
+    parts.push(any([transaction_is(BEFORE), Clause::Is(call)]));
+    all(parts)
 }
 
-/// Compares now() with a moment.
-///
-/// # Safety
-/// The operator compares two values of type timestamptz.
-unsafe fn transaction_is(operator: u32, moment: Moment) -> *mut pg_sys::Node {
-    // SAFETY: as the caller promises.
+/// Compares now() with a moment, by an operator on timestamptz.
+fn compare(operator: u32, moment: Moment) -> *mut pg_sys::Node {
+    // SAFETY: the nodes are new, and the operator takes the two.
     unsafe {
         let now = pg_sys::makeFuncExpr(
             pg_sys::F_NOW.into(),

@@ -7,7 +7,7 @@ use pgrx::spi::{SpiError, quote_identifier};
 use pgrx::{PgRelation, pg_sys};
 
 use crate::pg::error;
-use crate::pg::node::is_constant;
+use crate::pg::node::Node;
 use crate::pg::relation::{Class, children, descendants, display_name, regclass, table_name};
 use crate::pg::scan::{ScanKey, scan_system};
 use crate::protect::registry::{forget, register, registered_with};
@@ -104,7 +104,8 @@ fn own_policies(table: pg_sys::Oid) -> Vec<String> {
                         .get::<&str>(pg_policy::USING)
                         .and_then(|tree| std::ffi::CString::new(tree).ok())
                         .is_some_and(|tree| {
-                            is_constant(pg_sys::stringToNode(tree.as_ptr()).cast(), false)
+                            let tree = Node::new(pg_sys::stringToNode(tree.as_ptr()).cast());
+                            tree.is_some_and(|condition| condition.is_constant(false))
                         });
                 named.push((name, row.required::<pg_sys::Oid>(pg_policy::OID), is_never));
             }

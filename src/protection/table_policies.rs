@@ -2,12 +2,13 @@
 //!
 //! Read from what PostgreSQL itself applies, and so never out of date.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use deskguard_rules::{Access, Action, Change};
 use pgrx::prelude::*;
 
-use crate::pg::node::items;
+use crate::pg::node::Node;
+use crate::pg::policy::{Policy, policies};
 use crate::pg::relation::open;
 use crate::tables::rule_function::RuleFunction;
 
@@ -97,56 +98,48 @@ impl TablePolicies {
             own: vec![],
             is_closed: false,
         };
-        // SAFETY: the relation is open, and with its lock its policies stay.
-        unsafe {
-            let relation = open(table);
+        let relation = open(table);
+        // SAFETY: open and locked, and nothing is changed here.
+        let Some(policies) = (unsafe { policies(&relation) }) else {
             // Without row-level security the rules still hold for what belongs to the rows.
-            let Some(security) = relation.rd_rsdesc.as_ref() else {
-                return found;
-            };
-            found.is_closed = true;
-            for policy in items::<pg_sys::RowSecurityPolicy>(security.policies) {
-                let policy = &**policy;
-                let command = Command::of(policy.polcmd);
-                if policy.permissive {
-                    found.is_closed &= !(command.is_read() && opens(policy));
-                } else {
-                    found.add(policy, command);
-                }
+            return found;
+        };
+        found.is_closed = true;
+        for policy in policies {
+            let command = Command::of(policy.command());
+            if policy.is_permissive() {
+                found.is_closed &= !(command.is_read() && opens(policy));
+            } else {
+                found.add(policy, command);
             }
         }
         found
     }
 
-    /// # Safety
-    /// A policy of an open relation.
-    unsafe fn add(&mut self, policy: &pg_sys::RowSecurityPolicy, command: Command) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let name = CStr::from_ptr(policy.policy_name).to_string_lossy();
-            let parts = Asked::parts(policy);
-            // Followers are not updated: false.
-            let is_ours = |part: &Asked| match part {
-                Asked::Rule => name.starts_with("deskguard_"),
-                Asked::Constant => name == "deskguard_modify",
-                Asked::Feature(_) => is_for_everyone(policy),
-                Asked::Other => false,
-            };
-            if parts.iter().all(is_ours) {
-                for part in parts {
-                    if let Asked::Feature(permission) = part {
-                        self.features.push(Feature {
-                            command,
-                            permission,
-                        });
-                    }
+    fn add(&mut self, policy: Policy, command: Command) {
+        let name = policy.name().to_string_lossy();
+        let parts = Asked::parts(policy);
+        // Followers are not updated: false.
+        let is_ours = |part: &Asked| match part {
+            Asked::Rule => name.starts_with("deskguard_"),
+            Asked::Constant => name == "deskguard_modify",
+            Asked::Feature(_) => policy.is_for_everyone(),
+            Asked::Other => false,
+        };
+        if parts.iter().all(is_ours) {
+            for part in parts {
+                if let Asked::Feature(permission) = part {
+                    self.features.push(Feature {
+                        command,
+                        permission,
+                    });
                 }
-            } else {
-                self.own.push(OwnPolicy {
-                    name: name.into(),
-                    command,
-                });
             }
+        } else {
+            self.own.push(OwnPolicy {
+                name: name.into(),
+                command,
+            });
         }
     }
 
@@ -181,50 +174,33 @@ enum Asked {
 
 impl Asked {
     /// All of which must be true.
-    ///
-    /// # Safety
-    /// A policy of an open relation.
-    unsafe fn parts(policy: &pg_sys::RowSecurityPolicy) -> Vec<Asked> {
-        // SAFETY: the tag tells the type; the parts of an AND are nodes.
-        unsafe {
-            let condition: *mut pg_sys::Node = if policy.qual.is_null() {
-                policy.with_check_qual.cast()
-            } else {
-                policy.qual.cast()
-            };
-            if condition.is_null() {
-                return vec![Asked::Other];
+    fn parts(policy: Policy) -> Vec<Asked> {
+        let Some(condition) = policy.using().or(policy.with_check()) else {
+            return vec![Asked::Other];
+        };
+        match condition.get::<pg_sys::BoolExpr>() {
+            Some(both) if both.boolop == pg_sys::BoolExprType::AND_EXPR => {
+                let parts = condition.arguments().iter();
+                parts.map(|part| Asked::of(*part)).collect()
             }
-            let both = condition.cast::<pg_sys::BoolExpr>();
-            if (*condition).type_ == pg_sys::NodeTag::T_BoolExpr
-                && (*both).boolop == pg_sys::BoolExprType::AND_EXPR
-            {
-                let parts = items::<pg_sys::Node>((*both).args).iter();
-                return parts.map(|part| Asked::of(*part)).collect();
-            }
-            vec![Asked::of(condition)]
+            _ => vec![Asked::of(condition)],
         }
     }
 
-    /// # Safety
-    /// The expression of a policy, or a part of it.
-    unsafe fn of(condition: *mut pg_sys::Node) -> Asked {
-        // SAFETY: the tag tells the type.
-        unsafe {
-            match (*condition).type_ {
-                pg_sys::NodeTag::T_FuncExpr => {}
-                pg_sys::NodeTag::T_Const => return Asked::Constant,
-                _ => return Asked::Other,
+    fn of(condition: Node) -> Asked {
+        if condition.tag() == pg_sys::NodeTag::T_Const {
+            return Asked::Constant;
+        }
+        let Some(call) = condition.call() else {
+            return Asked::Other;
+        };
+        match RuleFunction::of(call.function()) {
+            Some(RuleFunction::Feature) => {
+                let permission = call.arguments().first().and_then(|named| named.text());
+                permission.map_or(Asked::Other, Asked::Feature)
             }
-            let call = &*condition.cast::<pg_sys::FuncExpr>();
-            match RuleFunction::of(call.funcid) {
-                Some(RuleFunction::Feature) => match feature(call) {
-                    Some(permission) => Asked::Feature(permission),
-                    None => Asked::Other,
-                },
-                Some(function) if is_of_policies(function) => Asked::Rule,
-                _ => Asked::Other,
-            }
+            Some(function) if is_of_policies(function) => Asked::Rule,
+            _ => Asked::Other,
         }
     }
 }
@@ -239,42 +215,8 @@ fn is_of_policies(function: RuleFunction) -> bool {
     )
 }
 
-/// The permission that a call names.
-///
-/// # Safety
-/// The call is in the expression of a policy, and its argument a text.
-unsafe fn feature(call: &pg_sys::FuncExpr) -> Option<String> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let argument = items::<pg_sys::Node>(call.args).first()?;
-        if (**argument).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let constant = &*argument.cast::<pg_sys::Const>();
-        String::from_datum(constant.constvalue, constant.constisnull)
-    }
-}
-
 /// Is this the policy by which deskguard opens a table?
-///
-/// # Safety
-/// A policy of an open relation.
-unsafe fn opens(policy: &pg_sys::RowSecurityPolicy) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let is_ours = |part: &Asked| !matches!(part, Asked::Other);
-        CStr::from_ptr(policy.policy_name) == c"deskguard_base"
-            && Asked::parts(policy).iter().all(is_ours)
-    }
-}
-
-/// Not only for some roles.
-///
-/// # Safety
-/// A policy of an open relation.
-unsafe fn is_for_everyone(policy: &pg_sys::RowSecurityPolicy) -> bool {
-    // SAFETY: the roles of a policy are an array of OIDs.
-    let roles = unsafe { Vec::<pg_sys::Oid>::from_datum(pg_sys::Datum::from(policy.roles), false) };
-    // PUBLIC is role 0.
-    roles.is_some_and(|roles| roles.contains(&pg_sys::InvalidOid))
+fn opens(policy: Policy) -> bool {
+    let is_ours = |part: &Asked| !matches!(part, Asked::Other);
+    policy.name() == c"deskguard_base" && Asked::parts(policy).iter().all(is_ours)
 }

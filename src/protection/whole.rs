@@ -11,10 +11,12 @@ use std::ffi::{CStr, CString, c_int};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::pg::node::{boolean, items, named_table, new_node};
+use crate::pg::node::{Clause, Node, items};
+use crate::pg::planner::Root;
+use crate::pg::policy::{Policy, policies};
 use crate::pg::relation::{attribute, table_name};
 use crate::pg::run_as_owner::RunAsOwner;
-use crate::pg::support::{Answer, Request, answer};
+use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::protection::kind::{Holds, Kind};
 use crate::protection::kinds;
 use crate::protection::policies::{has_children, rule_policies};
@@ -155,26 +157,19 @@ fn problems_of(catalog: &Catalog, kind: &dyn Kind, table: pg_sys::Oid) -> Vec<St
         if !class.relforcerowsecurity {
             problems.push("row-level security is not forced".into());
         }
-        let policies = match (*relation).rd_rsdesc.as_ref() {
-            Some(all) => items::<pg_sys::RowSecurityPolicy>(all.policies),
-            None => &[],
-        };
+        let policies = policies(&*relation).unwrap_or_default();
         // Names are looked up as whoever may use all schemas: who asks may be shown the table by a view.
         let _owner = RunAsOwner::of(own_table(c"protected_table"));
         let wanted = rule_policies(catalog, kind, table, has_children(catalog, kind));
         // What hung on messages may have been dropped since: then they ask for more than they need to.
         let strictest = rule_policies(catalog, kind, table, true);
         for ((name, sql), (_, strictest)) in wanted.into_iter().zip(strictest) {
-            let found = policies.iter().find(|policy| {
-                let policy = &***policy;
-                !policy.policy_name.is_null()
-                    && CStr::from_ptr(policy.policy_name).to_bytes() == name.as_bytes()
-            });
-            match found {
+            let mut all = policies.iter();
+            match all.find(|policy| policy.name().to_bytes() == name.as_bytes()) {
                 None => problems.push(format!("policy {name} is missing")),
                 Some(found)
-                    if is_made_by(&**found, &sql, relation)
-                        || is_made_by(&**found, &strictest, relation) => {}
+                    if is_made_by(*found, &sql, relation)
+                        || is_made_by(*found, &strictest, relation) => {}
                 Some(_) => {
                     problems.push(format!("policy {name} is not the one that belongs there"))
                 }
@@ -198,12 +193,8 @@ fn problems_of(catalog: &Catalog, kind: &dyn Kind, table: pg_sys::Oid) -> Vec<St
 /// Is the policy the one that this command would make?
 ///
 /// # Safety
-/// A policy of the relation, which is open.
-unsafe fn is_made_by(
-    policy: &pg_sys::RowSecurityPolicy,
-    sql: &str,
-    relation: pg_sys::Relation,
-) -> bool {
+/// The relation is open.
+unsafe fn is_made_by(policy: Policy, sql: &str, relation: pg_sys::Relation) -> bool {
     // SAFETY: the command is a CREATE POLICY, and so its parse tree of this type; the rest is as the caller promises.
     unsafe {
         let Ok(sql) = CString::new(sql) else {
@@ -222,25 +213,19 @@ unsafe fn is_made_by(
             b"delete" => pg_sys::ACL_DELETE_CHR,
             _ => return false,
         };
-        let tree = |expression| analyzed(expression, relation);
-        !policy.permissive
-            && policy.polcmd as u8 == letter
-            && is_to_public(policy.roles)
-            && pg_sys::equal(policy.qual.cast(), tree(command.qual).cast())
-            && pg_sys::equal(
-                policy.with_check_qual.cast(),
-                tree(command.with_check).cast(),
-            )
+        let is = |expression, there: Option<Node>| {
+            let tree = Node::new(analyzed(expression, relation));
+            match (tree, there) {
+                (Some(tree), Some(there)) => tree.equals(there),
+                (tree, there) => tree.is_none() && there.is_none(),
+            }
+        };
+        !policy.is_permissive()
+            && policy.command() as u8 == letter
+            && policy.is_for_everyone()
+            && is(command.qual, policy.using())
+            && is(command.with_check, policy.with_check())
     }
-}
-
-/// # Safety
-/// An array of OIDs, or null.
-unsafe fn is_to_public(roles: *mut pg_sys::ArrayType) -> bool {
-    let roles = pg_sys::Datum::from(roles);
-    // SAFETY: as the caller promises.
-    let roles = unsafe { Vec::<pg_sys::Oid>::from_datum(roles, roles.is_null()) };
-    roles.is_some_and(|roles| roles.contains(&pg_sys::InvalidOid))
 }
 
 /// The tree of an expression of a policy, as CREATE POLICY makes it.
@@ -283,46 +268,37 @@ fn base_support(request: Internal) -> Internal {
     // SAFETY: called by the planner.
     unsafe {
         answer(request, |request| match request {
-            Request::Simplify(request) => simplify(request).map(Answer::from),
+            Request::Simplify(request) => simplify(request),
             Request::Selectivity(_) | Request::IndexCondition(_) => None,
         })
     }
 }
 
 /// True or false, for a plan that is dropped when that changes.
-///
-/// # Safety
-/// The request is the planner's.
-unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        // Without a plan to mark, the call must stay.
-        let root = request.root.as_ref()?;
-        let plan = root.glob.as_mut()?;
-        let call = &*request.fcall;
-        let table = named_table(call.args)?;
-        // Plans hear of changes of their tables by themselves, but not of the registry's.
-        let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-        ((*item).cacheId, (*item).hashValue) = generation::TABLES_MARK;
-        plan.invalItems = pg_sys::lappend(plan.invalItems, item.cast());
-        Some(boolean(
-            is_whole(table) && !is_elsewhere(&*root.parse, call.funcid, table),
-        ))
-    }
+fn simplify(Simplify { root, call }: Simplify) -> Option<Answer> {
+    // Without a plan to mark, the call must stay.
+    let (root, plan) = (root?, root?.plan()?);
+    let table = call.table()?;
+    // Plans hear of changes of their tables by themselves, but not of the registry's.
+    plan.items().add(generation::TABLES_MARK);
+    let is_open = is_whole(table) && !is_elsewhere(root, call.function(), table);
+    Some(Answer::Is(Clause::Constant(is_open)))
 }
 
 /// Has another table than this one a policy that asks about this one? It was copied there.
-///
-/// # Safety
-/// The query is one of the planner's.
-unsafe fn is_elsewhere(query: &pg_sys::Query, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+fn is_elsewhere(root: Root, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    let query = root.query();
+    let is_other = |entry: &pg_sys::RangeTblEntry| {
+        entry.rtekind != pg_sys::RTEKind::RTE_RELATION || entry.relid != table
+    };
+    let asks = |condition| {
+        // SAFETY: a part of the query, or null.
+        let condition = unsafe { Node::new(condition) };
+        condition.is_some_and(|condition| asks(condition, function, table))
+    };
     // SAFETY: the lists have such entries.
     unsafe {
         let tables = items::<pg_sys::RangeTblEntry>(query.rtable);
-        let is_other = |entry: &pg_sys::RangeTblEntry| {
-            entry.rtekind != pg_sys::RTEKind::RTE_RELATION || entry.relid != table
-        };
-        let asks = |condition: *mut pg_sys::Node| asks(condition, function, table);
         let read = tables
             .iter()
             .any(|entry| is_other(&**entry) && asks((**entry).securityQuals.cast()));
@@ -334,28 +310,15 @@ unsafe fn is_elsewhere(query: &pg_sys::Query, function: pg_sys::Oid, table: pg_s
     }
 }
 
-/// Is this call in a condition? Policies that open a table are joined by OR.
-///
-/// # Safety
-/// An expression, a list of some, or null.
-unsafe fn asks(condition: *mut pg_sys::Node, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
-    // SAFETY: the tag tells the type.
-    unsafe {
-        let Some(node) = condition.as_ref() else {
-            return false;
-        };
-        let parts = match node.type_ {
-            pg_sys::NodeTag::T_List => condition.cast(),
-            pg_sys::NodeTag::T_BoolExpr => (*condition.cast::<pg_sys::BoolExpr>()).args,
-            pg_sys::NodeTag::T_FuncExpr => {
-                let call = &*condition.cast::<pg_sys::FuncExpr>();
-                return call.funcid == function && named_table(call.args) == Some(table);
-            }
-            _ => return false,
-        };
-        items::<pg_sys::Node>(parts)
-            .iter()
-            .any(|part| asks(*part, function, table))
+/// Is this call in a condition, or in a list of some? Policies that open a table are joined by OR.
+fn asks(condition: Node, function: pg_sys::Oid, table: pg_sys::Oid) -> bool {
+    let asks = |part| asks(part, function, table);
+    match condition.tag() {
+        pg_sys::NodeTag::T_List => condition.items().any(asks),
+        pg_sys::NodeTag::T_BoolExpr => condition.arguments().iter().copied().any(asks),
+        _ => condition
+            .call()
+            .is_some_and(|call| call.function() == function && call.table() == Some(table)),
     }
 }
 

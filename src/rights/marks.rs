@@ -8,7 +8,7 @@ use deskguard_rules::{Moment, Validity};
 use pgrx::pg_sys;
 
 use crate::pg::error;
-use crate::pg::node::{items, new_node};
+use crate::pg::planner::{PlanItem, PlanItems};
 use crate::rights::cache::{self, Rights};
 use crate::rights::identity::{current_agent, rights_now};
 use crate::rights::load;
@@ -49,48 +49,47 @@ pub struct Made {
 }
 
 /// Marks a plan that is being made.
-///
-/// # Safety
-/// The plan is one in the making.
-pub unsafe fn mark(plan: &mut pg_sys::PlannerGlobal, mark: Mark, rights: &Rights) {
-    // SAFETY: the items are the plan's.
-    unsafe {
-        let earlier = marks(plan.invalItems);
-        if earlier.contains(&mark) {
-            return;
-        }
-        let mut add = |cache, hash| add_item(&mut plan.invalItems, cache, hash);
-        if earlier.is_empty() {
-            MADE.set(MADE.get().wrapping_add(1));
-            add(generation::PLAN_MARK.0, generation::PLAN_MARK.1);
-            add(SERIAL_ITEM, MADE.get());
-        }
-        // The agent follows its generation.
-        add(GENERATION_ITEM, mark.generation as u32);
-        add(GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32);
-        for hash in cache::state(mark.agent, rights.as_ref()).plan_hashes() {
-            add(generation::PLAN_MARK.0, hash);
-        }
-        if let Some(agent) = mark.agent {
-            add(AGENT_LOW_ITEM, agent as u32);
-            add(AGENT_HIGH_ITEM, (agent >> 32) as u32);
-        }
-        let time = rights.as_ref().map(|access| access.time());
-        for (items, bound) in [
-            (FROM_ITEMS, time.and_then(|time| time.from)),
-            (UNTIL_ITEMS, time.and_then(|time| time.until)),
-        ] {
-            if let Some(bound) = bound {
-                add(items[0], bound as u32);
-                add(items[1], (bound >> 32) as u32);
-            }
-        }
-        MADE_LAST.set(Some(Made {
-            serial: MADE.get(),
-            statement: pg_sys::GetCurrentStatementStartTimestamp(),
-            rights: rights.clone(),
-        }));
+pub fn mark(plan: PlanItems, mark: Mark, rights: &Rights) {
+    let earlier = marks(&plan.all());
+    if earlier.contains(&mark) {
+        return;
     }
+    if earlier.is_empty() {
+        MADE.set(MADE.get().wrapping_add(1));
+        plan.add(generation::PLAN_MARK);
+        plan.add((SERIAL_ITEM, MADE.get()));
+    }
+    // The agent follows its generation.
+    plan.add((GENERATION_ITEM, mark.generation as u32));
+    plan.add((GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32));
+    for hash in cache::state(mark.agent, rights.as_ref()).plan_hashes() {
+        plan.add((generation::PLAN_MARK.0, hash));
+    }
+    if let Some(agent) = mark.agent {
+        plan.add((AGENT_LOW_ITEM, agent as u32));
+        plan.add((AGENT_HIGH_ITEM, (agent >> 32) as u32));
+    }
+    let time = rights.as_ref().map(|access| access.time());
+    for (items, bound) in [
+        (FROM_ITEMS, time.and_then(|time| time.from)),
+        (UNTIL_ITEMS, time.and_then(|time| time.until)),
+    ] {
+        if let Some(bound) = bound {
+            plan.add((items[0], bound as u32));
+            plan.add((items[1], (bound >> 32) as u32));
+        }
+    }
+    MADE_LAST.set(Some(Made {
+        serial: MADE.get(),
+        statement: statement_start(),
+        rights: rights.clone(),
+    }));
+}
+
+/// When the statement began that is under way.
+fn statement_start() -> pg_sys::TimestampTz {
+    // SAFETY: reads the backend's state.
+    unsafe { pg_sys::GetCurrentStatementStartTimestamp() }
 }
 
 /// What a plan asks when it runs, which is loaded before its first row.
@@ -131,55 +130,26 @@ impl Asked {
 }
 
 /// Notes what a plan in the making asks when it runs.
-///
-/// # Safety
-/// The items of a plan in the making.
-pub unsafe fn ask(items: &mut *mut pg_sys::List, what: Asked) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if !asked(*items).contains(&what) {
-            let (kind, table) = what.parts();
-            add_item(items, ASKS_ITEM + kind, table.to_u32());
-        }
+pub fn ask(plan: PlanItems, what: Asked) {
+    if !asked(&plan.all()).contains(&what) {
+        let (kind, table) = what.parts();
+        plan.add((ASKS_ITEM + kind, table.to_u32()));
     }
 }
 
 /// What a plan asks when it runs.
-///
-/// # Safety
-/// The items of a plan.
-pub unsafe fn asked(all: *mut pg_sys::List) -> Vec<Asked> {
-    // SAFETY: as the caller promises.
-    let items = unsafe { items::<pg_sys::PlanInvalItem>(all) }.iter();
-    items
-        // SAFETY: an item of the list.
-        .map(|item| unsafe { &**item })
-        .filter_map(|item| match item.cacheId - ASKS_ITEM {
-            kind @ 0..Asked::KINDS => Asked::of(kind, item.hashValue.into()),
+pub fn asked(all: &[PlanItem]) -> Vec<Asked> {
+    all.iter()
+        .filter_map(|(cache, hash)| match cache - ASKS_ITEM {
+            kind @ 0..Asked::KINDS => Asked::of(kind, (*hash).into()),
             _ => None,
         })
         .collect()
 }
 
-/// # Safety
-/// The items of a plan in the making.
-unsafe fn add_item(items: &mut *mut pg_sys::List, cache: c_int, hash: u32) {
-    // SAFETY: the node is new, and of this type.
-    unsafe {
-        let item = new_node::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-        (*item).cacheId = cache;
-        (*item).hashValue = hash;
-        *items = pg_sys::lappend(*items, item.cast());
-    }
-}
-
 /// The rights that a plan in the making was marked for already: all its rules are of one state.
-///
-/// # Safety
-/// The plan is one in the making.
-pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
-    // SAFETY: the items are the plan's.
-    let serial = unsafe { serial(plan.invalItems) }?;
+pub fn marked(plan: PlanItems) -> Option<Rights> {
+    let serial = serial(&plan.all())?;
     MADE_LAST.with_borrow(|made| {
         let made = made.as_ref().filter(|made| made.serial == serial)?;
         Some(made.rights.clone())
@@ -187,27 +157,17 @@ pub unsafe fn marked(plan: &pg_sys::PlannerGlobal) -> Option<Rights> {
 }
 
 /// What tells a plan from others, if it was marked.
-///
-/// # Safety
-/// The items of a plan.
-pub unsafe fn serial(all: *mut pg_sys::List) -> Option<u32> {
-    // SAFETY: as the caller promises.
-    unsafe { find_item(all, SERIAL_ITEM) }
+pub fn serial(all: &[PlanItem]) -> Option<u32> {
+    find_item(all, SERIAL_ITEM)
 }
 
-/// What tells a plan from others, also if it was not marked.
-///
-/// # Safety
-/// The items of a plan that was just made.
-pub unsafe fn serial_or_new(all: &mut *mut pg_sys::List) -> u32 {
-    // SAFETY: as the caller promises.
-    unsafe {
-        serial(*all).unwrap_or_else(|| {
-            MADE.set(MADE.get().wrapping_add(1));
-            add_item(all, SERIAL_ITEM, MADE.get());
-            MADE.get()
-        })
-    }
+/// What tells a plan that was just made from others, also if it was not marked.
+pub fn serial_or_new(plan: PlanItems) -> u32 {
+    serial(&plan.all()).unwrap_or_else(|| {
+        MADE.set(MADE.get().wrapping_add(1));
+        plan.add((SERIAL_ITEM, MADE.get()));
+        MADE.get()
+    })
 }
 
 /// A plan has one start that is just after its making; EXPLAIN's is one, too.
@@ -215,25 +175,14 @@ pub fn take_made() -> Option<Made> {
     MADE_LAST.take()
 }
 
-/// # Safety
-/// The items of a plan.
-unsafe fn find_item(all: *mut pg_sys::List, cache: c_int) -> Option<u32> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        items::<pg_sys::PlanInvalItem>(all)
-            .iter()
-            .find(|item| (***item).cacheId == cache)
-            .map(|item| (**item).hashValue)
-    }
+fn find_item(all: &[PlanItem], cache: c_int) -> Option<u32> {
+    let found = all.iter().find(|(of, _)| *of == cache);
+    found.map(|(_, hash)| *hash)
 }
 
 /// When the rights that a plan was made for begin and end.
-///
-/// # Safety
-/// The items of a plan.
-unsafe fn time(all: *mut pg_sys::List) -> Validity {
-    // SAFETY: as the caller promises.
-    let bound = |[low, high]: [c_int; 2]| unsafe {
+fn time(all: &[PlanItem]) -> Validity {
+    let bound = |[low, high]: [c_int; 2]| {
         let (low, high) = (find_item(all, low)?, find_item(all, high)?);
         Some(Moment::from(high as i32) << 32 | Moment::from(low))
     };
@@ -243,27 +192,21 @@ unsafe fn time(all: *mut pg_sys::List) -> Validity {
     }
 }
 
-/// # Safety
-/// The items of a plan.
-unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
+fn marks(all: &[PlanItem]) -> Vec<Mark> {
     let mut found: Vec<Mark> = vec![];
-    // SAFETY: as the caller promises.
-    unsafe {
-        for item in items::<pg_sys::PlanInvalItem>(all) {
-            let hash = (**item).hashValue;
-            match ((**item).cacheId, found.last_mut()) {
-                (GENERATION_ITEM, _) => found.push(Mark {
-                    generation: hash.into(),
-                    agent: None,
-                }),
-                (GENERATION_HIGH_ITEM, Some(mark)) => mark.generation |= Tick::from(hash) << 32,
-                (AGENT_LOW_ITEM, Some(mark)) => mark.agent = Some(hash.into()),
-                (AGENT_HIGH_ITEM, Some(mark)) => {
-                    let low = mark.agent.unwrap_or(0);
-                    mark.agent = Some(i64::from(hash) << 32 | low);
-                }
-                _ => {}
+    for (cache, hash) in all.iter().copied() {
+        match (cache, found.last_mut()) {
+            (GENERATION_ITEM, _) => found.push(Mark {
+                generation: hash.into(),
+                agent: None,
+            }),
+            (GENERATION_HIGH_ITEM, Some(mark)) => mark.generation |= Tick::from(hash) << 32,
+            (AGENT_LOW_ITEM, Some(mark)) => mark.agent = Some(hash.into()),
+            (AGENT_HIGH_ITEM, Some(mark)) => {
+                let low = mark.agent.unwrap_or(0);
+                mark.agent = Some(i64::from(hash) << 32 | low);
             }
+            _ => {}
         }
     }
     found
@@ -275,27 +218,17 @@ unsafe fn marks(all: *mut pg_sys::List) -> Vec<Mark> {
 /// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
 /// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
 /// change. A plan just made for this very statement may be run: the statement began before.
-///
-/// # Safety
-/// A plan.
-pub unsafe fn check_plan(
-    plan: &pg_sys::PlannedStmt,
-    made: Option<Made>,
-) -> Option<(Option<i64>, Rights)> {
-    // SAFETY: the items are the plan's.
-    let (marks, serial) = unsafe { (marks(plan.invalItems), serial(plan.invalItems)) };
+pub fn check_plan(plan: &[PlanItem], made: Option<Made>) -> Option<(Option<i64>, Rights)> {
+    let (marks, serial) = (marks(plan), serial(plan));
     let Some(first) = marks.first().copied() else {
-        // SAFETY: the items are the plan's.
-        unsafe { asked(plan.invalItems) }.first()?;
+        asked(plan).first()?;
         let (agent, rights, _) = rights_now();
         return Some((agent, rights));
     };
     generation::refresh();
-    // SAFETY: reads the backend's state.
-    let statement = unsafe { pg_sys::GetCurrentStatementStartTimestamp() };
+    let statement = statement_start();
     let agent = current_agent();
-    // SAFETY: the items are the plan's.
-    let time = unsafe { time(plan.invalItems) };
+    let time = time(plan);
     let now = load::now();
     let just_made = made.filter(|made| {
         Some(made.serial) == serial && made.statement == statement && time.contains(now)

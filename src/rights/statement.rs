@@ -20,7 +20,8 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::pg::node::is_call_of_plan;
+use crate::pg::node::Node;
+use crate::pg::planner::{PlanItem, PlanItems, Root, items_of_plan};
 use crate::pg::relation::display_name;
 use crate::pg::{compat, error};
 use crate::rights::cache::{Agent, Rights};
@@ -281,7 +282,9 @@ pub fn at_site<T: 'static>(
 /// Has deskguard put this call into the plan?
 pub fn is_of_plan(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     // SAFETY: the expression of a call is a node, or there is none.
-    unsafe { is_call_of_plan((*(*fcinfo).flinfo).fn_expr.cast()) }
+    let call = unsafe { Node::new((*(*fcinfo).flinfo).fn_expr.cast()) };
+    call.and_then(Node::call)
+        .is_some_and(|call| call.is_of_plan())
 }
 
 // Planning
@@ -337,17 +340,11 @@ pub fn rights_to_plan_for() -> (Option<i64>, Rights, Tick) {
 }
 
 /// The rights that an estimate is made for.
-///
-/// # Safety
-/// The root is the planner's, or null.
-pub unsafe fn rights_to_estimate_for(root: *mut pg_sys::PlannerInfo) -> Rights {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let plan = root.as_ref().and_then(|root| root.glob.as_ref());
-        match plan.and_then(|plan| marks::marked(plan)) {
-            Some(rights) => rights,
-            None => rights_to_plan_for().1,
-        }
+pub fn rights_to_estimate_for(root: Option<Root>) -> Rights {
+    let plan = root.and_then(Root::plan);
+    match plan.and_then(|plan| marks::marked(plan.items())) {
+        Some(rights) => rights,
+        None => rights_to_plan_for().1,
     }
 }
 
@@ -390,8 +387,8 @@ pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
     if let (Some(own), false) = (own, plan.is_null()) {
         // SAFETY: a plan that nobody else has yet.
         unsafe {
-            own.serial
-                .set(Some(marks::serial_or_new(&mut (*plan).invalItems)));
+            let items = PlanItems::of(&mut (*plan).invalItems);
+            own.serial.set(Some(marks::serial_or_new(items)));
             if let Acting::Caller(_) = own.acting {
                 compat::need_no_privileges(&mut *plan, own.table);
             }
@@ -401,8 +398,6 @@ pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
 
 // Running
 
-/// A query is about to be started.
-///
 /// A query that is about to be started.
 pub struct Started {
     pub depth: usize,
@@ -419,21 +414,26 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
         let plan = (*query).plannedstmt;
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
         let made = marks::take_made();
+        let items = if is_run && !plan.is_null() {
+            items_of_plan((*plan).invalItems)
+        } else {
+            vec![]
+        };
         let statement = if !is_run || plan.is_null() {
             None
         } else if let Some(told) = leader::told().filter(|_| is_outermost()) {
             // A worker's part of its leader's plan comes without its marks.
             Some((told.who(), told.asked))
         } else {
-            let who = match own_of(&*plan) {
+            let who = match own_of(&items) {
                 Some(own) => match &own.acting {
                     Acting::Owner(rights) => rights.clone(),
                     Acting::Caller(rights) => Some(rights.clone()),
                 }
                 .map(|rights| (Some(rights.agent), Some(rights))),
-                None => marks::check_plan(&*plan, made),
+                None => marks::check_plan(&items, made),
             };
-            who.map(|who| (who, marks::asked((*plan).invalItems)))
+            who.map(|who| (who, marks::asked(&items)))
         };
         let statement = statement
             .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
@@ -451,12 +451,8 @@ fn is_outermost() -> bool {
 }
 
 /// The query of deskguard's own whose plan this is.
-///
-/// # Safety
-/// The plan is one that the planner has made.
-unsafe fn own_of(plan: &pg_sys::PlannedStmt) -> Option<Rc<Own>> {
-    // SAFETY: as the caller promises.
-    let serial = unsafe { marks::serial(plan.invalItems) }?;
+fn own_of(plan: &[PlanItem]) -> Option<Rc<Own>> {
+    let serial = marks::serial(plan)?;
     let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()))?;
     (own.serial.get() == Some(serial)).then_some(own)
 }
@@ -495,7 +491,7 @@ pub unsafe fn before_run(query: Query) -> Entered {
     let settings = statement.and_then(|statement| unsafe {
         let plan = (*query).plannedstmt.as_ref()?;
         plan.parallelModeNeeded.then(|| {
-            let asked = marks::asked(plan.invalItems);
+            let asked = marks::asked(&items_of_plan(plan.invalItems));
             leader::tell_workers(statement.agent, &statement.rights, &asked)
         })
     });

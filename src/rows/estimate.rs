@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use deskguard_rules::{Action, Columns, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 
-use crate::pg::node::new_node;
+use crate::pg::node::{Node, new_node};
 use crate::pg::relation::attribute;
 use crate::plan::condition::{Builder, TicketArguments};
 use crate::plan::operand::Operand;
@@ -136,9 +136,10 @@ fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Cl
         (*root).simple_rte_array = pg_sys::palloc0(size * size_of::<usize>()).cast();
         *(*root).simple_rte_array.add(TICKETS as usize) = entry;
 
+        let column = |name: &str| Some(Node::made(column(tickets.oid, name)?));
         let arguments = TicketArguments {
             table: tickets.oid,
-            table_argument: pg_sys::makeConst(
+            table_argument: Node::made(pg_sys::makeConst(
                 pg_sys::REGCLASSOID,
                 -1,
                 pg_sys::InvalidOid,
@@ -146,11 +147,10 @@ fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Cl
                 tickets.oid.into(),
                 false,
                 true,
-            )
-            .cast(),
-            id: column(tickets.oid, &tickets.id).and_then(|id| Operand::of(id)),
+            )),
+            id: column(&tickets.id).and_then(Operand::of),
             id_type: Some(tickets.id_type),
-            columns: Columns::each(|of| column(tickets.oid, tickets.column(of)?)),
+            columns: Columns::each(|of| column(tickets.column(of)?)),
         };
         let builder = Builder {
             access,
@@ -164,9 +164,9 @@ fn selectivity(access: &Agent, tickets: &TicketTable, action: Action, class: &Cl
         ];
         let clauses = conditions
             .iter()
-            .filter_map(|condition| builder.expression(condition))
+            .filter_map(|condition| builder.clause(condition))
             .fold(std::ptr::null_mut(), |list, clause| {
-                pg_sys::lappend(list, clause.cast())
+                pg_sys::lappend(list, clause.as_ptr().cast())
             });
         pg_sys::clauselist_selectivity(
             root,

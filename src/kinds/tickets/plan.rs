@@ -9,12 +9,13 @@ use std::rc::Rc;
 use deskguard_rules::{
     Access, Action, Columns, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
+use pgrx::Internal;
 use pgrx::prelude::*;
-use pgrx::{Internal, pg_sys};
 
 use crate::kinds::tickets::written_rows::is_view_of_written_row;
-use crate::pg::node::{items, named_table};
-use crate::pg::support::{Answer, Request, answer};
+use crate::pg::node::{CallExpr, Clause};
+use crate::pg::planner::{Plan, Root};
+use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::plan::condition::{Builder, TicketArguments};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
 use crate::plan::operand::Operand;
@@ -31,84 +32,66 @@ fn rule_support(request: Internal) -> Internal {
     // SAFETY: called by the planner.
     unsafe {
         answer(request, |request| match request {
-            Request::Simplify(request) => simplify(request).map(Answer::from),
-            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
+            Request::Simplify(request) => simplify(request),
+            Request::Selectivity(request) => selectivity(request),
             Request::IndexCondition(_) => None,
         })
     }
 }
 
-/// # Safety
-/// The request is the planner's.
-unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        fold_call(
-            request,
-            |root, call| subject(root, call),
-            |plan, call, agent, rule| fold(plan, call, agent, rule),
-        )
-    }
+fn simplify(request: Simplify) -> Option<Answer> {
+    fold_call(request, subject, fold)
 }
 
 /// A rule, of the table, with the columns of a call.
-type TableRule = (Rule, Option<Rc<TicketTable>>, TicketArguments);
+type TableRule<'p> = (Rule, Option<Rc<TicketTable>>, TicketArguments<'p>);
 
-/// # Safety
-/// As called by the planner.
-unsafe fn subject(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> Subject<TableRule> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let Some(function) = RuleFunction::of(call.funcid) else {
-            return Subject::Nothing;
-        };
-        let Some(rule) = Rule::of(function) else {
-            return Subject::Nothing;
-        };
-        if matches!(rule, Rule::Action(Action::View)) && is_view_of_written_row(root, call) {
-            return Subject::Constant(true);
-        }
-        let Some(arguments) = arguments_of(function, call) else {
-            return Subject::AskedWhenRun(Asked::Rules);
-        };
-        let table = known_tables::ticket_table(arguments.table);
-        let is_by_key = || match (&table, arguments.a_column()) {
-            (Some(table), Some(column)) => is_asked_by_key(root, column.node(), &table.id),
-            _ => false,
-        };
-        // Somebody's own call: no row of the table has such a key.
-        let is_of_other_kind = || {
-            let table = table.as_ref().zip(arguments.id_type);
-            table.is_some_and(|(table, id_type)| table.id_type != id_type)
-        };
-        if is_of_other_kind() || is_by_key() {
-            return Subject::AskedWhenRun(Asked::Rules);
-        }
-        Subject::Rule {
-            table: Some(arguments.table),
-            asked: Asked::Rules,
-            rule: (rule, table, arguments),
-        }
+fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
+    let Some(function) = RuleFunction::of(call.function()) else {
+        return Subject::Nothing;
+    };
+    let Some(rule) = Rule::of(function) else {
+        return Subject::Nothing;
+    };
+    if matches!(rule, Rule::Action(Action::View)) && is_view_of_written_row(root, call) {
+        return Subject::Constant(true);
+    }
+    let Some(arguments) = arguments_of(function, call) else {
+        return Subject::AskedWhenRun(Asked::Rules);
+    };
+    let table = known_tables::ticket_table(arguments.table);
+    let is_by_key = || match (&table, arguments.a_column()) {
+        (Some(table), Some(column)) => is_asked_by_key(root, column.node(), &table.id),
+        _ => false,
+    };
+    // Somebody's own call: no row of the table has such a key.
+    let is_of_other_kind = || {
+        let table = table.as_ref().zip(arguments.id_type);
+        table.is_some_and(|(table, id_type)| table.id_type != id_type)
+    };
+    if is_of_other_kind() || is_by_key() {
+        return Subject::AskedWhenRun(Asked::Rules);
+    }
+    Subject::Rule {
+        table: Some(arguments.table),
+        asked: Asked::Rules,
+        rule: (rule, table, arguments),
     }
 }
 
 /// The condition for an agent, and the one that holds where the rule does or will.
-///
-/// # Safety
-/// As called by the planner.
-unsafe fn fold(
-    plan: &mut pg_sys::PlannerGlobal,
-    _: &pg_sys::FuncExpr,
-    agent: &Agent,
-    (rule, table, arguments): TableRule,
-) -> Option<Folded> {
+fn fold<'p>(
+    plan: Plan<'p>,
+    _: CallExpr<'p>,
+    agent: &Rc<Agent>,
+    (rule, table, arguments): TableRule<'p>,
+) -> Option<Folded<'p>> {
     let Some(table) = table else {
         return Some(Folded::from(false));
     };
-    let mut expression = |access: &Access, condition: Condition| {
+    let clause = |access: &Access, condition: Condition| -> Option<Clause<'p>> {
         if condition.asks_followed() {
-            // SAFETY: the items of the plan in the making.
-            unsafe { ask(&mut plan.invalItems, Asked::Followed(arguments.table)) };
+            ask(plan.items(), Asked::Followed(arguments.table));
         }
         let builder = Builder {
             access,
@@ -116,15 +99,14 @@ unsafe fn fold(
             table: &table,
             arguments: &arguments,
         };
-        // SAFETY: the arguments of the call that is being planned.
-        unsafe { builder.expression(&condition) }
+        builder.clause(&condition)
     };
     let shape = table.shape();
-    let now = expression(agent, rule.condition(agent, shape))?;
+    let now = clause(agent, rule.condition(agent, shape))?;
     let later = match rule.to_come(agent) {
         Some((moment, from_now_on)) => {
             let condition = rule.condition_at_least(from_now_on, shape);
-            Some((moment, expression(from_now_on, condition)?))
+            Some((moment, clause(from_now_on, condition)?))
         }
         None => None,
     };
@@ -174,29 +156,24 @@ impl Rule {
     }
 }
 
-/// # Safety
-/// A call of the rule, whose tree lives as long as what is planned.
-unsafe fn arguments_of(function: RuleFunction, call: &pg_sys::FuncExpr) -> Option<TicketArguments> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let given = items::<pg_sys::Node>(call.args);
-        let mut arguments = TicketArguments {
-            table: named_table(call.args)?,
-            table_argument: *given.first()?,
-            id: None,
-            id_type: None,
-            columns: Columns::default(),
-        };
-        for (argument, node) in function.arguments().iter().zip(given) {
-            match argument {
-                Argument::RowKey => {
-                    arguments.id = Operand::of(*node);
-                    arguments.id_type = KeyType::of_type(pg_sys::exprType(*node));
-                }
-                Argument::Column(column) => *arguments.columns.get_mut(*column) = Some(*node),
-                _ => {}
+fn arguments_of<'p>(function: RuleFunction, call: CallExpr<'p>) -> Option<TicketArguments<'p>> {
+    let given = call.arguments();
+    let mut arguments = TicketArguments {
+        table: call.table()?,
+        table_argument: *given.first()?,
+        id: None,
+        id_type: None,
+        columns: Columns::default(),
+    };
+    for (argument, node) in function.arguments().iter().zip(given) {
+        match argument {
+            Argument::RowKey => {
+                arguments.id = Operand::of(*node);
+                arguments.id_type = KeyType::of_type(node.type_oid());
             }
+            Argument::Column(column) => *arguments.columns.get_mut(*column) = Some(*node),
+            _ => {}
         }
-        Some(arguments)
     }
+    Some(arguments)
 }

@@ -4,18 +4,15 @@
 //! For the planner these functions have a support function, too: it tells how many rows they leave,
 //! from the statistics of the column, and how an index helps.
 
-use std::ffi::c_int;
 use std::rc::Rc;
 
 use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::pg::node::{is_call_of_plan, items, named_table};
-use crate::pg::support::{Answer, Request, answer};
-use crate::plan::fraction::{
-    MOST_BY_INDEX, column_of_index, condition_by_list, release, share_of_column,
-};
+use crate::pg::planner::Root;
+use crate::pg::support::{Answer, IndexCondition, Request, Selectivity, Simplify, answer};
+use crate::plan::fraction::{Column, MOST_BY_INDEX, share_of_column};
 use crate::plan::key_list::KeyList;
 use crate::plan::operand::ListOperator;
 use crate::rights::marks::{Asked, ask};
@@ -228,15 +225,6 @@ impl Atom {
         let name = own_function_name(function)?;
         ATOMS.iter().find(|atom| atom.name == name.to_bytes())
     }
-
-    /// The column is the last argument.
-    ///
-    /// # Safety
-    /// The arguments of a call.
-    unsafe fn column(arguments: *mut pg_sys::List) -> Option<*mut pg_sys::Node> {
-        // SAFETY: as the caller promises.
-        unsafe { items(arguments).last().copied() }
-    }
 }
 
 #[pg_extern(sql = false)]
@@ -244,8 +232,8 @@ fn atom_support(request: Internal) -> Internal {
     // SAFETY: called by the planner.
     unsafe {
         answer(request, |request| match request {
-            Request::Selectivity(request) => selectivity(request).then_some(Answer::InRequest),
-            Request::IndexCondition(request) => index_condition(request).map(Answer::from),
+            Request::Selectivity(request) => selectivity(request),
+            Request::IndexCondition(request) => index_condition(request),
             Request::Simplify(request) => {
                 note(request);
                 None
@@ -256,101 +244,68 @@ fn atom_support(request: Internal) -> Internal {
 
 /// A call that a user wrote: what it asks is loaded before the first row of the statement, as for those that
 /// deskguard puts into plans.
-///
-/// # Safety
-/// The request is the planner's.
-unsafe fn note(request: &pg_sys::SupportRequestSimplify) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let call = request.fcall;
-        if request.root.is_null() || (*request.root).glob.is_null() || is_call_of_plan(call.cast())
-        {
-            return;
-        }
-        let items = &mut (*(*request.root).glob).invalItems;
-        ask(items, Asked::Rules);
-        let is_followed = Atom::of((*call).funcid).is_some_and(|atom| atom.list.is_none());
-        if let Some(table) = named_table((*call).args).filter(|_| is_followed) {
-            ask(items, Asked::FollowedSeen(table));
-        }
+fn note(Simplify { root, call }: Simplify) {
+    let plan = root.and_then(Root::plan);
+    let Some(plan) = plan.filter(|_| !call.is_of_plan()) else {
+        return;
+    };
+    ask(plan.items(), Asked::Rules);
+    let is_followed = Atom::of(call.function()).is_some_and(|atom| atom.list.is_none());
+    if let Some(table) = call.table().filter(|_| is_followed) {
+        ask(plan.items(), Asked::FollowedSeen(table));
     }
 }
 
 /// How many tickets an agent is taken to follow.
 const FOLLOWED_ROWS: f64 = 20.0;
 
-/// # Safety
-/// The request is the planner's.
-unsafe fn selectivity(request: &mut pg_sys::SupportRequestSelectivity) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let atom = Atom::of(request.funcid).zip(Atom::column(request.args));
-        let Some((atom, column)) = atom.filter(|_| !request.is_join && !request.root.is_null())
-        else {
-            return false;
-        };
-        request.selectivity = share_of_atom(request.root, atom, column, request.varRelid);
-        true
+fn selectivity(request: Selectivity) -> Option<Answer> {
+    let atom = Atom::of(request.function())?;
+    let column = Column {
+        root: request.root()?,
+        // The last argument.
+        node: *request.arguments().last()?,
+        table_number: request.table_number(),
+    };
+    if request.is_join() {
+        return None;
     }
+    let share = share_of_atom(atom, column);
+    Some(request.is(share))
 }
 
 /// The share of rows for which an atom is true.
-///
-/// # Safety
-/// The root is the planner's, and the column in its query.
-unsafe fn share_of_atom(
-    root: *mut pg_sys::PlannerInfo,
-    atom: &Atom,
-    column: *mut pg_sys::Node,
-    relation: c_int,
-) -> f64 {
-    // SAFETY: as the caller promises; what was found is released.
-    unsafe {
-        if let Some(list) = &atom.list {
-            return match rights_to_estimate_for(root) {
-                Some(agent) => {
-                    let ids = (list.ids)(&agent);
-                    let is_granted =
-                        |key: KeyRef| ids.contains(agent.external_keys.id(list.principal, key));
-                    share_of_column(root, column, relation, ids.len(), is_granted)
-                }
-                None => 0.0,
-            };
-        }
-        let mut variable = pg_sys::VariableStatData::default();
-        pg_sys::examine_variable(root, column, relation, &mut variable);
-        let share = if variable.rel.is_null() {
-            0.01
-        } else {
-            (FOLLOWED_ROWS / (*variable.rel).tuples.max(FOLLOWED_ROWS)).min(1.0)
+fn share_of_atom(atom: &Atom, column: Column) -> f64 {
+    if let Some(list) = &atom.list {
+        return match rights_to_estimate_for(Some(column.root)) {
+            Some(agent) => {
+                let ids = (list.ids)(&agent);
+                let is_granted =
+                    |key: KeyRef| ids.contains(agent.external_keys.id(list.principal, key));
+                share_of_column(column, ids.len(), is_granted)
+            }
+            None => 0.0,
         };
-        release(&variable);
-        share
+    }
+    match column.rows() {
+        Some(rows) => (FOLLOWED_ROWS / rows.max(FOLLOWED_ROWS)).min(1.0),
+        None => 0.01,
     }
 }
 
 /// `column = ANY (list())`, for an index on the column.
-///
-/// # Safety
-/// The request is the planner's.
-unsafe fn index_condition(
-    request: &mut pg_sys::SupportRequestIndexCondition,
-) -> Option<*mut pg_sys::Node> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let atom = Atom::of(request.funcid)?;
-        let column = column_of_index(request)?;
-        // An index does not help to find much of a table, and a sample of the list would make the
-        // planner think that it does.
-        if share_of_atom(request.root, atom, column, 0) > MOST_BY_INDEX {
-            return None;
-        }
-        let argument = match atom.list {
-            Some(_) => None,
-            None => Some(pg_sys::REGCLASSOID),
-        };
-        let operator = ListOperator::of(request.opfamily, column)?;
-        let function = operator.function(atom.list_function, argument.as_slice())?;
-        condition_by_list(request, operator, function)
+fn index_condition(request: IndexCondition) -> Option<Answer> {
+    let atom = Atom::of(request.call()?.function())?;
+    let operator = ListOperator::of(&request)?;
+    let column = Column {
+        root: request.root()?,
+        node: operator.column(),
+        table_number: 0,
+    };
+    // An index does not help to find much of a table, and a sample of the list would make the
+    // planner think that it does.
+    if share_of_atom(atom, column) > MOST_BY_INDEX {
+        return None;
     }
+    operator.condition(request, atom.list_function)
 }

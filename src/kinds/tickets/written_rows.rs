@@ -12,7 +12,8 @@ use std::ffi::{CStr, c_int};
 use deskguard_rules::{Action, Change};
 use pgrx::pg_sys;
 
-use crate::pg::node::items;
+use crate::pg::node::{CallExpr, Node, items};
+use crate::pg::planner::Root;
 use crate::signals::generation;
 use crate::tables::rule_function::RuleFunction;
 
@@ -71,12 +72,18 @@ unsafe fn shorten_conditions(query: &pg_sys::Query) {
         let Some(table) = tables.get((query.resultRelation as usize).wrapping_sub(1)) else {
             return;
         };
-        let conditions = items::<pg_sys::Node>((**table).securityQuals);
-        let asked = |what| conditions.iter().position(|c| part_of(*c) == Some(what));
+        let conditions = items::<pg_sys::Node>((**table).securityQuals).iter();
+        let call = |condition: &*mut pg_sys::Node| Node::new(*condition)?.call();
+        let calls: Vec<_> = conditions.map(call).collect();
+        let asked = |what| {
+            calls
+                .iter()
+                .position(|call| call.and_then(part_of) == Some(what))
+        };
         // Of the same columns: a policy of the user's own may call them, too.
-        let arguments = |n: usize| (*conditions[n].cast::<pg_sys::FuncExpr>()).args;
         if let (Some(view), Some(change)) = (asked(Part::View), asked(Part::Change))
-            && pg_sys::equal(arguments(view).cast(), arguments(change).cast())
+            && let (Some(one), Some(other)) = (calls[view], calls[change])
+            && one.has_arguments_of(other)
         {
             (**table).securityQuals =
                 pg_sys::list_delete_nth_cell((**table).securityQuals, view as c_int);
@@ -92,7 +99,9 @@ unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         for check in items::<pg_sys::WithCheckOption>(*checks) {
-            let part = part_of((**check).qual).filter(|_| is_of_written_row(&**check));
+            let call = Node::new((**check).qual).and_then(Node::call);
+            let part = call.and_then(part_of);
+            let part = part.filter(|_| is_of_written_row(&**check));
             match part {
                 // Also as a policy for SELECT.
                 Some(Part::Silo(_)) if asks.contains(&((**check).kind, part)) => continue,
@@ -118,58 +127,41 @@ fn is_of_written_row(check: &pg_sys::WithCheckOption) -> bool {
 /// Is this call of view_ok, which is being planned, the policy for SELECT asked of a row that the command
 /// writes? Told here and not by the hook above, which is not there yet when the first statement of a
 /// session loads the library.
-///
-/// # Safety
-/// The root is the planner's, and the call one that it simplifies.
-pub unsafe fn is_view_of_written_row(root: &pg_sys::PlannerInfo, call: &pg_sys::FuncExpr) -> bool {
-    // SAFETY: as the caller promises.
+pub fn is_view_of_written_row(root: Root, call: CallExpr) -> bool {
+    // SAFETY: the list has such entries; their names are C strings, and their conditions parts of the query.
     unsafe {
         // Checks are planned one by one, and before what the command asks of the rows that it finds.
         // Those that are done are lists.
-        let checks = items::<pg_sys::WithCheckOption>((*root.parse).withCheckOptions).iter();
-        let mut not_done = checks.filter(|check| {
-            let condition = (***check).qual;
-            !condition.is_null() && (*condition).type_ != pg_sys::NodeTag::T_List
+        let checks = items::<pg_sys::WithCheckOption>(root.query().withCheckOptions).iter();
+        let mut not_done = checks.filter_map(|check| {
+            let condition = Node::new((**check).qual)?;
+            (condition.tag() != pg_sys::NodeTag::T_List).then_some((&**check, condition))
         });
-        not_done.next().is_some_and(|check| {
-            let check = &**check;
+        not_done.next().is_some_and(|(check, condition)| {
             // Our policy, and not one of the user's own that calls the same function.
             let is_deskguards =
                 !check.polname.is_null() && CStr::from_ptr(check.polname) == c"deskguard_view";
-            let call = std::ptr::from_ref(call);
-            is_deskguards
-                && is_of_written_row(check)
-                && pg_sys::equal(check.qual.cast(), call.cast())
+            is_deskguards && is_of_written_row(check) && condition.equals(call.node())
         })
     }
 }
 
-/// What a condition asks, if it is the call of one of the rules.
-///
-/// # Safety
-/// An expression, or null.
-unsafe fn part_of(condition: *mut pg_sys::Node) -> Option<Part> {
-    // SAFETY: the tag tells the type.
-    unsafe {
-        let call = condition.cast::<pg_sys::FuncExpr>();
-        if call.is_null() || (*call).xpr.type_ != pg_sys::NodeTag::T_FuncExpr {
-            return None;
+/// What a call asks, if it is that of one of the rules.
+fn part_of(call: CallExpr) -> Option<Part> {
+    let function = call.function();
+    let changes = generation::function_changes();
+    let known = KNOWN.with_borrow_mut(|(of, all)| {
+        if *of != changes {
+            all.clear();
+            *of = changes;
         }
-        let function = (*call).funcid;
-        let changes = generation::function_changes();
-        let known = KNOWN.with_borrow_mut(|(of, all)| {
-            if *of != changes {
-                all.clear();
-                *of = changes;
-            }
-            all.get(&function).copied()
-        });
-        known.unwrap_or_else(|| {
-            let found = find(function);
-            KNOWN.with_borrow_mut(|(_, all)| all.insert(function, found));
-            found
-        })
-    }
+        all.get(&function).copied()
+    });
+    known.unwrap_or_else(|| {
+        let found = find(function);
+        KNOWN.with_borrow_mut(|(_, all)| all.insert(function, found));
+        found
+    })
 }
 
 fn find(function: pg_sys::Oid) -> Option<Part> {
