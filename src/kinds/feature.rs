@@ -1,9 +1,10 @@
 //! Rows that need a permission: what the policies of deskguard.protect_feature() call.
 
 use deskguard_rules::Access;
+use pgrx::Internal;
 use pgrx::prelude::*;
-use pgrx::{Internal, pg_sys};
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::node::{CallExpr, Clause};
 use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
@@ -11,8 +12,8 @@ use crate::rights::marks::Asked;
 use crate::rights::statement::rights_of_call;
 
 #[pg_extern(sql = false)]
-fn feature_ok(permission: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    let rights = rights_of_call(&fcinfo);
+fn feature_ok(permission: Option<&str>, fcinfo: CallInfo) -> bool {
+    let rights = rights_of_call(fcinfo);
     permission.is_some_and(|name| rights.as_ref().is_some_and(|access| access.has_named(name)))
 }
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use deskguard_rules::{Action, Change, Permission, Relation};
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 use crate::pg::relation::{display_name, is_still_there};
 use crate::pg::unique::is_unique;
@@ -170,7 +171,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
+    fn of(fcinfo: CallInfo<'_>, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| Call {
             statement: statement.clone(),
             who: statement
@@ -183,12 +184,12 @@ impl Call {
 }
 
 fn is_new_id_ok(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo,
     table: Option<pg_sys::Oid>,
     id: Option<KeyRef>,
     is_kept: impl Fn(&Call, KeyRef) -> bool,
 ) -> bool {
-    let call = Call::of(&fcinfo, table);
+    let call = Call::of(fcinfo, table);
     let Some((access, table)) = &call.who else {
         return false;
     };
@@ -231,7 +232,7 @@ macro_rules! for_each_id {
             fn $new(
                 protected_table: Option<pg_sys::Oid>,
                 id: Option<$id>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
                 let id = id.map(KeyRef::from);
                 is_new_id_ok(fcinfo, protected_table, id, |_, _| false)
@@ -241,7 +242,7 @@ macro_rules! for_each_id {
             fn $updated(
                 message_table: Option<pg_sys::Oid>,
                 id: Option<$id>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
                 let id = id.map(KeyRef::from);
                 is_new_id_ok(fcinfo, message_table, id, is_changeable)

@@ -1,5 +1,6 @@
 //! What pgrx lacks of PostgreSQL. It knows no help desk.
 
+pub mod call_info;
 pub mod compat;
 pub mod datum;
 pub mod error;

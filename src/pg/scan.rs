@@ -102,7 +102,10 @@ impl<'row> Column<'row> for &'row CStr {}
 
 impl Row {
     /// A row that a trigger has of one of these tables.
-    pub fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
+    ///
+    /// # Safety
+    /// The row is of the descriptor, and both are there as long as this.
+    pub unsafe fn of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Row {
         Row { tuple, descriptor }
     }
 

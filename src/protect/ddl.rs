@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::node::items;
 use crate::pg::relation::{Class, children, display_name, parents};
@@ -30,23 +31,15 @@ const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
 const PG_POLICY: u32 = 3256;
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_after_ddl() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(after_ddl);
 
 /// Event trigger at the end of DDL.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: in an event trigger the context is its EventTriggerData.
+pub extern "C-unwind" fn after_ddl(fcinfo: CallInfo) -> pg_sys::Datum {
+    let command = command_of(fcinfo, "after_ddl").parsetree;
+    // SAFETY: the tree of the command that has been run.
     unsafe {
-        let command = command_of(fcinfo, "after_ddl").parsetree;
         if !OwnWork::is_going_on() && !makes_temporary_table(command) {
             finish(look_at(command));
         }

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::pg::run_as_owner::RunAsOwner;
@@ -19,22 +20,13 @@ use crate::tables::registry::{children_of, is_protected};
 
 const PG_CLASS: u32 = 1259;
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_after_drop() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(after_drop);
 
 /// Event trigger after objects were dropped.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn after_drop(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: in an event trigger the context is its EventTriggerData.
-    unsafe { command_of(fcinfo, "after_drop") };
+pub extern "C-unwind" fn after_drop(fcinfo: CallInfo) -> pg_sys::Datum {
+    command_of(fcinfo, "after_drop");
     if !OwnWork::is_going_on() {
         finish(look_at(&Dropped::now()));
     }

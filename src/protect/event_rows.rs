@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 use pgrx::{FromDatum, pg_sys};
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 
 thread_local! {
@@ -81,24 +82,15 @@ fn failed(query: &CStr) -> ! {
     )
 }
 
-/// # Safety
-/// Called with what a function was called with.
-pub unsafe fn command_of<'a>(
-    fcinfo: pg_sys::FunctionCallInfo,
-    function: &str,
-) -> &'a pg_sys::EventTriggerData {
-    // SAFETY: the tag tells the type.
-    unsafe {
-        let context = (*fcinfo).context;
-        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
-            error::raise(
-                PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
-                format!("deskguard_internal.{function}() can only be called as an event trigger"),
-                "CREATE EXTENSION makes the event trigger.",
-            );
-        }
-        &*context.cast()
-    }
+/// What an event trigger is told of the command.
+pub fn command_of<'c>(fcinfo: CallInfo<'c>, function: &str) -> &'c pg_sys::EventTriggerData {
+    fcinfo.event_trigger().unwrap_or_else(|| {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
+            format!("deskguard_internal.{function}() can only be called as an event trigger"),
+            "CREATE EXTENSION makes the event trigger.",
+        )
+    })
 }
 
 pub fn finish(outcome: Result<(), SpiError>) {

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{JsonB, pg_sys};
 
+use crate::pg::call_info::{CallInfo, ResultRows};
 use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::protection::table_policies::TablePolicies;
@@ -108,11 +109,7 @@ fn allowed(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allow
 }
 
 #[pg_extern(sql = false)]
-fn visible_tickets(
-    agent_id: Option<i64>,
-    ticket_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) {
+fn visible_tickets(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) {
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
     if table.id_type != KeyType::Number {
@@ -122,27 +119,19 @@ fn visible_tickets(
             "Call deskguard.visible_ticket_keys(), which returns text.",
         );
     }
-    // SAFETY: called as a function that returns a set, of one column.
-    unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
+    let rows = fcinfo.rows(pg_sys::INT8OID);
     if let Some(access) = agent_id.and_then(cache::access) {
-        // SAFETY: as just called; the column is of the type.
-        unsafe { table.return_visible(&allowed(&access, &table, Action::View), false, fcinfo) };
+        table.return_visible(&allowed(&access, &table, Action::View), false, rows);
     }
 }
 
 #[pg_extern(sql = false)]
-fn visible_ticket_keys(
-    agent_id: Option<i64>,
-    ticket_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) {
+fn visible_ticket_keys(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) {
     let table = TicketTable::resolve(ticket_table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
-    // SAFETY: called as a function that returns a set, of one column.
-    unsafe { pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC) };
+    let rows = fcinfo.rows(pg_sys::TEXTOID);
     if let Some(access) = agent_id.and_then(cache::access) {
-        // SAFETY: as just called; the column is of the type.
-        unsafe { table.return_visible(&allowed(&access, &table, Action::View), true, fcinfo) };
+        table.return_visible(&allowed(&access, &table, Action::View), true, rows);
     }
 }
 
@@ -320,19 +309,15 @@ fn names(tables: &[Rc<TicketTable>]) -> String {
 impl TicketTable {
     /// The tickets that are allowed as the result of the function that is being called, which returns ids
     /// or, as text, keys.
-    ///
-    /// # Safety
-    /// As for [`return_keys`].
-    unsafe fn return_visible(
+    fn return_visible(
         self: &Rc<TicketTable>,
         allowed: &Allowed,
         as_text: bool,
-        fcinfo: pg_sys::FunctionCallInfo,
+        result: ResultRows,
     ) {
         let parent = Parent::Tickets(self.clone());
         if !parent.has_unique_ids() {
-            // SAFETY: as the caller promises.
-            return unsafe { return_keys(fcinfo, allowed.all().sorted(), as_text) };
+            return return_keys(result, allowed.all().sorted(), as_text);
         }
         let Some(acting) = allowed.acting() else {
             return;
@@ -343,8 +328,7 @@ impl TicketTable {
             key_expression(self.oid, &self.id)
         };
         if let Some(rows) = parent.rows(Action::View, &acting) {
-            // SAFETY: as the caller promises; the query gives ids of that type.
-            unsafe { return_rows(fcinfo, self.oid, &format!("SELECT {id} {rows}"), &acting) };
+            return_rows(result, self.oid, &format!("SELECT {id} {rows}"), &acting);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::call_info::ResultRows;
 use crate::pg::datum::text_datum;
 use crate::pg::error;
 use crate::pg::run_as_owner::RunAsOwner;
@@ -149,53 +150,19 @@ fn user(table: pg_sys::Oid, acting: &Acting) -> Option<RunAsOwner> {
     }
 }
 
-unsafe extern "C-unwind" {
-    /// Of executor/tstoreReceiver.h.
-    fn SetTuplestoreDestReceiverParams(
-        receiver: *mut pg_sys::DestReceiver,
-        store: *mut pg_sys::Tuplestorestate,
-        context: pg_sys::MemoryContext,
-        detoast: bool,
-        descriptor: pg_sys::TupleDesc,
-        mismatch: *const std::ffi::c_char,
-    );
-}
-
-/// Runs a query on a table; its rows are the result of the set-returning function that is
-/// being called. They go from the executor to a tuplestore, which holds work_mem of them in memory and
-/// the rest in a file. The plan is not kept: it may depend on more than the query.
-///
-/// # Safety
-/// InitMaterializedSRF() was called for the call, whose result has one column of the query's type.
-pub unsafe fn return_rows(
-    fcinfo: pg_sys::FunctionCallInfo,
-    table: pg_sys::Oid,
-    query: &str,
-    acting: &Acting,
-) {
+/// Runs a query on a table, for the rows of a function that is being called. The plan is not kept: it may depend on
+/// more than the query.
+pub fn return_rows(result: ResultRows, table: pg_sys::Oid, query: &str, acting: &Acting) {
     let _user = user(table, acting);
     let _own = OwnQuery::begin(table, query, acting.clone());
     // SAFETY: as PL/pgSQL does for RETURN QUERY.
     unsafe {
-        let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
         pg_sys::SPI_connect();
-        let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
-        #[allow(ffi_unwind_calls)] // Within the guard.
-        pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            SetTuplestoreDestReceiverParams(
-                receiver,
-                result.setResult,
-                (*result.econtext).ecxt_per_query_memory,
-                false,
-                std::ptr::null_mut(),
-                std::ptr::null(),
-            )
-        });
         let options = pg_sys::SPIExecuteOptions {
             // With the snapshot of the statement that asks.
             read_only: true,
             must_return_tuples: true,
-            dest: receiver,
+            dest: result.receiver(),
             ..Default::default()
         };
         // Prepared so, it has no parallel workers.
@@ -206,30 +173,17 @@ pub unsafe fn return_rows(
     }
 }
 
-/// Keys as the result of the set-returning function that is being called, which returns ids or, as text,
-/// keys.
-///
-/// # Safety
-/// InitMaterializedSRF() was called for the call, whose result has one column, of the keys' type or, as text,
-/// of type text.
-pub unsafe fn return_keys(fcinfo: pg_sys::FunctionCallInfo, keys: Vec<KeyRef>, as_text: bool) {
-    // SAFETY: the function has made its tuplestore, of one column.
-    unsafe {
-        let result = &*(*fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
-        for key in keys {
-            let (mut value, is_key) = if as_text {
-                (text_datum(&key.to_string()), true)
-            } else {
-                let key = key.key_type().takes(key);
-                key.map_or((0.into(), false), |key| (key.argument().1, true))
-            };
-            let mut is_null = !is_key;
-            pg_sys::tuplestore_putvalues(
-                result.setResult,
-                result.setDesc,
-                &raw mut value,
-                &raw mut is_null,
-            );
+/// Keys as the rows of a function that is being called, which returns ids or, as text, keys.
+pub fn return_keys(result: ResultRows, keys: Vec<KeyRef>, as_text: bool) {
+    for key in keys {
+        let value = if as_text {
+            Some((pg_sys::TEXTOID, text_datum(&key.to_string())))
+        } else {
+            key.key_type().takes(key).map(ColumnKey::argument)
+        };
+        if let Some(value) = value {
+            // SAFETY: a value with its type.
+            unsafe { result.add(value) };
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::rights::statement::agent_of_call;
 use crate::rights::{identity, settings};
 
 #[pg_extern(sql = false, name = "current_agent")]
-fn current_agent_id(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+fn current_agent_id(fcinfo: CallInfo) -> Option<i64> {
     agent_of_call(fcinfo)
 }
 

@@ -20,7 +20,7 @@ use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::pg::node::Node;
+use crate::pg::call_info::CallInfo;
 use crate::pg::planner::{PlanItem, PlanItems, Root, items_of_plan};
 use crate::pg::relation::display_name;
 use crate::pg::{compat, error};
@@ -122,9 +122,8 @@ impl Statement {
 
 /// The query whose call this is, and its statement, if it has asked the rules; none if it is of none, as an
 /// expression of PL/pgSQL.
-fn query_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
-    // SAFETY: a call has its FmgrInfo.
-    let memory = unsafe { (*(*fcinfo).flinfo).fn_mcxt };
+fn query_of_call(fcinfo: CallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
+    let memory = fcinfo.memory();
     let (query, starting) = FRAMES.with_borrow(|frames| {
         // SAFETY: what is noted here is under way.
         let is_of = |query: &Query| unsafe { has_memory(*query, memory) };
@@ -140,13 +139,13 @@ fn query_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<(Query, Option<Rc<S
 
 /// Is a row asked about that the query found before, waited for, and finds changed? PostgreSQL then asks its
 /// conditions again, of the row as it is now, in an EState within that of the query.
-pub fn is_recheck(fcinfo: pg_sys::FunctionCallInfo) -> bool {
+pub fn is_recheck(fcinfo: CallInfo) -> bool {
     let Some((query, _)) = query_of_call(fcinfo) else {
         return false;
     };
     // SAFETY: the memory of the call is part of the query's, and has a name.
     unsafe {
-        let mut memory = (*(*fcinfo).flinfo).fn_mcxt;
+        let mut memory = fcinfo.memory();
         while memory != (*(*query).estate).es_query_cxt {
             if CStr::from_ptr((*memory).name) == c"ExecutorState" {
                 return true;
@@ -157,7 +156,7 @@ pub fn is_recheck(fcinfo: pg_sys::FunctionCallInfo) -> bool {
     false
 }
 
-fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Rc<Statement>> {
+fn of_call(fcinfo: CallInfo) -> Option<Rc<Statement>> {
     let (query, known) = query_of_call(fcinfo)?;
     Some(known.unwrap_or_else(|| {
         // It was planned without asking: what it asks all the same is asked for the session, from now on.
@@ -207,12 +206,12 @@ unsafe fn keep(query: Query, statement: Rc<Statement>) {
 }
 
 /// The statement whose call this is, or the session as it is now.
-pub fn asking(fcinfo: pg_sys::FunctionCallInfo) -> Rc<Statement> {
+pub fn asking(fcinfo: CallInfo) -> Rc<Statement> {
     of_call(fcinfo).unwrap_or_else(|| Rc::new(Statement::now()))
 }
 
 /// The agent of the statement whose call this is, if that has asked the rules, or of the session.
-pub fn agent_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+pub fn agent_of_call(fcinfo: CallInfo) -> Option<i64> {
     match query_of_call(fcinfo) {
         Some((_, Some(statement))) => statement.agent,
         _ => current_agent(),
@@ -236,55 +235,23 @@ impl<T> Deref for Site<'_, T> {
     }
 }
 
-/// The type comes first, whatever it is.
-#[repr(C)]
-struct Kept<T> {
-    of_type: TypeId,
-    /// The table that the call names.
-    named: Option<pg_sys::Oid>,
-    found: T,
-}
-
 /// What the site of a call knows about a table. It is found out once for a statement, if the call always
 /// names the same table, and each time where there is no statement.
-pub fn at_site<T: 'static>(
-    fcinfo: &pg_sys::FunctionCallInfo,
+pub fn at_site<'call, T: 'static>(
+    fcinfo: CallInfo<'call>,
     named: Option<pg_sys::Oid>,
     find_out: impl FnOnce(&Rc<Statement>) -> T,
-) -> Site<'_, T> {
-    // SAFETY: fn_extra is NULL or what was put there below, and lives as long as the FmgrInfo: longer than the call,
-    // whose argument is borrowed.
-    unsafe {
-        let info = &mut *(**fcinfo).flinfo;
-        if let Some(kept) = info.fn_extra.cast::<Kept<T>>().as_ref()
-            && kept.of_type == TypeId::of::<T>()
-            && kept.named == named
-        {
-            return Site::Kept(&kept.found);
-        }
-        let Some(statement) = of_call(*fcinfo) else {
-            return Site::Once(find_out(&Rc::new(Statement::now())));
-        };
-        let found = find_out(&statement);
-        if !info.fn_extra.is_null() {
-            return Site::Once(found);
-        }
-        let kept = PgMemoryContexts::For(info.fn_mcxt).leak_and_drop_on_delete(Kept {
-            of_type: TypeId::of::<T>(),
-            named,
-            found,
-        });
-        info.fn_extra = kept.cast();
-        Site::Kept(&(*kept).found)
+) -> Site<'call, T> {
+    if let Some(kept) = fcinfo.kept(named) {
+        return Site::Kept(kept);
     }
-}
-
-/// Has deskguard put this call into the plan?
-pub fn is_of_plan(fcinfo: pg_sys::FunctionCallInfo) -> bool {
-    // SAFETY: the expression of a call is a node, or there is none.
-    let call = unsafe { Node::new((*(*fcinfo).flinfo).fn_expr.cast()) };
-    call.and_then(Node::call)
-        .is_some_and(|call| call.is_of_plan())
+    let Some(statement) = of_call(fcinfo) else {
+        return Site::Once(find_out(&Rc::new(Statement::now())));
+    };
+    match fcinfo.keep(named, find_out(&statement)) {
+        Ok(kept) => Site::Kept(kept),
+        Err(found) => Site::Once(found),
+    }
 }
 
 // Planning
@@ -626,6 +593,6 @@ pub fn forget_from(level: c_int) {
 }
 
 /// What an agent may do, as a call asks for it.
-pub fn rights_of_call(fcinfo: &pg_sys::FunctionCallInfo) -> Site<'_, Option<Rc<Agent>>> {
+pub fn rights_of_call(fcinfo: CallInfo<'_>) -> Site<'_, Option<Rc<Agent>>> {
     at_site(fcinfo, None, |statement| statement.rights.clone())
 }

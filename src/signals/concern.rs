@@ -9,31 +9,23 @@ use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::signals::generation::{Subject, signal, signal_all, signal_keys};
 use crate::tables::catalog::{REGISTRY, own_table};
 use crate::tables::columns::{ALL_NON_DESTRUCTIVE_PERMISSIONS, ALL_PERMISSIONS};
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_rights_changed() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(rights_changed);
 
 /// Trigger: tells the sessions that a change concerns.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn rights_changed(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: in a trigger the context is its TriggerData.
+pub extern "C-unwind" fn rights_changed(fcinfo: CallInfo) -> pg_sys::Datum {
+    let Some(trigger) = fcinfo.trigger() else {
+        misused();
+    };
+    // SAFETY: the table of the trigger is open, and has its name; the rows are of the table.
     unsafe {
-        if !pgrx::trigger_support::called_as_trigger(fcinfo) {
-            misused();
-        }
-        let trigger = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
         let relation = &*trigger.tg_relation;
         let table = CStr::from_ptr((*relation.rd_rel).relname.data.as_ptr());
         let of = Table::of(table).filter(|_| own_table(table) == relation.rd_id);

@@ -4,41 +4,30 @@ use std::collections::BTreeSet;
 
 use pgrx::prelude::*;
 
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::scan::{Row, ScanKey};
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::columns::department::{ID, PARENT_ID};
 use crate::tables::trigger_call::{Form, TriggerCall};
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_guard_department_tree() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(guard_department_tree);
 
 /// Trigger: refuses a department that would be its own ancestor.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn guard_department_tree(
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> pg_sys::Datum {
-    // SAFETY: called by PostgreSQL; a department has its id, not NULL, where its table has it.
-    unsafe {
-        let call = TriggerCall::new(
-            fcinfo,
-            "guard_department_tree",
-            &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
-            "It is for deskguard.department, which has the trigger.",
-        );
-        call.check_table(c"department");
-        let row = Row::of(call.new_row(), call.relation().rd_att);
-        check_tree(row.required(ID));
-        pg_sys::Datum::null()
-    }
+pub extern "C-unwind" fn guard_department_tree(fcinfo: CallInfo) -> pg_sys::Datum {
+    let call = TriggerCall::new(
+        fcinfo,
+        "guard_department_tree",
+        &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
+        "It is for deskguard.department, which has the trigger.",
+    );
+    call.check_table(c"department");
+    // SAFETY: the row is one of the table, while the trigger runs.
+    let row = unsafe { Row::of(call.new_row(), call.relation().rd_att) };
+    check_tree(row.required(ID));
+    pg_sys::Datum::null()
 }
 
 fn check_tree(id: i64) {

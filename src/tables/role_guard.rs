@@ -4,47 +4,38 @@ use std::ffi::CStr;
 
 use pgrx::prelude::*;
 
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::scan::{Row, ScanKey};
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::columns::{agent, trusted_role};
 use crate::tables::trigger_call::{Form, TriggerCall};
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_guard_role() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(guard_role);
 
 /// Trigger: refuses a role that does not exist, and one that would be an agent and be trusted to name its
 /// agent: where its program forgets to, it would be that agent.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn guard_role(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: called by PostgreSQL; the columns are those of the table.
-    unsafe {
-        let call = TriggerCall::new(
-            fcinfo,
-            "guard_role",
-            &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
-            "It is for deskguard.agent and deskguard.trusted_role, which have the trigger.",
-        );
-        let row = Row::of(call.new_row(), call.relation().rd_att);
-        if call.relation().rd_id == own_table(c"trusted_role") {
-            let role = existing(row.required(trusted_role::ROLE_NAME));
-            refuse_if_both(role);
-        } else {
-            call.check_table(c"agent");
-            if let Some(role) = row.get(agent::DB_ROLE) {
-                refuse_if_both(existing(role));
-            }
+pub extern "C-unwind" fn guard_role(fcinfo: CallInfo) -> pg_sys::Datum {
+    let call = TriggerCall::new(
+        fcinfo,
+        "guard_role",
+        &[Form::AFTER_INSERT, Form::AFTER_UPDATE],
+        "It is for deskguard.agent and deskguard.trusted_role, which have the trigger.",
+    );
+    // SAFETY: the row is one of the table, while the trigger runs.
+    let row = unsafe { Row::of(call.new_row(), call.relation().rd_att) };
+    if call.relation().rd_id == own_table(c"trusted_role") {
+        let role = existing(row.required(trusted_role::ROLE_NAME));
+        refuse_if_both(role);
+    } else {
+        call.check_table(c"agent");
+        if let Some(role) = row.get(agent::DB_ROLE) {
+            refuse_if_both(existing(role));
         }
-        pg_sys::Datum::null()
     }
+    pg_sys::Datum::null()
 }
 
 fn existing(name: &CStr) -> pg_sys::Oid {

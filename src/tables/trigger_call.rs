@@ -3,6 +3,7 @@
 
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 use crate::tables::catalog::own_table;
 
@@ -48,28 +49,20 @@ pub struct TriggerCall<'a>(&'a pg_sys::TriggerData);
 
 impl TriggerCall<'_> {
     /// Raises an error for a call in another form. `maker` says what makes the triggers that are right.
-    ///
-    /// # Safety
-    /// Called by PostgreSQL for a function that returns trigger, with a call that lasts longer than this.
-    pub unsafe fn new<'a>(
-        fcinfo: pg_sys::FunctionCallInfo,
+    pub fn new<'a>(
+        fcinfo: CallInfo<'a>,
         function: &str,
         forms: &[Form],
         maker: &str,
     ) -> TriggerCall<'a> {
-        // SAFETY: in a trigger the context is its TriggerData. Of a trigger for each row the old row, or the one
-        // that is inserted, is there, and of one for UPDATE the new row, too.
-        unsafe {
-            if pgrx::trigger_support::called_as_trigger(fcinfo) {
-                let data = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
-                let is_of_row = data.tg_event & ROW != 0;
-                let is_update =
-                    data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
-                let has_rows = !is_of_row
-                    || !data.tg_trigtuple.is_null() && (!is_update || !data.tg_newtuple.is_null());
-                if has_rows && forms.iter().any(|form| form.event == data.tg_event & WHAT) {
-                    return TriggerCall(data);
-                }
+        if let Some(data) = fcinfo.trigger() {
+            let is_of_row = data.tg_event & ROW != 0;
+            let is_update =
+                data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE;
+            let has_rows = !is_of_row
+                || !data.tg_trigtuple.is_null() && (!is_update || !data.tg_newtuple.is_null());
+            if has_rows && forms.iter().any(|form| form.event == data.tg_event & WHAT) {
+                return TriggerCall(data);
             }
         }
         let forms: Vec<_> = forms.iter().map(|form| form.name).collect();

@@ -7,12 +7,13 @@ use deskguard_rules::{Action, Change, Permission};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 use crate::plan::key_list::KeyList;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::owner_sql::as_of_now;
-use crate::rights::statement::{Site, Statement, at_site, is_of_plan, is_planning, is_recheck};
+use crate::rights::statement::{Site, Statement, at_site, is_planning, is_recheck};
 use crate::rows::allowed::Allowed;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, OwnedKey};
@@ -32,14 +33,14 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
+    fn of(fcinfo: CallInfo<'_>, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| {
             let child = || known_tables::child_table(table?);
             Call {
                 statement: statement.clone(),
                 who: statement.rights.clone().zip(child()),
                 allowed: OnceCell::new(),
-                is_recheck: is_recheck(*fcinfo),
+                is_recheck: is_recheck(fcinfo),
             }
         })
     }
@@ -59,12 +60,12 @@ impl Call {
 
 /// May the agent do this with the ticket of a row that belongs to the parent's row with this id?
 fn allows(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo,
     table: Option<pg_sys::Oid>,
     id: Option<KeyRef>,
     action: Action,
 ) -> bool {
-    let call = Call::of(&fcinfo, table);
+    let call = Call::of(fcinfo, table);
     id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
 }
 
@@ -80,11 +81,7 @@ macro_rules! for_each_type {
     };
     ($action:expr, $name:ident, $key:ty) => {
         #[pg_extern(sql = false)]
-        fn $name(
-            child_table: Option<pg_sys::Oid>,
-            parent: Option<$key>,
-            fcinfo: pg_sys::FunctionCallInfo,
-        ) -> bool {
+        fn $name(child_table: Option<pg_sys::Oid>, parent: Option<$key>, fcinfo: CallInfo) -> bool {
             allows(fcinfo, child_table, parent.map(KeyRef::from), $action)
         }
     };
@@ -109,12 +106,12 @@ struct RepliedTo(OwnedKey);
 /// replies to the ticket that the other new messages of the query reply to. Not of attachments and the
 /// like, which are no replies.
 fn is_new_message_ok(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo,
     message_table: Option<pg_sys::Oid>,
     parent: Option<KeyRef>,
     author: Option<i64>,
 ) -> bool {
-    let call = Call::of(&fcinfo, message_table);
+    let call = Call::of(fcinfo, message_table);
     let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
         return false;
     };
@@ -155,12 +152,12 @@ fn is_new_message_ok(
 /// May a follower be added or removed? Oneself where one can view the ticket, others where one may
 /// modify it.
 fn is_follower_ok(
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo,
     follower_table: Option<pg_sys::Oid>,
     ticket: Option<KeyRef>,
     agent: Option<i64>,
 ) -> bool {
-    let call = Call::of(&fcinfo, follower_table);
+    let call = Call::of(fcinfo, follower_table);
     let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
         return false;
     };
@@ -181,7 +178,7 @@ macro_rules! for_each_key {
                 message_table: Option<pg_sys::Oid>,
                 parent: Option<$key>,
                 author: Option<i64>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
                 is_new_message_ok(fcinfo, message_table, parent.map(KeyRef::from), author)
             }
@@ -191,7 +188,7 @@ macro_rules! for_each_key {
                 follower_table: Option<pg_sys::Oid>,
                 ticket: Option<$key>,
                 agent: Option<i64>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
                 is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
             }
@@ -206,16 +203,12 @@ for_each_key!(
 );
 
 /// All rows of the parent with which the agent may do this.
-fn allowed_parents(
-    fcinfo: pg_sys::FunctionCallInfo,
-    child_table: Option<pg_sys::Oid>,
-    action: Action,
-) -> KeyList {
-    if is_planning() && is_of_plan(fcinfo) {
+fn allowed_parents(fcinfo: CallInfo, child_table: Option<pg_sys::Oid>, action: Action) -> KeyList {
+    if is_planning() && fcinfo.is_of_plan() {
         // For an estimate. Whether an index is of use at all is decided by index_condition().
         return KeyList::sample(SAMPLE);
     }
-    let call = Call::of(&fcinfo, child_table);
+    let call = Call::of(fcinfo, child_table);
     let list = call.ask(action, |rows| {
         let all = rows.all();
         KeyList::of(all.sorted().into_iter(), all.len(), false)
@@ -233,7 +226,7 @@ macro_rules! lists {
             #[pg_extern(sql = false)]
             fn $numbers(
                 child_table: Option<pg_sys::Oid>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> Vec<i64> {
                 allowed_parents(fcinfo, child_table, $action).numbers
             }
@@ -241,7 +234,7 @@ macro_rules! lists {
             #[pg_extern(sql = false)]
             fn $uuids(
                 child_table: Option<pg_sys::Oid>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> Vec<pgrx::Uuid> {
                 allowed_parents(fcinfo, child_table, $action).uuids
             }
@@ -249,7 +242,7 @@ macro_rules! lists {
             #[pg_extern(sql = false)]
             fn $texts(
                 child_table: Option<pg_sys::Oid>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> Vec<String> {
                 allowed_parents(fcinfo, child_table, $action).texts
             }

@@ -7,10 +7,11 @@ use deskguard_rules::{may_change_shared, may_see_shared};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::plan::key_list::KeyList;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
-use crate::rights::statement::{Site, at_site, is_of_plan, is_planning};
+use crate::rights::statement::{Site, at_site, is_planning};
 use crate::tables::key::KeyRef;
 use crate::tables::shared_table::SharedTable;
 
@@ -23,7 +24,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(fcinfo: &pg_sys::FunctionCallInfo, named: Option<pg_sys::Oid>) -> Site<'_, Call> {
+    fn of(fcinfo: CallInfo<'_>, named: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, named, |statement| {
             let table = named.and_then(known_tables::shared_table);
             Call {
@@ -49,9 +50,9 @@ macro_rules! shared_seen {
                 object_table: Option<pg_sys::Oid>,
                 id: Option<$id>,
                 owner: Option<i64>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
-                let call = Call::of(&fcinfo, object_table);
+                let call = Call::of(fcinfo, object_table);
                 let id = id.map(KeyRef::from);
                 call.who.as_ref().is_some_and(|(agent, table)| {
                     // Somebody's own call: no object of the table has a key of another kind.
@@ -67,12 +68,8 @@ shared_seen!(shared_seen, i64; shared_seen_uuid, pgrx::Uuid; shared_seen_text, &
 
 /// May the agent make or change an object of this owner?
 #[pg_extern(sql = false)]
-fn shared_ok(
-    object_table: Option<pg_sys::Oid>,
-    owner: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let call = Call::of(&fcinfo, object_table);
+fn shared_ok(object_table: Option<pg_sys::Oid>, owner: Option<i64>, fcinfo: CallInfo) -> bool {
+    let call = Call::of(fcinfo, object_table);
     call.who
         .as_ref()
         .is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
@@ -85,9 +82,9 @@ macro_rules! shared_with {
             fn $name(
                 object_table: Option<pg_sys::Oid>,
                 id: Option<$id>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
-                Call::of(&fcinfo, object_table).is_shared(id.map(KeyRef::from))
+                Call::of(fcinfo, object_table).is_shared(id.map(KeyRef::from))
             }
         )+
     };
@@ -102,35 +99,29 @@ shared_with!(
 );
 
 /// All objects that are shared with the current agent.
-fn all_shared(fcinfo: pg_sys::FunctionCallInfo, object_table: Option<pg_sys::Oid>) -> KeyList {
-    let call = Call::of(&fcinfo, object_table);
+fn all_shared(fcinfo: CallInfo, object_table: Option<pg_sys::Oid>) -> KeyList {
+    let call = Call::of(fcinfo, object_table);
     call.who
         .as_ref()
         .map_or_else(KeyList::default, |(agent, table)| {
             let now = &agent.shared(table.oid).now;
-            let is_estimate = is_planning() && is_of_plan(fcinfo);
+            let is_estimate = is_planning() && fcinfo.is_of_plan();
             KeyList::of(now.sorted().into_iter(), now.len(), is_estimate)
         })
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects(object_table: Option<pg_sys::Oid>, fcinfo: pg_sys::FunctionCallInfo) -> Vec<i64> {
+fn shared_objects(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<i64> {
     all_shared(fcinfo, object_table).numbers
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects_uuid(
-    object_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Vec<pgrx::Uuid> {
+fn shared_objects_uuid(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
     all_shared(fcinfo, object_table).uuids
 }
 
 #[pg_extern(sql = false)]
-fn shared_objects_text(
-    object_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Vec<String> {
+fn shared_objects_text(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<String> {
     all_shared(fcinfo, object_table).texts
 }
 

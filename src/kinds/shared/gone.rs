@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use crate::kinds::shared::visibility::forget_visibility;
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::pg::scan::ScanKey;
@@ -16,29 +17,21 @@ use crate::tables::shared_table::SharedTable;
 use crate::tables::trigger_call::{Form, TriggerCall};
 use crate::tables::tuple::{key, place};
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_object_gone() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(object_gone);
 
 /// Trigger, after DELETE, TRUNCATE, and UPDATE of an id: what is left in shared_visibility would show
 /// the next object with the id to those it was not shared with.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn object_gone(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: in a trigger the context is its TriggerData.
+pub extern "C-unwind" fn object_gone(fcinfo: CallInfo) -> pg_sys::Datum {
+    let call = TriggerCall::new(
+        fcinfo,
+        "object_gone",
+        &[Form::AFTER_DELETE, Form::AFTER_UPDATE, Form::AFTER_TRUNCATE],
+        "deskguard.protect_shared() makes the triggers.",
+    );
+    // SAFETY: the row is one of the table, and so is the place.
     unsafe {
-        let call = TriggerCall::new(
-            fcinfo,
-            "object_gone",
-            &[Form::AFTER_DELETE, Form::AFTER_UPDATE, Form::AFTER_TRUNCATE],
-            "deskguard.protect_shared() makes the triggers.",
-        );
         if let Some(table) = known_tables::shared_table(call.relation().rd_id) {
             let gone = if call.is_of_row() {
                 place(call.relation(), &table.id)

@@ -1,15 +1,15 @@
 //! The functions that policies put around columns of external keys.
 
-use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::rights::statement::at_site;
 use crate::tables::key::KeyRef;
 use crate::tables::principal::Principal;
 
-fn id(fcinfo: pg_sys::FunctionCallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {
+fn id(fcinfo: CallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {
     let key = key?;
-    let keys = at_site(&fcinfo, None, |statement| statement.external_keys());
+    let keys = at_site(fcinfo, None, |statement| statement.external_keys());
     Some(keys.id(principal, key))
 }
 
@@ -18,12 +18,12 @@ macro_rules! for_each_type {
     ($($principal:expr => $uuid:ident, $text:ident);+ $(;)?) => {
         $(
             #[pg_extern(sql = false)]
-            fn $uuid(key: Option<pgrx::Uuid>, fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+            fn $uuid(key: Option<pgrx::Uuid>, fcinfo: CallInfo) -> Option<i64> {
                 id(fcinfo, $principal, key.map(KeyRef::from))
             }
 
             #[pg_extern(sql = false)]
-            fn $text(key: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+            fn $text(key: Option<&str>, fcinfo: CallInfo) -> Option<i64> {
                 id(fcinfo, $principal, key.map(KeyRef::from))
             }
         )+

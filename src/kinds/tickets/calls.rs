@@ -5,6 +5,7 @@ use std::rc::Rc;
 use deskguard_rules::{Action, Change, Unobserved};
 use pgrx::prelude::*;
 
+use crate::pg::call_info::CallInfo;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::statement::{Site, Statement, at_site};
@@ -25,7 +26,7 @@ type Row<'a> = (Option<KeyRef<'a>>, TicketValues);
 
 impl Call {
     /// The state of this call site.
-    pub fn of(fcinfo: &pg_sys::FunctionCallInfo, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
+    pub fn of(fcinfo: CallInfo<'_>, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| {
             let who = || {
                 let access = statement.rights.clone()?;
@@ -58,12 +59,8 @@ impl Call {
 }
 
 #[pg_extern(sql = false)]
-fn silo_ok(
-    ticket_table: Option<pg_sys::Oid>,
-    category: Option<i64>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> bool {
-    let call = Call::of(&fcinfo, ticket_table);
+fn silo_ok(ticket_table: Option<pg_sys::Oid>, category: Option<i64>, fcinfo: CallInfo) -> bool {
+    let call = Call::of(fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let values = TicketValues {
             category,
@@ -108,10 +105,10 @@ macro_rules! for_each_action {
             assignee: Option<i64>,
             team: Option<i64>,
             confidential: Option<bool>,
-            fcinfo: pg_sys::FunctionCallInfo,
+            fcinfo: CallInfo,
         ) -> bool {
             let values = values(department, assignee, team, confidential);
-            Call::of(&fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
+            Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
         }
     };
 }
@@ -133,9 +130,9 @@ fn create_ok(
     team: Option<i64>,
     confidential: Option<bool>,
     status: Option<&str>,
-    fcinfo: pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo,
 ) -> bool {
-    let call = Call::of(&fcinfo, ticket_table);
+    let call = Call::of(fcinfo, ticket_table);
     call.who.as_ref().is_some_and(|(access, table, _)| {
         let mut values = values(department, assignee, team, confidential);
         values.status = table.statuses.of(status);

@@ -10,6 +10,7 @@ use deskguard_rules::{Access, IdSet, Level};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
+use crate::pg::call_info::CallInfo;
 use crate::pg::planner::Root;
 use crate::pg::support::{Answer, IndexCondition, Request, Selectivity, Simplify, answer};
 use crate::plan::fraction::{Column, MOST_BY_INDEX, share_of_column};
@@ -17,15 +18,15 @@ use crate::plan::key_list::KeyList;
 use crate::plan::operand::ListOperator;
 use crate::rights::marks::{Asked, ask};
 use crate::rights::statement::{
-    Site, asking, at_site, is_of_plan, is_planning, rights_of_call, rights_to_estimate_for,
+    Site, asking, at_site, is_planning, rights_of_call, rights_to_estimate_for,
 };
 use crate::rows::followed::{followed, followed_seen};
 use crate::tables::catalog::own_function_name;
 use crate::tables::key::{KeyRef, KeySet, KeyType};
 use crate::tables::principal::Principal;
 
-fn granted(fcinfo: pg_sys::FunctionCallInfo, list: List, key: Option<KeyRef>) -> bool {
-    let rights = rights_of_call(&fcinfo);
+fn granted(fcinfo: CallInfo, list: List, key: Option<KeyRef>) -> bool {
+    let rights = rights_of_call(fcinfo);
     let (Some(rights), Some(key)) = (&*rights, key) else {
         return false;
     };
@@ -53,14 +54,14 @@ const TEAMS: List = List {
 
 impl List {
     /// The list as columns of a type have it, or while planning a sample.
-    fn of_call(&self, fcinfo: pg_sys::FunctionCallInfo, key_type: KeyType) -> KeyList {
+    fn of_call(&self, fcinfo: CallInfo, key_type: KeyType) -> KeyList {
         let statement = asking(fcinfo);
         let Some(agent) = &statement.rights else {
             return KeyList::default();
         };
         let ids = (self.ids)(agent).sorted().iter();
         let keys = ids.filter_map(|id| agent.external_keys.key(self.principal, *id, key_type));
-        let is_estimate = is_planning() && is_of_plan(fcinfo);
+        let is_estimate = is_planning() && fcinfo.is_of_plan();
         KeyList::of(keys, (self.ids)(agent).len(), is_estimate)
     }
 }
@@ -79,23 +80,23 @@ macro_rules! for_each_type {
         for_each_type!($list, $text, &str);
 
         #[pg_extern(sql = false)]
-        fn $ids(fcinfo: pg_sys::FunctionCallInfo) -> Vec<i64> {
+        fn $ids(fcinfo: CallInfo) -> Vec<i64> {
             $list.of_call(fcinfo, KeyType::Number).numbers
         }
 
         #[pg_extern(sql = false)]
-        fn $uuids(fcinfo: pg_sys::FunctionCallInfo) -> Vec<pgrx::Uuid> {
+        fn $uuids(fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
             $list.of_call(fcinfo, KeyType::Uuid).uuids
         }
 
         #[pg_extern(sql = false)]
-        fn $texts(fcinfo: pg_sys::FunctionCallInfo) -> Vec<String> {
+        fn $texts(fcinfo: CallInfo) -> Vec<String> {
             $list.of_call(fcinfo, KeyType::Text).texts
         }
     };
     ($list:expr, $name:ident, $key:ty) => {
         #[pg_extern(sql = false)]
-        fn $name(key: Option<$key>, fcinfo: pg_sys::FunctionCallInfo) -> bool {
+        fn $name(key: Option<$key>, fcinfo: CallInfo) -> bool {
             granted(fcinfo, $list, key.map(KeyRef::from))
         }
     };
@@ -119,11 +120,11 @@ for_each_type!(
 /// The tickets that the agent follows: in a plan all of them, since the rest of the rule is there, too; else
 /// those that the follower table shows it.
 fn followed_of_call(
-    fcinfo: &pg_sys::FunctionCallInfo,
+    fcinfo: CallInfo<'_>,
     ticket_table: Option<pg_sys::Oid>,
 ) -> Site<'_, Rc<KeySet>> {
     at_site(fcinfo, ticket_table, |statement| match ticket_table {
-        Some(table) if is_of_plan(*fcinfo) => followed(statement, table),
+        Some(table) if fcinfo.is_of_plan() => followed(statement, table),
         Some(table) => followed_seen(statement, table),
         None => Rc::new(KeySet::EMPTY),
     })
@@ -136,9 +137,9 @@ macro_rules! followed {
             fn $name(
                 ticket_table: Option<pg_sys::Oid>,
                 id: Option<$id>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
-                let followed = followed_of_call(&fcinfo, ticket_table);
+                let followed = followed_of_call(fcinfo, ticket_table);
                 id.is_some_and(|id| followed.contains(KeyRef::from(id)))
             }
         )+
@@ -154,35 +155,26 @@ followed!(
 );
 
 /// The tickets that the current agent follows.
-fn all_followed(fcinfo: pg_sys::FunctionCallInfo, ticket_table: Option<pg_sys::Oid>) -> KeyList {
-    if is_planning() && is_of_plan(fcinfo) {
+fn all_followed(fcinfo: CallInfo, ticket_table: Option<pg_sys::Oid>) -> KeyList {
+    if is_planning() && fcinfo.is_of_plan() {
         return KeyList::sample(FOLLOWED_ROWS as i64);
     }
-    let followed = followed_of_call(&fcinfo, ticket_table);
+    let followed = followed_of_call(fcinfo, ticket_table);
     KeyList::of(followed.sorted().into_iter(), followed.len(), false)
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets(
-    ticket_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Vec<i64> {
+fn followed_tickets(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<i64> {
     all_followed(fcinfo, ticket_table).numbers
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets_uuid(
-    ticket_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Vec<pgrx::Uuid> {
+fn followed_tickets_uuid(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
     all_followed(fcinfo, ticket_table).uuids
 }
 
 #[pg_extern(sql = false)]
-fn followed_tickets_text(
-    ticket_table: Option<pg_sys::Oid>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Vec<String> {
+fn followed_tickets_text(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<String> {
     all_followed(fcinfo, ticket_table).texts
 }
 

@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 
 use crate::kinds::new_id::NewId;
 use crate::kinds::tickets::calls::Call;
+use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::relation::policies_apply;
 use crate::rights::cache::Agent;
@@ -40,33 +41,25 @@ struct Noted {
 /// desk's own updates others in between.
 const MOST_UPDATED: usize = 1000;
 
-#[unsafe(no_mangle)]
-pub extern "C" fn pg_finfo_note_ticket() -> &'static pg_sys::Pg_finfo_record {
-    const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-    &VERSION_1
-}
+version_1!(note_ticket);
 
 /// Trigger: notes what a ticket was, for update_ok, since a policy sees the new row only.
 ///
 /// By hand and not by pgrx's pg_trigger, which takes several times as long, and here each updated row
 /// pays.
-///
-/// # Safety
-/// Called by PostgreSQL.
 #[unsafe(no_mangle)]
 #[pg_guard]
-#[allow(clippy::missing_safety_doc)] // pg_guard puts it into one without.
-pub unsafe extern "C-unwind" fn note_ticket(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // SAFETY: in a trigger the context is its TriggerData.
+pub extern "C-unwind" fn note_ticket(fcinfo: CallInfo) -> pg_sys::Datum {
+    let call = TriggerCall::new(
+        fcinfo,
+        "note_ticket",
+        &[Form::BEFORE_UPDATE],
+        "deskguard.protect_tickets() makes the trigger.",
+    );
+    // SAFETY: the rows are of the table, and so are the places.
     unsafe {
-        let call = TriggerCall::new(
-            fcinfo,
-            "note_ticket",
-            &[Form::BEFORE_UPDATE],
-            "deskguard.protect_tickets() makes the trigger.",
-        );
         let table = call.relation().rd_id;
-        let noting = at_site(&fcinfo, Some(table), |statement| {
+        let noting = at_site(fcinfo, Some(table), |statement| {
             Noting::of(call.relation(), statement)
         });
         if let Some(noting) = &*noting {
@@ -187,9 +180,9 @@ macro_rules! update_ok {
                 id: Option<$id>,
                 department: Option<i64>,
                 status: Option<&str>,
-                fcinfo: pg_sys::FunctionCallInfo,
+                fcinfo: CallInfo,
             ) -> bool {
-                let call = Call::of(&fcinfo, ticket_table);
+                let call = Call::of(fcinfo, ticket_table);
                 may_update(&call, id.map(KeyRef::from), department, status)
             }
         )+
