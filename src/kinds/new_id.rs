@@ -24,6 +24,7 @@ use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::foreign_keys;
 use crate::tables::key::{KeyRef, KeyType};
+use crate::tables::key_functions::for_key_types;
 use crate::tables::shared_table::SharedTable;
 
 /// What may stand in the way of an id.
@@ -224,35 +225,18 @@ fn is_changeable(call: &Call, id: KeyRef) -> bool {
     }
 }
 
-/// An SQL function for each type of ids.
-macro_rules! for_each_id {
-    ($($new:ident, $updated:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $new(
-                protected_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                let id = id.map(KeyRef::from);
-                is_new_id_ok(fcinfo, protected_table, id, |_, _| false)
-            }
+for_key_types!(
+    |$name, $key| [new_id_ok, new_id_ok_uuid, new_id_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(protected_table: Option<pg_sys::Oid>, id: Option<$key>, fcinfo: CallInfo) -> bool {
+        is_new_id_ok(fcinfo, protected_table, id.map(KeyRef::from), |_, _| false)
+    }
+);
 
-            #[pg_extern(sql = false)]
-            fn $updated(
-                message_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                let id = id.map(KeyRef::from);
-                is_new_id_ok(fcinfo, message_table, id, is_changeable)
-            }
-        )+
-    };
-}
-
-for_each_id!(
-    new_id_ok, updated_id_ok, i64;
-    new_id_ok_uuid, updated_id_ok_uuid, pgrx::Uuid;
-    new_id_ok_text, updated_id_ok_text, &str;
+for_key_types!(
+    |$name, $key| [updated_id_ok, updated_id_ok_uuid, updated_id_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(message_table: Option<pg_sys::Oid>, id: Option<$key>, fcinfo: CallInfo) -> bool {
+        is_new_id_ok(fcinfo, message_table, id.map(KeyRef::from), is_changeable)
+    }
 );

@@ -22,65 +22,63 @@ use crate::rights::owner_sql::{return_keys, return_rows};
 use crate::rows::allowed::{Allowed, By};
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
+use crate::tables::key_functions::for_key_types;
 use crate::tables::names::Names;
 use crate::tables::policy_sql::key_expression;
 use crate::tables::principal::Principal;
 use crate::tables::ticket_table::TicketTable;
 
-/// SQL functions for each type of ids.
-macro_rules! for_each_id {
-    (
-        $($can_view:ident, $can:ident, $who_can:ident, $explain:ident, $id:ty);+ $(;)?
-    ) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $can_view(
-                agent_id: Option<i64>,
-                ticket_id: Option<$id>,
-                ticket_table: Option<pg_sys::Oid>,
-            ) -> bool {
-                may(agent_id, Action::View, ticket_id.map(KeyRef::from), ticket_table)
-            }
+for_key_types!(
+    |$name, $key| [agent_can_view, agent_can_view_uuid, agent_can_view_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        agent_id: Option<i64>,
+        ticket_id: Option<$key>,
+        ticket_table: Option<pg_sys::Oid>,
+    ) -> bool {
+        may(agent_id, Action::View, ticket_id.map(KeyRef::from), ticket_table)
+    }
+);
 
-            #[pg_extern(sql = false)]
-            fn $can(
-                agent_id: Option<i64>,
-                action: Option<&str>,
-                ticket_id: Option<$id>,
-                ticket_table: Option<pg_sys::Oid>,
-            ) -> bool {
-                let action = parse_action(action);
-                may(agent_id, action, ticket_id.map(KeyRef::from), ticket_table)
-            }
+for_key_types!(
+    |$name, $key| [agent_can, agent_can_uuid, agent_can_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        agent_id: Option<i64>,
+        action: Option<&str>,
+        ticket_id: Option<$key>,
+        ticket_table: Option<pg_sys::Oid>,
+    ) -> bool {
+        let action = parse_action(action);
+        may(agent_id, action, ticket_id.map(KeyRef::from), ticket_table)
+    }
+);
 
-            #[pg_extern(sql = false)]
-            fn $who_can(
-                action: Option<&str>,
-                ticket_id: Option<$id>,
-                ticket_table: Option<pg_sys::Oid>,
-            ) -> SetOfIterator<'static, i64> {
-                let action = parse_action(action);
-                who_can(action, ticket_id.map(KeyRef::from), ticket_table)
-            }
+for_key_types!(
+    |$name, $key| [agents_who_can, agents_who_can_uuid, agents_who_can_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        action: Option<&str>,
+        ticket_id: Option<$key>,
+        ticket_table: Option<pg_sys::Oid>,
+    ) -> SetOfIterator<'static, i64> {
+        let action = parse_action(action);
+        who_can(action, ticket_id.map(KeyRef::from), ticket_table)
+    }
+);
 
-            #[pg_extern(sql = false)]
-            fn $explain(
-                agent_id: Option<i64>,
-                ticket_id: Option<$id>,
-                action: Option<&str>,
-                ticket_table: Option<pg_sys::Oid>,
-            ) -> JsonB {
-                let action = parse_action(action);
-                why(agent_id, ticket_id.map(KeyRef::from), action, ticket_table)
-            }
-        )+
-    };
-}
-
-for_each_id!(
-    agent_can_view, agent_can, agents_who_can, explain_access, i64;
-    agent_can_view_uuid, agent_can_uuid, agents_who_can_uuid, explain_access_uuid, pgrx::Uuid;
-    agent_can_view_text, agent_can_text, agents_who_can_text, explain_access_text, &str;
+for_key_types!(
+    |$name, $key| [explain_access, explain_access_uuid, explain_access_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        agent_id: Option<i64>,
+        ticket_id: Option<$key>,
+        action: Option<&str>,
+        ticket_table: Option<pg_sys::Oid>,
+    ) -> JsonB {
+        let action = parse_action(action);
+        why(agent_id, ticket_id.map(KeyRef::from), action, ticket_table)
+    }
 );
 
 fn may(

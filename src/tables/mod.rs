@@ -7,6 +7,7 @@ pub mod columns;
 pub mod department_tree;
 pub mod foreign_keys;
 pub mod key;
+pub mod key_functions;
 pub mod names;
 pub mod policy_sql;
 pub mod principal;

@@ -17,6 +17,7 @@ use crate::rights::statement::{Site, Statement, at_site, is_planning, is_recheck
 use crate::rows::allowed::Allowed;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, OwnedKey};
+use crate::tables::key_functions::{for_key_lists, for_key_types};
 
 const VIEW: Action = Action::View;
 const REPLY: Action = Action::Change(Change::Reply);
@@ -69,34 +70,22 @@ fn allows(
     id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
 }
 
-/// An SQL function for each type of column, so that the column stands there without a cast and the
-/// planner finds its index.
-macro_rules! for_each_type {
-    ($action:expr => $int2:ident, $int4:ident, $int8:ident, $uuid:ident, $text:ident) => {
-        for_each_type!($action, $int2, i16);
-        for_each_type!($action, $int4, i32);
-        for_each_type!($action, $int8, i64);
-        for_each_type!($action, $uuid, pgrx::Uuid);
-        for_each_type!($action, $text, &str);
-    };
-    ($action:expr, $name:ident, $key:ty) => {
-        #[pg_extern(sql = false)]
-        fn $name(child_table: Option<pg_sys::Oid>, parent: Option<$key>, fcinfo: CallInfo) -> bool {
-            allows(fcinfo, child_table, parent.map(KeyRef::from), $action)
-        }
-    };
-}
-
-for_each_type!(
-    VIEW => parent_seen_int2, parent_seen_int4, parent_seen_int8, parent_seen_uuid, parent_seen_text
-);
-for_each_type!(
-    REPLY => parent_reply_ok_int2, parent_reply_ok_int4, parent_reply_ok_int8, parent_reply_ok_uuid,
+for_key_types!(
+    |$name, $key, $action|
+    [parent_seen_int2, parent_seen_int4, parent_seen_int8, parent_seen_uuid, parent_seen_text]
+        with VIEW,
+    [
+        parent_reply_ok_int2, parent_reply_ok_int4, parent_reply_ok_int8, parent_reply_ok_uuid,
         parent_reply_ok_text
-);
-for_each_type!(
-    EDIT => parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8, parent_edit_ok_uuid,
+    ] with REPLY,
+    [
+        parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8, parent_edit_ok_uuid,
         parent_edit_ok_text
+    ] with EDIT =>
+    #[pg_extern(sql = false)]
+    fn $name(child_table: Option<pg_sys::Oid>, parent: Option<$key>, fcinfo: CallInfo) -> bool {
+        allows(fcinfo, child_table, parent.map(KeyRef::from), $action)
+    }
 );
 
 /// The ticket that a statement replies to.
@@ -169,37 +158,30 @@ fn is_follower_ok(
     Allowed::of_statement(&call.statement, access, &followers.parent, action).contains(ticket)
 }
 
-/// An SQL function for each type of keys.
-macro_rules! for_each_key {
-    ($($new_message_ok:ident, $follower_ok:ident, $key:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $new_message_ok(
-                message_table: Option<pg_sys::Oid>,
-                parent: Option<$key>,
-                author: Option<i64>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                is_new_message_ok(fcinfo, message_table, parent.map(KeyRef::from), author)
-            }
+for_key_types!(
+    |$name, $key| [new_message_ok, new_message_ok_uuid, new_message_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        message_table: Option<pg_sys::Oid>,
+        parent: Option<$key>,
+        author: Option<i64>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        is_new_message_ok(fcinfo, message_table, parent.map(KeyRef::from), author)
+    }
+);
 
-            #[pg_extern(sql = false)]
-            fn $follower_ok(
-                follower_table: Option<pg_sys::Oid>,
-                ticket: Option<$key>,
-                agent: Option<i64>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
-            }
-        )+
-    };
-}
-
-for_each_key!(
-    new_message_ok, follower_ok, i64;
-    new_message_ok_uuid, follower_ok_uuid, pgrx::Uuid;
-    new_message_ok_text, follower_ok_text, &str;
+for_key_types!(
+    |$name, $key| [follower_ok, follower_ok_uuid, follower_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        follower_table: Option<pg_sys::Oid>,
+        ticket: Option<$key>,
+        agent: Option<i64>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
+    }
 );
 
 /// All rows of the parent with which the agent may do this.
@@ -219,40 +201,12 @@ fn allowed_parents(fcinfo: CallInfo, child_table: Option<pg_sys::Oid>, action: A
 /// So many ids stand for a list in the planner's estimates, which look at each.
 const SAMPLE: i64 = 20;
 
-/// An SQL function for each type of keys.
-macro_rules! lists {
-    ($($action:expr => $numbers:ident, $uuids:ident, $texts:ident);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $numbers(
-                child_table: Option<pg_sys::Oid>,
-                fcinfo: CallInfo,
-            ) -> Vec<i64> {
-                allowed_parents(fcinfo, child_table, $action).numbers
-            }
-
-            #[pg_extern(sql = false)]
-            fn $uuids(
-                child_table: Option<pg_sys::Oid>,
-                fcinfo: CallInfo,
-            ) -> Vec<pgrx::Uuid> {
-                allowed_parents(fcinfo, child_table, $action).uuids
-            }
-
-            #[pg_extern(sql = false)]
-            fn $texts(
-                child_table: Option<pg_sys::Oid>,
-                fcinfo: CallInfo,
-            ) -> Vec<String> {
-                allowed_parents(fcinfo, child_table, $action).texts
-            }
-        )+
-    };
-}
-
-lists!(
-    VIEW => visible_parents, visible_parents_uuid, visible_parents_text;
-    EDIT => editable_parents, editable_parents_uuid, editable_parents_text;
+for_key_lists!(
+    |$name, $element, $kind, $field, $action|
+    [visible_parents, visible_parents_uuid, visible_parents_text] with VIEW,
+    [editable_parents, editable_parents_uuid, editable_parents_text] with EDIT =>
+    #[pg_extern(sql = false)]
+    fn $name(child_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<$element> {
+        allowed_parents(fcinfo, child_table, $action).$field
+    }
 );
-
-// For the planner

@@ -13,9 +13,8 @@ use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::statement::{Site, at_site, is_planning};
 use crate::tables::key::KeyRef;
+use crate::tables::key_functions::{for_key_lists, for_key_types};
 use crate::tables::shared_table::SharedTable;
-
-// What policies and plans call
 
 /// What a call asks about, found out once for each statement.
 struct Call {
@@ -41,30 +40,25 @@ impl Call {
     }
 }
 
-/// May the agent see the object? An SQL function for each type of ids.
-macro_rules! shared_seen {
-    ($($name:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $name(
-                object_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                owner: Option<i64>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                let call = Call::of(fcinfo, object_table);
-                let id = id.map(KeyRef::from);
-                call.who.as_ref().is_some_and(|(agent, table)| {
-                    // Somebody's own call: no object of the table has a key of another kind.
-                    id.is_none_or(|id| id.key_type() == table.id_type)
-                        && may_see_shared(agent, table.owner(owner), call.is_shared(id))
-                })
-            }
-        )+
-    };
-}
-
-shared_seen!(shared_seen, i64; shared_seen_uuid, pgrx::Uuid; shared_seen_text, &str);
+// May the agent see the object?
+for_key_types!(
+    |$name, $key| [shared_seen, shared_seen_uuid, shared_seen_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        object_table: Option<pg_sys::Oid>,
+        id: Option<$key>,
+        owner: Option<i64>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        let call = Call::of(fcinfo, object_table);
+        let id = id.map(KeyRef::from);
+        call.who.as_ref().is_some_and(|(agent, table)| {
+            // Somebody's own call: no object of the table has a key of another kind.
+            id.is_none_or(|id| id.key_type() == table.id_type)
+                && may_see_shared(agent, table.owner(owner), call.is_shared(id))
+        })
+    }
+);
 
 /// May the agent make or change an object of this owner?
 #[pg_extern(sql = false)]
@@ -75,27 +69,13 @@ fn shared_ok(object_table: Option<pg_sys::Oid>, owner: Option<i64>, fcinfo: Call
         .is_some_and(|(agent, table)| may_change_shared(agent, table.owner(owner)))
 }
 
-macro_rules! shared_with {
-    ($($name:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $name(
-                object_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                Call::of(fcinfo, object_table).is_shared(id.map(KeyRef::from))
-            }
-        )+
-    };
-}
-
-shared_with!(
-    shared_with_int2, i16;
-    shared_with_int4, i32;
-    shared_with_int8, i64;
-    shared_with_uuid, pgrx::Uuid;
-    shared_with_text, &str;
+for_key_types!(
+    |$name, $key|
+    [shared_with_int2, shared_with_int4, shared_with_int8, shared_with_uuid, shared_with_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(object_table: Option<pg_sys::Oid>, id: Option<$key>, fcinfo: CallInfo) -> bool {
+        Call::of(fcinfo, object_table).is_shared(id.map(KeyRef::from))
+    }
 );
 
 /// All objects that are shared with the current agent.
@@ -110,21 +90,11 @@ fn all_shared(fcinfo: CallInfo, object_table: Option<pg_sys::Oid>) -> KeyList {
         })
 }
 
-#[pg_extern(sql = false)]
-fn shared_objects(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<i64> {
-    all_shared(fcinfo, object_table).numbers
-}
-
-#[pg_extern(sql = false)]
-fn shared_objects_uuid(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
-    all_shared(fcinfo, object_table).uuids
-}
-
-#[pg_extern(sql = false)]
-fn shared_objects_text(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<String> {
-    all_shared(fcinfo, object_table).texts
-}
-
-// For the planner
-
-// Sharing
+for_key_lists!(
+    |$name, $element, $kind, $field, $list|
+    [shared_objects, shared_objects_uuid, shared_objects_text] with all_shared =>
+    #[pg_extern(sql = false)]
+    fn $name(object_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<$element> {
+        $list(fcinfo, object_table).$field
+    }
+);

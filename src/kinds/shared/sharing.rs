@@ -18,6 +18,7 @@ use crate::rights::owner_sql::{as_of_now, for_each_row};
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::shared_table;
 use crate::tables::key::{KeyRef, OwnedKey};
+use crate::tables::key_functions::for_key_types;
 use crate::tables::shared_table::SharedTable;
 
 impl SharedTable {
@@ -156,39 +157,19 @@ fn change_visibility(
     write_visibility(query, &table, object.borrowed(), &audience)
 }
 
-/// SQL functions for each type of ids.
-macro_rules! for_each_id {
-    ($($share:ident, $unshare:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $share(
-                object_table: Option<pg_sys::Oid>,
-                object_id: Option<$id>,
-                group_id: Option<i64>,
-                agent_id: Option<i64>,
-                everyone: Option<bool>,
-            ) -> Result<(), SpiError> {
-                let audience = Audience::new(group_id, agent_id, everyone);
-                change_visibility(SHARE, object_table, object_id.map(KeyRef::from), audience)
-            }
-
-            #[pg_extern(sql = false)]
-            fn $unshare(
-                object_table: Option<pg_sys::Oid>,
-                object_id: Option<$id>,
-                group_id: Option<i64>,
-                agent_id: Option<i64>,
-                everyone: Option<bool>,
-            ) -> Result<(), SpiError> {
-                let audience = Audience::new(group_id, agent_id, everyone);
-                change_visibility(UNSHARE, object_table, object_id.map(KeyRef::from), audience)
-            }
-        )+
-    };
-}
-
-for_each_id!(
-    share, unshare, i64;
-    share_uuid, unshare_uuid, pgrx::Uuid;
-    share_text, unshare_text, &str;
+for_key_types!(
+    |$name, $key, $query|
+    [share, share_uuid, share_text] with SHARE,
+    [unshare, unshare_uuid, unshare_text] with UNSHARE =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        object_table: Option<pg_sys::Oid>,
+        object_id: Option<$key>,
+        group_id: Option<i64>,
+        agent_id: Option<i64>,
+        everyone: Option<bool>,
+    ) -> Result<(), SpiError> {
+        let audience = Audience::new(group_id, agent_id, everyone);
+        change_visibility($query, object_table, object_id.map(KeyRef::from), audience)
+    }
 );

@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 use crate::pg::call_info::CallInfo;
 use crate::rights::statement::at_site;
 use crate::tables::key::KeyRef;
+use crate::tables::key_functions::for_key_types;
 use crate::tables::principal::Principal;
 
 fn id(fcinfo: CallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64> {
@@ -13,26 +14,14 @@ fn id(fcinfo: CallInfo, principal: Principal, key: Option<KeyRef>) -> Option<i64
     Some(keys.id(principal, key))
 }
 
-/// An SQL function for uuid and one for text.
-macro_rules! for_each_type {
-    ($($principal:expr => $uuid:ident, $text:ident);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $uuid(key: Option<pgrx::Uuid>, fcinfo: CallInfo) -> Option<i64> {
-                id(fcinfo, $principal, key.map(KeyRef::from))
-            }
-
-            #[pg_extern(sql = false)]
-            fn $text(key: Option<&str>, fcinfo: CallInfo) -> Option<i64> {
-                id(fcinfo, $principal, key.map(KeyRef::from))
-            }
-        )+
-    };
-}
-
-for_each_type!(
-    Principal::Agent => agent_by_key_uuid, agent_by_key_text;
-    Principal::Team => team_by_key_uuid, team_by_key_text;
-    Principal::Department => department_by_key_uuid, department_by_key_text;
-    Principal::Category => category_by_key_uuid, category_by_key_text;
+for_key_types!(
+    |$name, $key, $principal|
+    [agent_by_key_uuid, agent_by_key_text] with Principal::Agent,
+    [team_by_key_uuid, team_by_key_text] with Principal::Team,
+    [department_by_key_uuid, department_by_key_text] with Principal::Department,
+    [category_by_key_uuid, category_by_key_text] with Principal::Category =>
+    #[pg_extern(sql = false)]
+    fn $name(key: Option<$key>, fcinfo: CallInfo) -> Option<i64> {
+        id(fcinfo, $principal, key.map(KeyRef::from))
+    }
 );

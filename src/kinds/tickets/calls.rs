@@ -12,6 +12,7 @@ use crate::rights::statement::{Site, Statement, at_site};
 use crate::rows::followed::Followed;
 use crate::rows::tickets::TicketValues;
 use crate::tables::key::KeyRef;
+use crate::tables::key_functions::for_key_types;
 use crate::tables::ticket_table::TicketTable;
 
 /// What a policy needs to know, found out once for each statement.
@@ -86,40 +87,28 @@ fn values(
     }
 }
 
-/// May the agent do this with a ticket that is there, apart from the silo? An SQL function for each type
-/// of ids.
-macro_rules! for_each_action {
-    ($($action:expr => $number:ident, $uuid:ident, $text:ident);+ $(;)?) => {
-        $(
-            for_each_action!($action, $number, i64);
-            for_each_action!($action, $uuid, pgrx::Uuid);
-            for_each_action!($action, $text, &str);
-        )+
-    };
-    ($action:expr, $name:ident, $id:ty) => {
-        #[pg_extern(sql = false)]
-        fn $name(
-            ticket_table: Option<pg_sys::Oid>,
-            id: Option<$id>,
-            department: Option<i64>,
-            assignee: Option<i64>,
-            team: Option<i64>,
-            confidential: Option<bool>,
-            fcinfo: CallInfo,
-        ) -> bool {
-            let values = values(department, assignee, team, confidential);
-            Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
-        }
-    };
-}
-
-for_each_action!(
-    Action::View => view_ok, view_ok_uuid, view_ok_text;
-    Action::Change(Change::Reply) => reply_ok, reply_ok_uuid, reply_ok_text;
-    Action::Change(Change::Modify) => modify_ok, modify_ok_uuid, modify_ok_text;
-    Action::Change(Change::EditMessages) =>
-        edit_messages_ok, edit_messages_ok_uuid, edit_messages_ok_text;
-    Action::Change(Change::Delete) => delete_ok, delete_ok_uuid, delete_ok_text;
+// May the agent do this with a ticket that is there, apart from the silo?
+for_key_types!(
+    |$name, $key, $action|
+    [view_ok, view_ok_uuid, view_ok_text] with Action::View,
+    [reply_ok, reply_ok_uuid, reply_ok_text] with Action::Change(Change::Reply),
+    [modify_ok, modify_ok_uuid, modify_ok_text] with Action::Change(Change::Modify),
+    [edit_messages_ok, edit_messages_ok_uuid, edit_messages_ok_text]
+        with Action::Change(Change::EditMessages),
+    [delete_ok, delete_ok_uuid, delete_ok_text] with Action::Change(Change::Delete) =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        ticket_table: Option<pg_sys::Oid>,
+        id: Option<$key>,
+        department: Option<i64>,
+        assignee: Option<i64>,
+        team: Option<i64>,
+        confidential: Option<bool>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        let values = values(department, assignee, team, confidential);
+        Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
+    }
 );
 
 #[pg_extern(sql = false)]

@@ -23,6 +23,7 @@ use crate::rights::statement::{
 use crate::rows::followed::{followed, followed_seen};
 use crate::tables::catalog::own_function_name;
 use crate::tables::key::{KeyRef, KeySet, KeyType};
+use crate::tables::key_functions::{for_key_lists, for_key_types};
 use crate::tables::principal::Principal;
 
 fn granted(fcinfo: CallInfo, list: List, key: Option<KeyRef>) -> bool {
@@ -66,55 +67,30 @@ impl List {
     }
 }
 
-/// An SQL function for each type of column, so that the column stands there without a cast and the
-/// planner finds its index; and one for the whole list, for each type of keys.
-macro_rules! for_each_type {
-    (
-        $list:expr => $int2:ident, $int4:ident, $int8:ident, $uuid:ident, $text:ident;
-        $ids:ident, $uuids:ident, $texts:ident
-    ) => {
-        for_each_type!($list, $int2, i16);
-        for_each_type!($list, $int4, i32);
-        for_each_type!($list, $int8, i64);
-        for_each_type!($list, $uuid, pgrx::Uuid);
-        for_each_type!($list, $text, &str);
-
-        #[pg_extern(sql = false)]
-        fn $ids(fcinfo: CallInfo) -> Vec<i64> {
-            $list.of_call(fcinfo, KeyType::Number).numbers
-        }
-
-        #[pg_extern(sql = false)]
-        fn $uuids(fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
-            $list.of_call(fcinfo, KeyType::Uuid).uuids
-        }
-
-        #[pg_extern(sql = false)]
-        fn $texts(fcinfo: CallInfo) -> Vec<String> {
-            $list.of_call(fcinfo, KeyType::Text).texts
-        }
-    };
-    ($list:expr, $name:ident, $key:ty) => {
-        #[pg_extern(sql = false)]
-        fn $name(key: Option<$key>, fcinfo: CallInfo) -> bool {
-            granted(fcinfo, $list, key.map(KeyRef::from))
-        }
-    };
-}
-
-for_each_type!(
-    CATEGORIES => has_category_int2, has_category_int4, has_category_int8, has_category_uuid,
-        has_category_text;
-    categories, categories_uuid, categories_text
+for_key_types!(
+    |$name, $key, $list|
+    [has_category_int2, has_category_int4, has_category_int8, has_category_uuid, has_category_text]
+        with CATEGORIES,
+    [
+        has_department_int2, has_department_int4, has_department_int8, has_department_uuid,
+        has_department_text
+    ] with FULL,
+    [in_team_int2, in_team_int4, in_team_int8, in_team_uuid, in_team_text] with TEAMS =>
+    #[pg_extern(sql = false)]
+    fn $name(key: Option<$key>, fcinfo: CallInfo) -> bool {
+        granted(fcinfo, $list, key.map(KeyRef::from))
+    }
 );
-for_each_type!(
-    FULL => has_department_int2, has_department_int4, has_department_int8, has_department_uuid,
-        has_department_text;
-    departments, departments_uuid, departments_text
-);
-for_each_type!(
-    TEAMS => in_team_int2, in_team_int4, in_team_int8, in_team_uuid, in_team_text;
-    teams, teams_uuid, teams_text
+
+for_key_lists!(
+    |$name, $element, $kind, $field, $list|
+    [categories, categories_uuid, categories_text] with CATEGORIES,
+    [departments, departments_uuid, departments_text] with FULL,
+    [teams, teams_uuid, teams_text] with TEAMS =>
+    #[pg_extern(sql = false)]
+    fn $name(fcinfo: CallInfo) -> Vec<$element> {
+        $list.of_call(fcinfo, KeyType::$kind).$field
+    }
 );
 
 /// The tickets that the agent follows: in a plan all of them, since the rest of the rule is there, too; else
@@ -130,28 +106,13 @@ fn followed_of_call(
     })
 }
 
-macro_rules! followed {
-    ($($name:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $name(
-                ticket_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                let followed = followed_of_call(fcinfo, ticket_table);
-                id.is_some_and(|id| followed.contains(KeyRef::from(id)))
-            }
-        )+
-    };
-}
-
-followed!(
-    followed_int2, i16;
-    followed_int4, i32;
-    followed_int8, i64;
-    followed_uuid, pgrx::Uuid;
-    followed_text, &str;
+for_key_types!(
+    |$name, $key| [followed_int2, followed_int4, followed_int8, followed_uuid, followed_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(ticket_table: Option<pg_sys::Oid>, id: Option<$key>, fcinfo: CallInfo) -> bool {
+        let followed = followed_of_call(fcinfo, ticket_table);
+        id.is_some_and(|id| followed.contains(KeyRef::from(id)))
+    }
 );
 
 /// The tickets that the current agent follows.
@@ -163,20 +124,14 @@ fn all_followed(fcinfo: CallInfo, ticket_table: Option<pg_sys::Oid>) -> KeyList 
     KeyList::of(followed.sorted().into_iter(), followed.len(), false)
 }
 
-#[pg_extern(sql = false)]
-fn followed_tickets(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<i64> {
-    all_followed(fcinfo, ticket_table).numbers
-}
-
-#[pg_extern(sql = false)]
-fn followed_tickets_uuid(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<pgrx::Uuid> {
-    all_followed(fcinfo, ticket_table).uuids
-}
-
-#[pg_extern(sql = false)]
-fn followed_tickets_text(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<String> {
-    all_followed(fcinfo, ticket_table).texts
-}
+for_key_lists!(
+    |$name, $element, $kind, $field, $list|
+    [followed_tickets, followed_tickets_uuid, followed_tickets_text] with all_followed =>
+    #[pg_extern(sql = false)]
+    fn $name(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<$element> {
+        $list(fcinfo, ticket_table).$field
+    }
+);
 
 // For the planner
 

@@ -18,6 +18,7 @@ use crate::rights::known_tables;
 use crate::rights::statement::{Statement, at_site};
 use crate::rows::tickets::TicketValues;
 use crate::tables::key::{KeyRef, OwnedKey};
+use crate::tables::key_functions::for_key_types;
 use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::ticket_table::TicketTable;
 use crate::tables::trigger_call::{Form, TriggerCall};
@@ -170,26 +171,21 @@ impl Noting {
     }
 }
 
-/// May an updated ticket be in this department and have this status? An SQL function for each type of ids.
-macro_rules! update_ok {
-    ($($name:ident, $id:ty);+ $(;)?) => {
-        $(
-            #[pg_extern(sql = false)]
-            fn $name(
-                ticket_table: Option<pg_sys::Oid>,
-                id: Option<$id>,
-                department: Option<i64>,
-                status: Option<&str>,
-                fcinfo: CallInfo,
-            ) -> bool {
-                let call = Call::of(fcinfo, ticket_table);
-                may_update(&call, id.map(KeyRef::from), department, status)
-            }
-        )+
-    };
-}
-
-update_ok!(update_ok, i64; update_ok_uuid, pgrx::Uuid; update_ok_text, &str);
+// May an updated ticket be in this department and have this status?
+for_key_types!(
+    |$name, $key| [update_ok, update_ok_uuid, update_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        ticket_table: Option<pg_sys::Oid>,
+        id: Option<$key>,
+        department: Option<i64>,
+        status: Option<&str>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        let call = Call::of(fcinfo, ticket_table);
+        may_update(&call, id.map(KeyRef::from), department, status)
+    }
+);
 
 fn may_update(
     call: &Call,
