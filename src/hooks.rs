@@ -17,7 +17,7 @@ use crate::pg::planner::PlanItems;
 use crate::protect::foreign_key_checks;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
-use crate::rights::statement;
+use crate::rights::{own_query, statement};
 use crate::rows::followed;
 
 thread_local! {
@@ -68,7 +68,7 @@ unsafe extern "C-unwind" fn post_parse_analyze(
 ) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
-        guard(|| statement::before_rewrite((*state).p_sourcetext));
+        guard(|| own_query::before_rewrite((*state).p_sourcetext));
         if let Some(next) = NEXT_ANALYZE.get() {
             next(state, query, jumble);
         }

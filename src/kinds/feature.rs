@@ -8,8 +8,8 @@ use crate::pg::call_info::CallInfo;
 use crate::pg::node::{CallExpr, Clause};
 use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
+use crate::rights::call_site::rights_of_call;
 use crate::rights::marks::Asked;
-use crate::rights::statement::rights_of_call;
 
 #[pg_extern(sql = false)]
 fn feature_ok(permission: Option<&str>, fcinfo: CallInfo) -> bool {

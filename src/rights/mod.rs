@@ -2,12 +2,14 @@
 //! May use: pg, tables, signals, protection.
 
 pub mod cache;
+pub mod call_site;
 pub mod external_keys;
 pub mod identity;
 pub mod known_tables;
 pub mod leader;
 pub mod load;
 pub mod marks;
+pub mod own_query;
 pub mod owner_sql;
 pub mod role;
 pub mod session;

@@ -12,7 +12,7 @@ use crate::pg::call_info::ResultRows;
 use crate::pg::datum::text_datum;
 use crate::pg::error;
 use crate::pg::run_as_owner::RunAsOwner;
-use crate::rights::statement::{Acting, OwnQuery};
+use crate::rights::own_query::{Acting, OwnQuery};
 use crate::tables::key::{ColumnKey, Key, KeyRef};
 
 /// How many plans a backend keeps: some for each protected table, and not those of former names for ever.

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
-use crate::rights::statement::agent_of_call;
+use crate::rights::call_site::agent_of_call;
 use crate::rights::{identity, settings};
 
 #[pg_extern(sql = false, name = "current_agent")]

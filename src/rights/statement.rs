@@ -10,25 +10,23 @@
 //! hold nothing, and what they noted is taken back with the (sub)transaction that failed.
 
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_int};
-use std::ops::Deref;
+use std::ffi::{c_char, c_int};
 use std::rc::Rc;
 
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
+use crate::pg::compat;
 use crate::pg::planner::{PlanItem, PlanItems, Root, items_of_plan};
-use crate::pg::relation::display_name;
-use crate::pg::{compat, error};
-use crate::rights::cache::{Agent, Rights};
+use crate::rights::cache::Rights;
 use crate::rights::external_keys::ExternalKeys;
-use crate::rights::identity::{current_agent, rights_now};
+use crate::rights::identity::rights_now;
 use crate::rights::leader;
 use crate::rights::marks::{self, Asked};
+use crate::rights::own_query::{self, Acting, Own};
 use crate::signals::generation::Tick;
 
 /// A statement that asks the rules, and what it knows until it ends, whichever of its parts asks: each
@@ -40,29 +38,7 @@ pub struct Statement {
     kept: RefCell<HashMap<(TypeId, pg_sys::Oid), Rc<dyn Any>>>,
 }
 
-type Query = *mut pg_sys::QueryDesc;
-
-/// A query of deskguard's own that is about to be planned and run. Only that very plan and its QueryDesc
-/// act for it: not what the planner or the executor calls meanwhile.
-struct Own {
-    table: pg_sys::Oid,
-    text: String,
-    acting: Acting,
-    is_planned: Cell<bool>,
-    /// By which its plan is known.
-    serial: Cell<Option<u32>>,
-}
-
-/// As whom and for whom a query of deskguard's own runs.
-#[derive(Clone)]
-pub enum Acting {
-    /// As the owner of its table, without policies. Rules that it calls for that table are asked for the
-    /// agent.
-    Owner(Option<Rc<Agent>>),
-    /// As the user who calls, under all policies of its table, with these rights; the user needs no
-    /// privilege on the table.
-    Caller(Rc<Agent>),
-}
+pub type Query = *mut pg_sys::QueryDesc;
 
 /// Something that is under way in this backend.
 struct Frame {
@@ -79,7 +55,6 @@ enum Doing {
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
-    static OWN: RefCell<Vec<(c_int, Rc<Own>)>> = const { RefCell::new(vec![]) };
     /// Those that have started and not ended.
     static STATEMENTS: RefCell<HashMap<Query, Rc<Statement>>> = RefCell::default();
 }
@@ -94,7 +69,7 @@ impl Statement {
     }
 
     /// The session as it is now.
-    fn now() -> Statement {
+    pub fn now() -> Statement {
         let (agent, rights, _) = rights_now();
         Statement::new(agent, rights)
     }
@@ -122,7 +97,7 @@ impl Statement {
 
 /// The query whose call this is, and its statement, if it has asked the rules; none if it is of none, as an
 /// expression of PL/pgSQL.
-fn query_of_call(fcinfo: CallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
+pub fn query_of_call(fcinfo: CallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
     let memory = fcinfo.memory();
     let (query, starting) = FRAMES.with_borrow(|frames| {
         // SAFETY: what is noted here is under way.
@@ -137,26 +112,7 @@ fn query_of_call(fcinfo: CallInfo) -> Option<(Query, Option<Rc<Statement>>)> {
     Some((query, starting.or_else(known)))
 }
 
-/// Is a row asked about that the query found before, waited for, and finds changed? PostgreSQL then asks its
-/// conditions again, of the row as it is now, in an EState within that of the query.
-pub fn is_recheck(fcinfo: CallInfo) -> bool {
-    let Some((query, _)) = query_of_call(fcinfo) else {
-        return false;
-    };
-    // SAFETY: the memory of the call is part of the query's, and has a name.
-    unsafe {
-        let mut memory = fcinfo.memory();
-        while memory != (*(*query).estate).es_query_cxt {
-            if CStr::from_ptr((*memory).name) == c"ExecutorState" {
-                return true;
-            }
-            memory = (*memory).parent;
-        }
-    }
-    false
-}
-
-fn of_call(fcinfo: CallInfo) -> Option<Rc<Statement>> {
+pub fn of_call(fcinfo: CallInfo) -> Option<Rc<Statement>> {
     let (query, known) = query_of_call(fcinfo)?;
     Some(known.unwrap_or_else(|| {
         // It was planned without asking: what it asks all the same is asked for the session, from now on.
@@ -203,55 +159,6 @@ unsafe fn keep(query: Query, statement: Rc<Statement>) {
         PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(End(query));
     }
     STATEMENTS.with_borrow_mut(|all| all.insert(query, statement));
-}
-
-/// The statement whose call this is, or the session as it is now.
-pub fn asking(fcinfo: CallInfo) -> Rc<Statement> {
-    of_call(fcinfo).unwrap_or_else(|| Rc::new(Statement::now()))
-}
-
-/// The agent of the statement whose call this is, if that has asked the rules, or of the session.
-pub fn agent_of_call(fcinfo: CallInfo) -> Option<i64> {
-    match query_of_call(fcinfo) {
-        Some((_, Some(statement))) => statement.agent,
-        _ => current_agent(),
-    }
-}
-
-/// What a call site finds out at its first call in a statement, and keeps for the others.
-pub enum Site<'call, T> {
-    Kept(&'call T),
-    Once(T),
-}
-
-impl<T> Deref for Site<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match self {
-            Site::Kept(kept) => kept,
-            Site::Once(found) => found,
-        }
-    }
-}
-
-/// What the site of a call knows about a table. It is found out once for a statement, if the call always
-/// names the same table, and each time where there is no statement.
-pub fn at_site<'call, T: 'static>(
-    fcinfo: CallInfo<'call>,
-    named: Option<pg_sys::Oid>,
-    find_out: impl FnOnce(&Rc<Statement>) -> T,
-) -> Site<'call, T> {
-    if let Some(kept) = fcinfo.kept(named) {
-        return Site::Kept(kept);
-    }
-    let Some(statement) = of_call(fcinfo) else {
-        return Site::Once(find_out(&Rc::new(Statement::now())));
-    };
-    match fcinfo.keep(named, find_out(&statement)) {
-        Ok(kept) => Site::Kept(kept),
-        Err(found) => Site::Once(found),
-    }
 }
 
 // Planning
@@ -334,12 +241,8 @@ fn pop(depth: usize) {
 /// # Safety
 /// The text is null or a string.
 pub unsafe fn before_planning(text: *const c_char) -> usize {
-    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()));
-    let own = own.filter(|own| {
-        // SAFETY: as above.
-        let is_it = unsafe { own.is_called(text) };
-        is_it && !own.is_planned.replace(true)
-    });
+    // SAFETY: as the caller promises.
+    let own = unsafe { own_query::about_to_be_planned(text) };
     push(Doing::Planning(own))
 }
 
@@ -414,13 +317,13 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
 
 /// Is nothing under way yet?
 fn is_outermost() -> bool {
-    FRAMES.with_borrow(Vec::is_empty) && OWN.with_borrow(Vec::is_empty)
+    FRAMES.with_borrow(Vec::is_empty) && own_query::innermost().is_none()
 }
 
 /// The query of deskguard's own whose plan this is.
 fn own_of(plan: &[PlanItem]) -> Option<Rc<Own>> {
     let serial = marks::serial(plan)?;
-    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()))?;
+    let own = own_query::innermost()?;
     (own.serial.get() == Some(serial)).then_some(own)
 }
 
@@ -475,108 +378,6 @@ pub fn after_run(entered: Entered) {
     }
 }
 
-// Queries of deskguard's own
-
-/// While it lives, a query of deskguard's own may be planned and run once.
-pub struct OwnQuery {
-    depth: usize,
-    /// Settings of the user that print parse trees and plans: of deskguard's own they would tell that it looks
-    /// something up, and so that there is a row.
-    printed: [bool; 3],
-}
-
-impl OwnQuery {
-    pub fn begin(table: pg_sys::Oid, text: &str, acting: Acting) -> OwnQuery {
-        if let Acting::Caller(_) = acting {
-            refuse_recursion(table);
-        }
-        // SAFETY: reads the state of the transaction.
-        let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
-        let own = Own {
-            table,
-            text: text.into(),
-            acting,
-            is_planned: Cell::new(false),
-            serial: Cell::new(None),
-        };
-        // SAFETY: settings of this backend, which drop() puts back.
-        let printed = unsafe {
-            [
-                (&raw mut pg_sys::Debug_print_parse).replace(false),
-                (&raw mut pg_sys::Debug_print_rewritten).replace(false),
-                (&raw mut pg_sys::Debug_print_plan).replace(false),
-            ]
-        };
-        OWN.with_borrow_mut(|all| {
-            all.push((level, Rc::new(own)));
-            OwnQuery {
-                depth: all.len() - 1,
-                printed,
-            }
-        })
-    }
-}
-
-/// A policy of the owner's own that asks for rows that belong to those of its table, which ask for these.
-fn refuse_recursion(table: pg_sys::Oid) {
-    let is_asked = OWN.with_borrow(|all| {
-        all.iter()
-            .any(|(_, own)| own.table == table && matches!(own.acting, Acting::Caller(_)))
-    });
-    if is_asked {
-        let name = display_name(table);
-        error::raise(
-            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            format!("infinite recursion detected in policies for {name}"),
-            format!(
-                "A policy on {name} reads rows that belong to its rows, which are seen by the policies on {name}. Let it read them by a function with SECURITY DEFINER of a role that bypasses row-level security."
-            ),
-        );
-    }
-}
-
-impl Drop for OwnQuery {
-    fn drop(&mut self) {
-        OWN.with_borrow_mut(|all| all.truncate(self.depth));
-        // SAFETY: as begin() found them.
-        unsafe {
-            [
-                pg_sys::Debug_print_parse,
-                pg_sys::Debug_print_rewritten,
-                pg_sys::Debug_print_plan,
-            ] = self.printed;
-        }
-    }
-}
-
-impl Own {
-    /// # Safety
-    /// The text is null or a string.
-    unsafe fn is_called(&self, text: *const c_char) -> bool {
-        // SAFETY: as the caller promises.
-        !text.is_null() && unsafe { CStr::from_ptr(text) }.to_bytes() == self.text.as_bytes()
-    }
-}
-
-/// A statement is analysed, of which nothing is rewritten yet. What runs within a query of deskguard's own
-/// is code of others: it must not be free of policies as that is.
-///
-/// # Safety
-/// The text is null or a string.
-pub unsafe fn before_rewrite(text: *const c_char) {
-    let own = OWN.with_borrow(|own| own.last().map(|(_, own)| own.clone()));
-    let Some(own) = own else { return };
-    // SAFETY: reads and sets the state of the transaction, which whoever began the query puts back.
-    unsafe {
-        if pg_sys::InNoForceRLSOperation() && !own.is_called(text) {
-            let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-            let context = context & !(pg_sys::SECURITY_NOFORCE_RLS as c_int);
-            pg_sys::SetUserIdAndSecContext(user, context);
-        }
-    }
-}
-
 // Transactions
 
 /// A transaction that began at this level, or a subtransaction, has failed: nothing that began in it is
@@ -586,13 +387,5 @@ pub fn forget_from(level: c_int) {
         let keep = all.iter().take_while(|frame| frame.level < level).count();
         all.truncate(keep);
     });
-    OWN.with_borrow_mut(|all| {
-        let keep = all.iter().take_while(|(began, _)| *began < level).count();
-        all.truncate(keep);
-    });
-}
-
-/// What an agent may do, as a call asks for it.
-pub fn rights_of_call(fcinfo: CallInfo<'_>) -> Site<'_, Option<Rc<Agent>>> {
-    at_site(fcinfo, None, |statement| statement.rights.clone())
+    own_query::forget_from(level);
 }

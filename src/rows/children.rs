@@ -9,8 +9,8 @@ use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::display_name;
 use crate::rights::cache::Agent;
+use crate::rights::own_query::Acting;
 use crate::rights::owner_sql::{for_each_of_many, for_each_row};
-use crate::rights::statement::Acting;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
-use crate::rights::statement::at_site;
+use crate::rights::call_site::at_site;
 use crate::tables::key::KeyRef;
 use crate::tables::key_functions::for_key_types;
 use crate::tables::principal::Principal;

@@ -7,8 +7,9 @@ use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
 use crate::rights::cache::Agent;
+use crate::rights::call_site::{Site, at_site};
 use crate::rights::known_tables;
-use crate::rights::statement::{Site, Statement, at_site};
+use crate::rights::statement::Statement;
 use crate::rows::followed::Followed;
 use crate::rows::tickets::TicketValues;
 use crate::tables::key::KeyRef;

@@ -16,10 +16,9 @@ use crate::pg::support::{Answer, IndexCondition, Request, Selectivity, Simplify,
 use crate::plan::fraction::{Column, MOST_BY_INDEX, share_of_column};
 use crate::plan::key_list::KeyList;
 use crate::plan::operand::ListOperator;
+use crate::rights::call_site::{Site, asking, at_site, rights_of_call};
 use crate::rights::marks::{Asked, ask};
-use crate::rights::statement::{
-    Site, asking, at_site, is_planning, rights_of_call, rights_to_estimate_for,
-};
+use crate::rights::statement::{is_planning, rights_to_estimate_for};
 use crate::rows::followed::{followed, followed_seen};
 use crate::tables::catalog::own_function_name;
 use crate::tables::key::{KeyRef, KeySet, KeyType};
