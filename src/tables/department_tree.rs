@@ -1,6 +1,7 @@
 //! Keeps the departments a tree.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 use pgrx::prelude::*;
 
@@ -26,11 +27,22 @@ pub extern "C-unwind" fn guard_department_tree(fcinfo: CallInfo) -> pg_sys::Datu
     call.check_table(c"department");
     // SAFETY: the row is one of the table, while the trigger runs.
     let row = unsafe { Row::of(call.new_row(), call.relation().rd_att) };
-    check_tree(row.required(ID));
+    let id = row.required(ID);
+    // All rows of the command are there already, and another command that changes one meanwhile checks what it
+    // changes. So what has been walked through once is in no cycle.
+    match fcinfo.kept::<RefCell<HashSet<i64>>>(None) {
+        Some(checked) => check_tree(id, &mut checked.borrow_mut()),
+        None => {
+            let mut checked = HashSet::new();
+            check_tree(id, &mut checked);
+            let _ = fcinfo.keep(None, RefCell::new(checked));
+        }
+    }
     pg_sys::Datum::null()
 }
 
-fn check_tree(id: i64) {
+/// Departments that were checked before need not be walked through again.
+fn check_tree(id: i64, checked: &mut HashSet<i64>) {
     // One at a time: two sessions that each close half of a cycle must not miss each other. The
     // lock is on the table as an object, which nothing else takes.
     // SAFETY: a lock that ends with the transaction.
@@ -54,8 +66,13 @@ fn check_tree(id: i64) {
             )
             .flatten()
     };
-    let mut seen = BTreeSet::from([id]);
-    if std::iter::successors(parent_of(id), |id| parent_of(*id)).any(|above| !seen.insert(above)) {
+    let mut seen = vec![];
+    let mut next = Some(id);
+    while let Some(id) = next.filter(|id| checked.insert(*id)) {
+        seen.push(id);
+        next = parent_of(id);
+    }
+    if let Some(id) = next.filter(|id| seen.contains(id)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             format!("department {id} would be its own ancestor"),

@@ -70,6 +70,12 @@ RESET client_min_messages;
 SELECT test.attempt_only($$INSERT INTO deskguard.department VALUES (92, 'below', 91), (91, 'middle', 90), (90, 'top', NULL)$$);
 SELECT test.attempt_only($$UPDATE deskguard.department SET parent_id = 4 WHERE id = 2$$);
 SELECT test.attempt_only($$UPDATE deskguard.department SET parent_id = NULL$$);
+-- Many at once, in whatever order: each is checked, and walked through once.
+SELECT test.attempt_only($$INSERT INTO deskguard.department (id, name, parent_id)
+    SELECT 5000 - g, g, CASE WHEN g < 3000 THEN 4999 - g ELSE 3 END FROM generate_series(1, 3000) AS g$$);
+SELECT test.attempt_only($$INSERT INTO deskguard.department (id, name, parent_id)
+    VALUES (61, 'a', 1), (62, 'b', 61), (63, 'c', 65), (64, 'd', 63), (65, 'e', 64), (66, 'f', 65)$$);
+SELECT test.attempt_only($$UPDATE deskguard.department SET parent_id = CASE id WHEN 1 THEN 4 WHEN 4 THEN 5 ELSE 2 END WHERE id IN (1, 4, 5)$$);
 SELECT test.attempt_only($$INSERT INTO deskguard.permission VALUES ('people.use', 'See people', false)$$);
 SELECT test.attempt_only($$INSERT INTO deskguard.group_member VALUES (2, 4)$$);
 SELECT test.attempt_only($$UPDATE deskguard.agent SET db_role = 'regress_other' WHERE id = 1$$);
