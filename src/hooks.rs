@@ -95,7 +95,7 @@ unsafe extern "C-unwind" fn planner(
         };
         guard(|| {
             if asks {
-                marks::ask(PlanItems::of(&mut (*plan).invalItems), Asked::Rules);
+                marks::ask(PlanItems::of(&raw mut (*plan).invalItems), Asked::Rules);
             }
             statement::after_planning(depth, plan);
             exposed::refuse_exposed(&*plan);

@@ -233,8 +233,17 @@ pub unsafe fn arguments<'p>(list: *mut pg_sys::List) -> &'p [Node<'p>] {
 pub struct CallExpr<'p>(&'p pg_sys::FuncExpr);
 
 impl<'p> CallExpr<'p> {
-    pub fn node(self) -> Node<'p> {
+    fn node(self) -> Node<'p> {
         Node(NonNull::from(self.0).cast(), PhantomData)
+    }
+
+    /// For use in a plan, where the call itself may be gone.
+    pub fn copy(self) -> Node<'p> {
+        self.node().copy()
+    }
+
+    pub fn is(self, node: Node) -> bool {
+        self.node().equals(node)
     }
 
     pub fn function(self) -> pg_sys::Oid {

@@ -62,20 +62,18 @@ impl<'p> Root<'p> {
     }
 
     /// What is equal by the conditions of the query.
-    pub fn equal_expressions(self) -> Vec<Vec<Node<'p>>> {
-        // SAFETY: classes of expressions of the query.
-        unsafe {
-            let expressions = |class: &*mut pg_sys::EquivalenceClass| {
-                items::<pg_sys::EquivalenceMember>((**class).ec_members)
-                    .iter()
-                    .filter_map(|member| Node::new((**member).em_expr.cast()))
-                    .collect()
+    pub fn equal_expressions(self) -> impl Iterator<Item = impl Iterator<Item = Node<'p>> + Clone> {
+        // SAFETY: the classes of the query, of so many members each.
+        let classes = unsafe { items::<pg_sys::EquivalenceClass>(self.0.as_ref().eq_classes) };
+        classes.iter().map(|class| {
+            // SAFETY: as above.
+            let members = unsafe { items::<pg_sys::EquivalenceMember>((**class).ec_members) };
+            // SAFETY: an expression of the query.
+            let expression = |member: &*mut pg_sys::EquivalenceMember| unsafe {
+                Node::new((**member).em_expr.cast())
             };
-            items(self.0.as_ref().eq_classes)
-                .iter()
-                .map(expressions)
-                .collect()
-        }
+            members.iter().filter_map(expression)
+        })
     }
 }
 
@@ -86,7 +84,7 @@ pub struct Plan<'p>(NonNull<pg_sys::PlannerGlobal>, PhantomData<&'p ()>);
 impl<'p> Plan<'p> {
     pub fn items(self) -> PlanItems<'p> {
         // SAFETY: the plan has its list while it is made.
-        unsafe { PlanItems::of(&mut (*self.0.as_ptr()).invalItems) }
+        unsafe { PlanItems::of(&raw mut (*self.0.as_ptr()).invalItems) }
     }
 
     /// It is made anew when something of the table changes.
@@ -118,11 +116,13 @@ pub unsafe fn items_of_plan(list: *mut pg_sys::List) -> Vec<PlanItem> {
 #[derive(Clone, Copy)]
 pub struct PlanItems<'p>(NonNull<*mut pg_sys::List>, PhantomData<&'p ()>);
 
-impl PlanItems<'_> {
+impl<'p> PlanItems<'p> {
     /// # Safety
-    /// The items of a plan that nobody else has yet, or null.
-    pub unsafe fn of(list: &mut *mut pg_sys::List) -> PlanItems<'_> {
-        PlanItems(NonNull::from(list), PhantomData)
+    /// Of a plan, which is there for the lifetime: the items, or null. Others change them only between the calls of
+    /// these functions.
+    pub unsafe fn of(list: *mut *mut pg_sys::List) -> PlanItems<'p> {
+        // SAFETY: a part of the plan.
+        PlanItems(unsafe { NonNull::new_unchecked(list) }, PhantomData)
     }
 
     pub fn all(self) -> Vec<PlanItem> {

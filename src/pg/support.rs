@@ -15,7 +15,8 @@ pub enum Request<'p> {
     IndexCondition(IndexCondition<'p>),
 }
 
-/// Is the call the same as something simpler?
+/// Is the call the same as something simpler? The call itself is gone after the answer: only copies of it go into
+/// the plan.
 #[derive(Clone, Copy)]
 pub struct Simplify<'p> {
     /// None outside of queries.
@@ -23,12 +24,18 @@ pub struct Simplify<'p> {
     pub call: CallExpr<'p>,
 }
 
+impl<'p> Simplify<'p> {
+    pub fn is(self, clause: Clause<'p>) -> Answer<'p> {
+        Answer(clause.as_ptr().into(), PhantomData)
+    }
+}
+
 /// For how many rows is it true?
 pub struct Selectivity<'p>(&'p mut pg_sys::SupportRequestSelectivity);
 
 impl<'p> Selectivity<'p> {
     pub fn root(&self) -> Option<Root<'p>> {
-        // SAFETY: the planner asks while it plans.
+        // SAFETY: the planner's, or one that was made for an estimate, while it asks.
         unsafe { Root::new(self.0.root) }
     }
 
@@ -52,7 +59,8 @@ impl<'p> Selectivity<'p> {
 
     pub fn is(self, share: f64) -> Answer<'p> {
         self.0.selectivity = share;
-        Answer::InRequest
+        // The answer stands in the request.
+        Answer(std::ptr::from_mut(self.0).into(), PhantomData)
     }
 }
 
@@ -102,22 +110,12 @@ impl<'p> IndexCondition<'p> {
         self.0.lossy = false;
         // SAFETY: keeps the pointer.
         let list = unsafe { pg_sys::lappend(std::ptr::null_mut(), condition.as_ptr().cast()) };
-        Answer::Conditions(Conditions(list, PhantomData))
+        Answer(list.into(), PhantomData)
     }
 }
 
-/// What it answers.
-pub enum Answer<'p> {
-    /// The call in another form.
-    Is(Clause<'p>),
-    /// Conditions for an index.
-    Conditions(Conditions<'p>),
-    /// It stands in the request.
-    InRequest,
-}
-
-/// A list of conditions.
-pub struct Conditions<'p>(*mut pg_sys::List, PhantomData<&'p ()>);
+/// An answer, of the form that its request wants: only that makes it.
+pub struct Answer<'p>(pg_sys::Datum, PhantomData<&'p ()>);
 
 /// Answers the planner, who takes another way if there is no answer.
 ///
@@ -149,11 +147,7 @@ pub unsafe fn answer(
             }
             _ => return None,
         };
-        Some(match answer(request)? {
-            Answer::Is(clause) => pg_sys::Datum::from(clause.as_ptr()),
-            Answer::Conditions(Conditions(list, _)) => pg_sys::Datum::from(list),
-            Answer::InRequest => datum,
-        })
+        Some(answer(request)?.0)
     });
     // No answer is a null pointer, not NULL.
     Internal::from(Some(found.unwrap_or(0.into())))

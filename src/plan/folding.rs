@@ -72,7 +72,7 @@ pub fn fold_call<'p, T>(
     }
     let rule = match subject(root, call) {
         Subject::Nothing => return None,
-        Subject::Constant(value) => return Some(Answer::Is(Clause::Constant(value))),
+        Subject::Constant(value) => return Some(request.is(Clause::Constant(value))),
         Subject::Rule { table, rule, .. } if settings::folding() && may_fold(table) => rule,
         Subject::Rule { asked, .. } | Subject::AskedWhenRun(asked) => {
             ask(plan.items(), asked);
@@ -80,10 +80,10 @@ pub fn fold_call<'p, T>(
         }
     };
     let Some(agent) = rights_of_plan(plan) else {
-        return Some(Answer::Is(Clause::Constant(false)));
+        return Some(request.is(Clause::Constant(false)));
     };
     let Folded { now, later } = fold(plan, call, &agent, rule)?;
-    Some(Answer::Is(match later {
+    Some(request.is(match later {
         Some((moment, always)) => until(moment, now, always, for_later(call)),
         None => now,
     }))
@@ -91,7 +91,7 @@ pub fn fold_call<'p, T>(
 
 /// The call for the time after a change. It names its table or, for a feature, its permission first.
 fn for_later(call: CallExpr) -> Node {
-    let later = call.node().copy();
+    let later = call.copy();
     if let Some(first) = later
         .arguments()
         .first()

@@ -275,14 +275,16 @@ fn base_support(request: Internal) -> Internal {
 }
 
 /// True or false, for a plan that is dropped when that changes.
-fn simplify(Simplify { root, call }: Simplify) -> Option<Answer> {
+fn simplify(request: Simplify) -> Option<Answer> {
+    let call = request.call;
     // Without a plan to mark, the call must stay.
-    let (root, plan) = (root?, root?.plan()?);
+    let root = request.root?;
+    let plan = root.plan()?;
     let table = call.table()?;
     // Plans hear of changes of their tables by themselves, but not of the registry's.
     plan.items().add(generation::TABLES_MARK);
     let is_open = is_whole(table) && !is_elsewhere(root, call.function(), table);
-    Some(Answer::Is(Clause::Constant(is_open)))
+    Some(request.is(Clause::Constant(is_open)))
 }
 
 /// Has another table than this one a policy that asks about this one? It was copied there.

@@ -257,7 +257,7 @@ pub unsafe fn after_planning(depth: usize, plan: *mut pg_sys::PlannedStmt) {
     if let (Some(own), false) = (own, plan.is_null()) {
         // SAFETY: a plan that nobody else has yet.
         unsafe {
-            let items = PlanItems::of(&mut (*plan).invalItems);
+            let items = PlanItems::of(&raw mut (*plan).invalItems);
             own.serial.set(Some(marks::serial_or_new(items)));
             if let Acting::Caller(_) = own.acting {
                 compat::need_no_privileges(&mut *plan, own.table);

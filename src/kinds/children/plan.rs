@@ -196,8 +196,7 @@ fn is_looked_up(request: &IndexCondition, column: Node) -> bool {
     let of_query = column_of_query(root, column);
     let is_equal = root
         .equal_expressions()
-        .into_iter()
-        .any(|all| all.len() > 1 && all.into_iter().any(|one| is(one, of_query)));
+        .any(|mut all| all.clone().nth(1).is_some() && all.any(|one| is(one, of_query)));
     // column = ANY (some)
     is_equal
         || request.conditions_of_table().into_iter().any(|condition| {

@@ -141,7 +141,7 @@ pub fn is_view_of_written_row(root: Root, call: CallExpr) -> bool {
             // Our policy, and not one of the user's own that calls the same function.
             let is_deskguards =
                 !check.polname.is_null() && CStr::from_ptr(check.polname) == c"deskguard_view";
-            is_deskguards && is_of_written_row(check) && condition.equals(call.node())
+            is_deskguards && is_of_written_row(check) && call.is(condition)
         })
     }
 }
