@@ -9,6 +9,7 @@ mod growth;
 mod keys;
 mod measure;
 mod plot;
+mod pool;
 mod queries;
 mod report;
 mod variants;
@@ -29,7 +30,7 @@ use variants::{DESK, FOLLOWED, UUID, UUID_FOLLOWED};
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, tickets, agents, repeat, part @ ..] = arguments.as_slice() else {
-        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth]");
+        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool]");
     };
     let tickets: i64 = tickets.parse().expect("TICKETS is a number");
     let agents: i64 = agents.parse().expect("AGENTS is a number");
@@ -40,7 +41,8 @@ fn main() {
     let name = match part {
         [] => "results",
         [part] if part == "growth" => "growth",
-        _ => panic!("the only part that can be measured alone is growth"),
+        [part] if part == "pool" => "pool",
+        _ => panic!("the parts that can be measured alone are growth and pool"),
     };
 
     let start = Instant::now();
@@ -58,10 +60,10 @@ fn main() {
         report: Report::new(folder.into(), name, tickets),
         start,
     };
-    if part.is_empty() {
-        bench.all();
-    } else {
-        bench.growth();
+    match name {
+        "growth" => bench.growth(),
+        "pool" => bench.pool(),
+        _ => bench.all(),
     }
     bench.report.finish();
     println!("{:.0} s in all", start.elapsed().as_secs_f64());
@@ -164,6 +166,24 @@ impl Bench<'_> {
             variants::access_tables(self.agents, Keys::Integer),
         ]);
         self.measure_growth();
+    }
+
+    fn pool(&mut self) {
+        self.load(&[
+            desk::tickets(self.tickets, self.agents.len() as i64),
+            desk::messages_and_followers(self.tickets, self.agents.len() as i64),
+            desk::permissions(self.agents),
+            variants::roles(),
+            DESK.protect(),
+        ]);
+        let rounds = self.effort.repeat.min(5);
+        pool::measure(
+            self.database,
+            self.tickets,
+            self.agents,
+            rounds,
+            &mut self.report,
+        );
     }
 
     fn measure_growth(&mut self) {

@@ -50,7 +50,7 @@ impl Variant {
         )
     }
 
-    fn role(self, desk: Desk) -> String {
+    pub fn role(self, desk: Desk) -> String {
         let role = match self {
             Variant::Limit | Variant::LimitAny | Variant::LimitPrepared => return LIMIT.into(),
             Variant::Deskguard => return APP.into(),
