@@ -6,6 +6,10 @@ CREATE TABLE deskguard_internal.external_key_signal ();
 COMMENT ON TABLE deskguard_internal.external_key_signal IS
     'Always empty; the same for external keys, which backends need not load again for other changes';
 
+-- As all tables, for publications of all tables.
+ALTER TABLE deskguard_internal.rights_signal REPLICA IDENTITY FULL;
+ALTER TABLE deskguard_internal.external_key_signal REPLICA IDENTITY FULL;
+
 -- Whoever changes rights says so to those whom it concerns: see src/signals/concern.rs. By row, so that logical
 -- replication does it, too, and before, so that nothing sees the change without having heard of it.
 

@@ -60,3 +60,27 @@ WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnam
     AND outcome ~ 'publi|replica'
 ORDER BY command;
 ROLLBACK;
+
+-- Each table has an identity for that: a primary key, or whole rows.
+SELECT c.oid::regclass AS without_an_identity FROM pg_class AS c
+WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind = 'r' AND c.relreplident <> 'f'
+    AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary);
+BEGIN;
+SET LOCAL client_min_messages = error;
+CREATE PUBLICATION everything FOR ALL TABLES;
+SET LOCAL ROLE regress_owner;
+CREATE TABLE desk.filter (id int PRIMARY KEY);
+SELECT deskguard.protect_shared('desk.filter');
+SELECT deskguard.protect_feature('desk.filter', 'report.view');
+RESET ROLE;
+INSERT INTO desk.filter VALUES (1), (2);
+SELECT deskguard.share('desk.filter', 1, agent_id => 2), deskguard.share('desk.filter', 2, group_id => 100);
+SELECT deskguard.unshare('desk.filter', 1, agent_id => 2);
+SELECT deskguard.share('desk.filter', 1, agent_id => 2);
+DELETE FROM desk.filter WHERE id = 1;
+DELETE FROM deskguard.permission_group WHERE id = 100;
+DELETE FROM deskguard.agent WHERE id = 2;
+SELECT count(*) FROM deskguard.shared_visibility;
+SET LOCAL ROLE regress_owner;
+SELECT deskguard.unprotect('desk.filter'), deskguard.unprotect('desk.ticket');
+ROLLBACK;

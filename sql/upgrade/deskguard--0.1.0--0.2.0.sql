@@ -1,0 +1,30 @@
+\echo Use "ALTER EXTENSION deskguard UPDATE" to load this file. \quit
+
+-- A publication of all tables stops nobody.
+ALTER TABLE deskguard_internal.rights_signal REPLICA IDENTITY FULL;
+ALTER TABLE deskguard_internal.external_key_signal REPLICA IDENTITY FULL;
+
+-- What an agent has, and who has something.
+CREATE FUNCTION deskguard.effective_departments(agent_id bigint)
+RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz)
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_departments_wrapper';
+COMMENT ON FUNCTION deskguard.effective_departments(bigint) IS
+    'The departments of an agent, a row for each grant; granted_on is the department itself or one above it, NULL for a group of all departments';
+
+CREATE FUNCTION deskguard.effective_categories(agent_id bigint)
+RETURNS TABLE (category_id bigint, name text, granted_by text, valid_until timestamptz)
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_categories_wrapper';
+COMMENT ON FUNCTION deskguard.effective_categories(bigint) IS
+    'The categories of an agent, a row for each grant or for who opens it; the category NULL: tickets without one';
+
+CREATE FUNCTION deskguard.effective_teams(agent_id bigint)
+RETURNS TABLE (team_id bigint, name text, valid_until timestamptz)
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_teams_wrapper';
+COMMENT ON FUNCTION deskguard.effective_teams(bigint) IS 'The teams of an agent';
+
+CREATE FUNCTION deskguard.agents_with_access(
+    department_id bigint DEFAULT NULL, level text DEFAULT 'full', category_id bigint DEFAULT NULL, permission text DEFAULT NULL
+) RETURNS TABLE (agent_id bigint, name text, granted_by text, granted_on bigint, valid_until timestamptz)
+LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_with_access_wrapper';
+COMMENT ON FUNCTION deskguard.agents_with_access(bigint, text, bigint, text) IS
+    'The active agents that have a department at a level, or a category, or a permission, a row for each grant';

@@ -1,0 +1,118 @@
+-- ALTER EXTENSION UPDATE gives the same as CREATE EXTENSION, object by object, and whoever saw a row before sees it after.
+SET client_min_messages = warning;
+CREATE DATABASE regress_fresh TEMPLATE template0;
+CREATE DATABASE regress_upgraded TEMPLATE template0;
+
+-- All that there is of the extension, a line for each object and each part of one. Without OIDs, which differ.
+SELECT $lines$
+    WITH extension AS (SELECT * FROM pg_extension WHERE extname = 'deskguard'),
+    member AS (
+        SELECT d.classid, d.objid FROM pg_depend AS d, extension AS e
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    ),
+    relation AS (SELECT c.* FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname IN ('deskguard', 'deskguard_internal')),
+    builtin_row AS (
+        SELECT 'permission' AS of, p::text AS line FROM deskguard.permission AS p
+        UNION ALL SELECT 'group', g::text FROM deskguard.permission_group AS g WHERE g.builtin
+    )
+    SELECT concat_ws(' | ', 'member', pg_describe_object(classid, objid, 0), obj_description(objid, classid::regclass::name)) AS line FROM member
+    UNION ALL SELECT concat_ws(' | ', 'extension', extversion, extnamespace::regnamespace, extrelocatable) FROM extension
+    UNION ALL SELECT concat_ws(' | ', 'dumped', dumped::regclass, condition) FROM extension, unnest(extconfig, extcondition) AS x (dumped, condition)
+    UNION ALL SELECT concat_ws(' | ', 'schema', nspname, nspowner::regrole, nspacl) FROM pg_namespace WHERE nspname IN ('deskguard', 'deskguard_internal')
+    UNION ALL SELECT concat_ws(' | ', 'relation', oid::regclass, relkind, relowner::regrole, relpersistence, relreplident, relrowsecurity, relforcerowsecurity,
+        relacl, reloptions, reltablespace, CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) WHEN 'i' THEN pg_get_indexdef(oid) END,
+        obj_description(oid, 'pg_class')) FROM relation
+    UNION ALL SELECT concat_ws(' | ', 'index', i.indexrelid::regclass, i.indisunique, i.indisprimary, i.indisvalid, i.indimmediate, i.indisreplident)
+        FROM pg_index AS i JOIN relation AS r ON r.oid = i.indrelid
+    UNION ALL SELECT concat_ws(' | ', 'column', a.attrelid::regclass, a.attnum, a.attname, a.attisdropped, format_type(a.atttypid, a.atttypmod),
+        a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcollation::regcollation, a.attacl, a.attstattarget,
+        pg_get_expr(d.adbin, d.adrelid), col_description(a.attrelid, a.attnum))
+        FROM pg_attribute AS a JOIN relation AS r ON r.oid = a.attrelid
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attnum > 0
+    UNION ALL SELECT concat_ws(' | ', 'constraint', k.conrelid::regclass, k.conname, k.convalidated, pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'))
+        FROM pg_constraint AS k JOIN relation AS r ON r.oid = k.conrelid
+    UNION ALL SELECT concat_ws(' | ', 'trigger', t.tgrelid::regclass, t.tgenabled, t.tgfoid::regproc, k.conrelid::regclass, k.conname,
+        CASE WHEN NOT t.tgisinternal THEN pg_get_triggerdef(t.oid) END, obj_description(t.oid, 'pg_trigger'))
+        FROM pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid LEFT JOIN pg_constraint AS k ON k.oid = t.tgconstraint
+    UNION ALL SELECT concat_ws(' | ', 'function', p.proowner::regrole, p.proacl, p.procost, p.prorows, p.prosupport, pg_get_functiondef(p.oid))
+        FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text IN ('deskguard', 'deskguard_internal')
+    UNION ALL SELECT concat_ws(' | ', 'sequence', s.seqrelid::regclass, s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, s.seqcache)
+        FROM pg_sequence AS s JOIN relation AS r ON r.oid = s.seqrelid
+    UNION ALL SELECT concat_ws(' | ', 'event trigger', evtname, evtevent, evtowner::regrole, evtfoid::regproc, evtenabled, evttags) FROM pg_event_trigger
+    UNION ALL SELECT concat_ws(' | ', 'privileges at first', pg_describe_object(classoid, objoid, objsubid), privtype, initprivs)
+        FROM pg_init_privs WHERE privtype = 'e'
+    UNION ALL SELECT concat_ws(' | ', 'row of', of, line) FROM builtin_row
+$lines$ AS lines \gset
+
+\c regress_fresh
+SET client_min_messages = warning;
+CREATE EXTENSION deskguard;
+SELECT array_agg(line) AS fresh, count(*) > 800 AS are_many FROM (:lines) AS x \gset
+SELECT :'are_many' AS there_are_many_lines;
+
+-- A help desk of the version before.
+\c regress_upgraded
+SET client_min_messages = warning;
+CREATE EXTENSION deskguard VERSION '0.1.0';
+INSERT INTO deskguard.department (id, name, parent_id) VALUES (1, 'Support', NULL), (2, 'EU', 1), (3, 'Sales', NULL);
+INSERT INTO deskguard.agent (id, name, db_role, category_access) VALUES (2, 'Ann', 'regress_ann', 'open');
+INSERT INTO deskguard.permission_group (name) VALUES ('Staff');
+INSERT INTO deskguard.group_permission
+SELECT 100, unnest(ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.modify.unassigned', 'ticket.reply.unassigned']);
+INSERT INTO deskguard.group_department VALUES (100, 1, 'full');
+INSERT INTO deskguard.group_member VALUES (100, 2);
+CREATE SCHEMA desk AUTHORIZATION regress_owner;
+GRANT USAGE ON SCHEMA desk TO PUBLIC;
+SET ROLE regress_owner;
+CREATE TABLE desk.ticket (id bigint PRIMARY KEY, department_id bigint, subject text) PARTITION BY RANGE (id);
+CREATE TABLE desk.ticket_1 PARTITION OF desk.ticket FOR VALUES FROM (1) TO (4);
+CREATE TABLE desk.ticket_2 PARTITION OF desk.ticket DEFAULT;
+CREATE TABLE desk.message (id bigint PRIMARY KEY, ticket_id bigint REFERENCES desk.ticket, body text);
+CREATE TABLE desk.attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES desk.message);
+CREATE TABLE desk.filter (id bigint PRIMARY KEY, owner bigint);
+INSERT INTO desk.ticket SELECT n, n FROM generate_series(1, 3) AS n UNION ALL SELECT 10 + n, n FROM generate_series(1, 3) AS n;
+INSERT INTO desk.message SELECT id, id FROM desk.ticket;
+INSERT INTO desk.attachment SELECT id, id FROM desk.message;
+INSERT INTO desk.filter VALUES (1, 2), (2, 3), (3, NULL);
+GRANT ALL ON ALL TABLES IN SCHEMA desk TO regress_ann;
+RESET ROLE;
+SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id');
+SELECT deskguard.protect_messages('desk.message', 'desk.ticket');
+SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
+SELECT deskguard.protect_shared('desk.filter', owner_column => 'owner');
+SELECT deskguard.protect_feature('desk.attachment', 'report.view', 'DELETE');
+SELECT deskguard.share('desk.filter', '3', agent_id => 2);
+CREATE VIEW public.seen AS
+SELECT 'tickets' AS what, (SELECT array_agg(id ORDER BY id) FROM desk.ticket) AS ids
+UNION ALL SELECT 'partition', (SELECT array_agg(id ORDER BY id) FROM desk.ticket_2)
+UNION ALL SELECT 'messages', (SELECT array_agg(id ORDER BY id) FROM desk.message)
+UNION ALL SELECT 'attachments', (SELECT array_agg(id ORDER BY id) FROM desk.attachment)
+UNION ALL SELECT 'filters', (SELECT array_agg(id ORDER BY id) FROM desk.filter);
+ALTER VIEW public.seen SET (security_invoker);
+GRANT SELECT ON public.seen TO PUBLIC;
+SET ROLE regress_ann;
+-- The library of this version runs with the SQL of the one before.
+SELECT * FROM public.seen;
+UPDATE desk.ticket SET subject = 'mine' RETURNING id;
+RESET ROLE;
+
+ALTER EXTENSION deskguard UPDATE;
+SELECT extversion = default_version AS is_of_this_version FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'deskguard';
+SET ROLE regress_ann;
+SELECT * FROM public.seen;
+UPDATE desk.ticket SET subject = 'mine' RETURNING id;
+DELETE FROM desk.attachment RETURNING id;
+RESET ROLE;
+SELECT t.table_id FROM deskguard.protected_table AS t WHERE NOT deskguard_internal.base_ok(t.table_id);
+
+\pset format unaligned
+-- What one of the two has, and the other has not: nothing. (A change of the schema belongs into a file of sql/ and into the newest script of sql/upgrade/.)
+SELECT 'made by CREATE EXTENSION only' AS what, line FROM unnest(:'fresh'::text[]) AS line WHERE line NOT IN (SELECT * FROM (:lines) AS x)
+UNION ALL SELECT 'made by the upgrade only', line FROM (:lines) AS x WHERE line <> ALL (:'fresh'::text[])
+ORDER BY 2, 1;
+SELECT count(*) - cardinality(:'fresh'::text[]) AS more_lines FROM (:lines) AS x;
+
+\pset format aligned
+\c regression
+DROP DATABASE regress_fresh;
+DROP DATABASE regress_upgraded;
