@@ -78,9 +78,14 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["signals"]);
 extension_sql_file!(
+    "../sql/references.sql",
+    name = "references",
+    requires = ["guards"]
+);
+extension_sql_file!(
     "../sql/functions/protect.sql",
     name = "functions_protect",
-    requires = ["guards"]
+    requires = ["references"]
 );
 extension_sql_file!(
     "../sql/functions/help_desk.sql",

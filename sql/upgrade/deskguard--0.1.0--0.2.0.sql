@@ -28,3 +28,39 @@ CREATE FUNCTION deskguard.agents_with_access(
 LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_with_access_wrapper';
 COMMENT ON FUNCTION deskguard.agents_with_access(bigint, text, bigint, text) IS
     'The active agents that have a department at a level, or a category, or a permission, a row for each grant';
+
+-- A dump is restored in any order: sql/references.sql.
+CREATE FUNCTION deskguard_internal.check_references() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'check_references';
+COMMENT ON FUNCTION deskguard_internal.check_references() IS
+    'Trigger: refuses a row that refers to one that does not exist (23503), unless a dump is being restored';
+REVOKE ALL ON FUNCTION deskguard_internal.check_references() FROM PUBLIC;
+
+DO $$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT t.tgrelid::regclass AS referring, t.tgname AS name
+        FROM pg_catalog.pg_trigger AS t
+        JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+        WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
+            AND t.tgfoid IN ('pg_catalog."RI_FKey_check_ins"'::regproc, 'pg_catalog."RI_FKey_check_upd"'::regproc)
+    LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', key.referring, key.name);
+    END LOOP;
+    FOR key IN
+        SELECT DISTINCT k.conrelid::regclass AS referring, k.condeferrable AS is_deferrable
+        FROM pg_catalog.pg_constraint AS k
+        WHERE k.contype = 'f' AND k.connamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
+    LOOP
+        -- Those keys that are checked at the end are so by a trigger that is.
+        EXECUTE format(
+            CASE WHEN key.is_deferrable
+                THEN 'CREATE CONSTRAINT TRIGGER check_references_at_the_end AFTER INSERT OR UPDATE ON %s
+                          DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION deskguard_internal.check_references()'
+                ELSE 'CREATE TRIGGER check_references AFTER INSERT OR UPDATE ON %s
+                          FOR EACH ROW EXECUTE FUNCTION deskguard_internal.check_references()'
+            END, key.referring);
+    END LOOP;
+END $$;

@@ -119,6 +119,30 @@ impl<'c> CallInfo<'c> {
             .map(|data| unsafe { data.cast().as_ref() })
     }
 
+    /// Calls a function of PostgreSQL in place of this one, for another trigger. Its error jumps over this and the
+    /// caller, who must hold nothing then.
+    ///
+    /// # Safety
+    /// The function takes such a call. The trigger is there while it lasts, and is of the same table, event and time as
+    /// that of this call, which is one by a trigger.
+    #[allow(ffi_unwind_calls)] // In a frame that holds nothing.
+    pub unsafe fn pass_to(
+        self,
+        function: unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+        trigger: *mut pg_sys::Trigger,
+    ) {
+        let fcinfo = self.0.as_ptr();
+        // SAFETY: as the caller promises.
+        unsafe {
+            let context = (*fcinfo).context;
+            let mut data = *context.cast::<pg_sys::TriggerData>();
+            data.tg_trigger = trigger;
+            (*fcinfo).context = (&raw mut data).cast();
+            function(fcinfo);
+            (*fcinfo).context = context;
+        }
+    }
+
     /// Of a call by an event trigger.
     pub fn event_trigger(self) -> Option<&'c pg_sys::EventTriggerData> {
         self.context(pg_sys::NodeTag::T_EventTriggerData)

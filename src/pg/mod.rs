@@ -8,6 +8,7 @@ pub mod node;
 pub mod planner;
 pub mod policy;
 pub mod relation;
+pub mod restore;
 pub mod run_as_owner;
 pub mod scan;
 pub mod support;

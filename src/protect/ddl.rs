@@ -180,7 +180,7 @@ fn look_at_table(table: pg_sys::Oid, altered: Alterations) -> Result<(), SpiErro
     if let Some(root) = root {
         protect(&catalog, root, missing)?;
     }
-    if root.is_some() || is_own_schema(class.schema) {
+    if root.is_some() || is_own_schema(class.schema) || altered.switches {
         put_back(table)?;
     }
     Ok(())
@@ -218,20 +218,33 @@ fn refuse_to_open(table: pg_sys::Oid) -> ! {
 struct Alterations {
     /// DISABLE or NO FORCE ROW LEVEL SECURITY
     opens: bool,
+    /// ENABLE or DISABLE TRIGGER: pg_restore --data-only does so before the registry is restored.
+    switches: bool,
 }
 
 /// # Safety
 /// A parse tree, or null.
 unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
-    use pg_sys::AlterTableType::{AT_DisableRowSecurity, AT_NoForceRowSecurity};
+    use pg_sys::AlterTableType::{
+        AT_DisableRowSecurity, AT_DisableTrig, AT_DisableTrigAll, AT_EnableTrig, AT_EnableTrigAll,
+        AT_NoForceRowSecurity,
+    };
     // SAFETY: as the caller promises.
     let all = unsafe { subcommands(command) };
-    let opens = |part: &*mut pg_sys::AlterTableCmd| {
+    let has = |wanted: &[u32]| {
         // SAFETY: one of the list.
-        [AT_DisableRowSecurity, AT_NoForceRowSecurity].contains(&unsafe { (**part).subtype })
+        let is_wanted =
+            |part: &*mut pg_sys::AlterTableCmd| wanted.contains(unsafe { &(**part).subtype });
+        all.iter().any(is_wanted)
     };
     Alterations {
-        opens: all.iter().any(opens),
+        opens: has(&[AT_DisableRowSecurity, AT_NoForceRowSecurity]),
+        switches: has(&[
+            AT_EnableTrig,
+            AT_EnableTrigAll,
+            AT_DisableTrig,
+            AT_DisableTrigAll,
+        ]),
     }
 }
 

@@ -10,11 +10,12 @@ use pgrx::spi::SpiError;
 use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
 use crate::pg::relation::display_name;
+use crate::pg::restore::is_restoring;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::protect::columns::key_dropped;
 use crate::protect::event_rows::{command_of, finish, for_each_event_row};
 use crate::protect::own_work::OwnWork;
-use crate::protect::registry::changed_meanwhile;
+use crate::protect::registry::{changed_meanwhile, check_now};
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::registry::{children_of, is_protected};
 
@@ -96,8 +97,11 @@ impl Dropped {
 }
 
 fn look_at(dropped: &Dropped) -> Result<(), SpiError> {
-    for (kind, names) in &dropped.parts {
-        refuse_of_protected(kind, names);
+    // pg_restore --clean drops them one by one, before their table. Without them that is closed.
+    if !is_restoring() {
+        for (kind, names) in &dropped.parts {
+            refuse_of_protected(kind, names);
+        }
     }
     for (table, identity) in &dropped.columns {
         key_dropped(*table, identity)?;
@@ -176,5 +180,5 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
     if registered.iter().any(|table| is_protected(*table)) {
         changed_meanwhile();
     }
-    Ok(())
+    check_now()
 }

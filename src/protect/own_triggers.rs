@@ -15,6 +15,7 @@ use crate::protect::own_work::OwnWork;
 use crate::protection::trigger::{ALWAYS, ORIGIN, fires_always, triggers};
 use crate::signals::registry::signal_everything;
 use crate::tables::catalog::own_function_name;
+use crate::tables::references;
 
 /// The functions of triggers on deskguard's own tables that must hear of every change.
 const HEARS: [&CStr; 2] = [c"rights_changed", c"protection_changed"];
@@ -26,18 +27,21 @@ pub fn put_back(table: pg_sys::Oid) -> Result<(), SpiError> {
             || own_function_name(function).is_some_and(|name| HEARS.contains(&name.as_c_str()));
         fires_always(function).or_else(|| hears().then_some(true))
     };
-    let changed: Vec<(CString, bool)> = {
+    let changed: Vec<(CString, &str)> = {
         // SAFETY: the relation is open; its triggers belong to its entry in the cache.
         unsafe {
             let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
             let relation = PgRelation::with_lock(table, lock);
-            triggers(&relation)
-                .iter()
+            let all = triggers(&relation);
+            all.iter()
                 .filter_map(|trigger| {
-                    let always = wanted(trigger.tgfoid)?;
                     let now = trigger.tgenabled as u8;
-                    let is_right = now == ALWAYS || now == ORIGIN && !always;
-                    (!is_right).then(|| (CStr::from_ptr(trigger.tgname).to_owned(), always))
+                    let change = match wanted(trigger.tgfoid) {
+                        Some(true) => (now != ALWAYS).then_some("ENABLE ALWAYS"),
+                        Some(false) => (![ALWAYS, ORIGIN].contains(&now)).then_some("ENABLE"),
+                        None => references::is_to_be_off(trigger, all).then_some("DISABLE"),
+                    };
+                    change.map(|change| (CStr::from_ptr(trigger.tgname).to_owned(), change))
                 })
                 .collect()
         }
@@ -48,11 +52,10 @@ pub fn put_back(table: pg_sys::Oid) -> Result<(), SpiError> {
     // As the table's owner, who may be somebody else than who may alter it.
     let _owner = RunAsOwner::of(table);
     let _work = OwnWork::begin();
-    for (name, always) in changed {
+    for (name, change) in changed {
         Spi::run(&format!(
-            "ALTER TABLE {} ENABLE {} TRIGGER {}",
+            "ALTER TABLE {} {change} TRIGGER {}",
             display_name(table),
-            if always { "ALWAYS" } else { "" },
             quote_identifier(name.to_string_lossy()),
         ))?;
     }

@@ -66,6 +66,17 @@ pub fn forget(tables: &[Registered]) -> Result<(), SpiError> {
     Ok(())
 }
 
+/// Checks at once what is otherwise checked at the end of the transaction, since protecting a table anew replaces
+/// its row: who has ended a protection may drop the extension in the same transaction, as pg_restore --clean does.
+pub fn check_now() -> Result<(), SpiError> {
+    for when in ["IMMEDIATE", "DEFERRED"] {
+        Spi::run(&format!(
+            "SET CONSTRAINTS deskguard.shared_visibility_object_table_fkey {when}"
+        ))?;
+    }
+    Ok(())
+}
+
 /// What is read of the registry is of now, and a transaction with an older snapshot cannot change all of it.
 pub fn changed_meanwhile() -> ! {
     error::raise(

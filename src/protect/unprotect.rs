@@ -13,7 +13,7 @@ use crate::protect::lock::lock_all;
 use crate::protect::messages::{check_no_children, rebuild_parent};
 use crate::protect::own_work::OwnWork;
 use crate::protect::partitions::is_child_of_protected;
-use crate::protect::registry::forget_features;
+use crate::protect::registry::{check_now, forget_features};
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::columns::protected_table;
@@ -75,6 +75,7 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
     forget_features(oid)?;
     forget_visibility(oid, None)?;
     remove(oid)?;
+    check_now()?;
     parent.map_or(Ok(()), |parent| rebuild_parent(&parent))
 }
 

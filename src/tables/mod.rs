@@ -11,6 +11,7 @@ pub mod key_functions;
 pub mod names;
 pub mod policy_sql;
 pub mod principal;
+pub mod references;
 pub mod registry;
 pub mod role_guard;
 pub mod rule_function;

@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
 use crate::pg::error;
-use crate::tables::catalog::own_table;
+use crate::tables::catalog::{is_own_schema, own_table};
 
 /// What a trigger is made for.
 #[derive(Clone, Copy)]
@@ -93,8 +93,41 @@ impl TriggerCall<'_> {
         }
     }
 
+    /// Raises an error unless the trigger is on a table of deskguard's.
+    pub fn check_own_table(&self) {
+        // SAFETY: of an open relation.
+        if !is_own_schema(unsafe { (*self.relation().rd_rel).relnamespace }) {
+            error::raise(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "this trigger function of deskguard is for deskguard's own tables",
+                "Drop the trigger: they have their own.",
+            );
+        }
+    }
+
     pub fn is_update(&self) -> bool {
         self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_UPDATE
+    }
+
+    pub fn is_deferrable(&self) -> bool {
+        // SAFETY: the call names its trigger.
+        unsafe { (*self.0.tg_trigger).tgdeferrable }
+    }
+
+    /// Does an UPDATE of a row concern the foreign key whose trigger on the referring table this is?
+    ///
+    /// # Safety
+    /// It is one, of the same table.
+    pub unsafe fn concerns(&self, key: *mut pg_sys::Trigger) -> bool {
+        // SAFETY: as the caller promises; of an UPDATE for each row both rows are there.
+        unsafe {
+            pg_sys::RI_FKey_fk_upd_check_required(
+                key,
+                self.0.tg_relation,
+                self.0.tg_trigslot,
+                self.0.tg_newslot,
+            )
+        }
     }
 
     pub fn is_of_row(&self) -> bool {

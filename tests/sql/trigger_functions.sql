@@ -77,7 +77,7 @@ SELECT * FROM trig.in_each_form('note_ticket');
 SELECT * FROM trig.in_each_form('object_gone');
 RESET ROLE;
 -- Of deskguard's own tables only.
-SELECT f, count(*) > 20 AS forms, string_agg(DISTINCT o, ', ') FROM unnest(ARRAY['guard_builtin', 'guard_builtin_grants', 'guard_role', 'guard_department_tree']) AS f,
+SELECT f, count(*) > 20 AS forms, string_agg(DISTINCT o, ', ') FROM unnest(ARRAY['guard_builtin', 'guard_builtin_grants', 'guard_role', 'guard_department_tree', 'check_references']) AS f,
     trig.in_each_form(f), unnest(string_to_array(outcomes, ', ')) AS o
 GROUP BY f ORDER BY f COLLATE "C";
 BEGIN;
@@ -91,11 +91,18 @@ CREATE TRIGGER x BEFORE INSERT ON deskguard.permission FOR EACH STATEMENT EXECUT
 SELECT test.attempt_only('INSERT INTO deskguard.permission (name) VALUES (''x'')');
 CREATE TRIGGER x AFTER INSERT ON deskguard.group_category FOR EACH ROW EXECUTE FUNCTION deskguard_internal.guard_builtin_grants();
 SELECT test.attempt_only('INSERT INTO deskguard.group_category VALUES (100, 3)');
+CREATE TRIGGER x BEFORE INSERT ON deskguard.team_member FOR EACH ROW EXECUTE FUNCTION deskguard_internal.check_references();
+SELECT test.attempt_only('INSERT INTO deskguard.team_member VALUES (10, 1)');
+DROP TRIGGER x ON deskguard.team_member;
+CREATE CONSTRAINT TRIGGER x AFTER INSERT ON deskguard.team_member DEFERRABLE FOR EACH ROW EXECUTE FUNCTION deskguard_internal.check_references();
+SELECT test.attempt_only('INSERT INTO deskguard.team_member VALUES (10, 1)');
+CREATE TRIGGER x AFTER INSERT ON deskguard.trusted_role FOR EACH ROW EXECUTE FUNCTION deskguard_internal.check_references();
+SELECT test.attempt_only('INSERT INTO deskguard.trusted_role VALUES (''regress_other'')');
 ROLLBACK;
 
 -- Called by themselves.
 SELECT f, test.attempt(format('SELECT deskguard_internal.%I()', f))
-FROM unnest(ARRAY['note_ticket', 'object_gone', 'guard_builtin', 'guard_builtin_grants', 'guard_role', 'guard_department_tree']) AS f;
+FROM unnest(ARRAY['note_ticket', 'object_gone', 'guard_builtin', 'guard_builtin_grants', 'guard_role', 'guard_department_tree', 'check_references']) AS f;
 
 -- Beside ours, under another name, on a table and its partitions, whose columns are in another order: nothing changes.
 SET ROLE regress_owner;
