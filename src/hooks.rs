@@ -14,7 +14,7 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 use crate::kinds::tickets::written_rows;
 use crate::pg::compat::{self, Run, executor_run_hook};
 use crate::pg::planner::PlanItems;
-use crate::protect::foreign_key_checks;
+use crate::protect::commands;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
 use crate::rights::{own_query, statement};
@@ -194,7 +194,7 @@ extern "C-unwind" fn subtransaction_ends(
 
 /// Hears of changes of tables.
 pub fn register_callbacks() {
-    foreign_key_checks::register_hook();
+    commands::register_hook();
     // SAFETY: the callbacks only set thread-locals and flags of the plan cache.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), 0.into());

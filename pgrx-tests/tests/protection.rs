@@ -272,3 +272,57 @@ fn a_foreign_key_that_was_checked_before_deskguard_was_loaded_is_refused() {
     let refused = code(unloaded.batch_execute(key));
     assert_eq!(refused, SqlState::FOREIGN_KEY_VIOLATION);
 }
+
+#[test]
+fn another_type_needs_a_session_that_has_loaded_deskguard() {
+    let database = desk("type_not_loaded");
+    database.connect(OWNER).batch_execute(PROTECT).unwrap();
+    database
+        .superuser()
+        .batch_execute(&format!(
+            "ALTER ROLE {OWNER} IN DATABASE {} SET session_preload_libraries = plpgsql",
+            database.name()
+        ))
+        .unwrap();
+    let mut unloaded = database.connect(OWNER);
+    let alter = "ALTER TABLE desk.ticket ALTER id TYPE bigint";
+    let refused = code(unloaded.batch_execute(alter));
+    assert_eq!(refused, SqlState::FEATURE_NOT_SUPPORTED);
+    // As docs/operations.md says.
+    unloaded
+        .batch_execute("SELECT deskguard.current_agent()")
+        .unwrap();
+    unloaded.batch_execute(alter).unwrap();
+    assert_eq!(count(&mut app(&database, ANN), "desk.ticket"), 1);
+}
+
+#[test]
+fn another_type_while_others_query() {
+    let database = desk("types");
+    let mut owner = database.connect(OWNER);
+    owner.batch_execute(&format!("{SALES}; {PROTECT}")).unwrap();
+    let query = "SELECT count(*) FROM desk.ticket WHERE id > 0";
+    let mut kept = app(&database, ANN);
+    let prepared = kept.prepare(query).unwrap();
+    let mut asks = move || kept.query_one(&prepared, &[]).unwrap().get::<_, i64>(0);
+    assert_eq!(asks(), 1);
+    // The types go up and down, and now and then a command is taken back.
+    let alters = thread::spawn(move || {
+        for n in 0..30 {
+            let kind = ["bigint", "smallint", "int"][n % 3];
+            let end = if n % 5 == 0 { "ROLLBACK" } else { "COMMIT" };
+            let sql = format!("BEGIN; ALTER TABLE desk.ticket ALTER id TYPE {kind}; {end}");
+            owner.batch_execute(&sql).unwrap();
+        }
+    });
+    let mut asked = 0;
+    while !alters.is_finished() || asked < 20 {
+        assert_eq!(asks(), 1);
+        assert_eq!(count(&mut app(&database, ANN), "desk.ticket"), 1);
+        asked += 1;
+    }
+    alters.join().unwrap();
+    let whole =
+        "SELECT bool_and(deskguard_internal.base_ok(table_id)) FROM deskguard.protected_table";
+    assert!(value::<bool>(&mut database.superuser(), whole));
+}

@@ -211,6 +211,23 @@ pub fn regclass(table: pg_sys::Oid) -> String {
     format!("{}::pg_catalog.regclass", quote_literal(name))
 }
 
+/// The table that a command names, if there is one.
+///
+/// # Safety
+/// It is not null.
+pub unsafe fn named(table: *mut pg_sys::RangeVar) -> pg_sys::Oid {
+    // SAFETY: as the caller promises.
+    unsafe {
+        pg_sys::RangeVarGetRelidExtended(
+            table,
+            pg_sys::NoLock as pg_sys::LOCKMODE,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        )
+    }
+}
+
 /// A column's number.
 pub fn attribute(table: pg_sys::Oid, column: &str) -> Option<pg_sys::AttrNumber> {
     let name = CString::new(column).ok()?;

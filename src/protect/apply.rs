@@ -8,7 +8,9 @@ use pgrx::{PgRelation, pg_sys};
 
 use crate::pg::error;
 use crate::pg::node::Node;
-use crate::pg::relation::{Class, children, descendants, display_name, regclass, table_name};
+use crate::pg::relation::{
+    Class, children, descendants, display_name, parents, regclass, table_name,
+};
 use crate::pg::scan::{ScanKey, scan_system};
 use crate::protect::registry::{forget, register, registered_with};
 use crate::protection::kind::Kind;
@@ -24,16 +26,18 @@ use crate::tables::rule_function::RuleFunction;
 const DETACHED: &str = "_detached";
 
 pub fn add_triggers(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
-    // SAFETY: a look-up in the system cache.
-    let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
-    let mut triggers = kind.statement_triggers();
-    // PostgreSQL gives a partition the others of its partitioned table.
-    if !is_partition {
-        triggers.extend(kind.row_triggers());
+    for trigger in kind.statement_triggers() {
+        create_trigger(&trigger, false, table)?;
     }
-    triggers
+    // PostgreSQL gives a partition the others of its partitioned table.
+    // SAFETY: a look-up in the system cache.
+    if unsafe { pg_sys::get_rel_relispartition(table) } {
+        return Ok(());
+    }
+    let is_detached = table != kind.root() && parents(table).is_empty();
+    kind.row_triggers()
         .iter()
-        .try_for_each(|trigger| create_trigger(trigger, false, table))
+        .try_for_each(|trigger| create_trigger(trigger, is_detached, table))
 }
 
 pub fn create_trigger(

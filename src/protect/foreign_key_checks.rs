@@ -4,138 +4,46 @@
 //! attached, with a query as the owner. Under FORCE the owner is nobody there: clean rows would fail, and
 //! rows without a parent would pass. PostgreSQL's own triggers switch the force off for that; here it is
 //! switched off around the command, and only if that runs nothing else that reads tables.
-#![allow(ffi_unwind_calls)] // Each is in a frame that holds nothing.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 
-use pgrx::pg_sys::panic::pgrx_extern_c_guard;
 use pgrx::prelude::*;
 
 use crate::pg::compat::{altered_constraint, owns_table};
 use crate::pg::error;
 use crate::pg::node::items;
-use crate::pg::relation::{ancestors, attribute, text};
+use crate::pg::relation::{ancestors, attribute, descendants, named, text};
 use crate::pg::scan::{ScanKey, scan_system};
-use crate::protection::exposed::refuse_exposed_table;
 use crate::tables::catalog::{Catalog, is_installed};
 use crate::tables::registry::root_of;
 
 thread_local! {
-    /// Has this backend run a command through the hook?
+    /// Has this backend run an ALTER TABLE through the hook?
     static IN_PLACE: Cell<bool> = const { Cell::new(false) };
-    static NEXT: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
 }
 
-pub fn register_hook() {
-    // SAFETY: while the library is loaded.
-    unsafe {
-        NEXT.set(pg_sys::ProcessUtility_hook);
-        pg_sys::ProcessUtility_hook = Some(process_utility);
-    }
-}
-
-unsafe extern "C-unwind" {
-    /// Called as it is: pgrx's wrapper would catch an error and raise it again without its fields.
-    #[allow(clippy::too_many_arguments)]
-    fn standard_ProcessUtility(
-        statement: *mut pg_sys::PlannedStmt,
-        text: *const c_char,
-        is_read_only: bool,
-        context: pg_sys::ProcessUtilityContext::Type,
-        parameters: pg_sys::ParamListInfo,
-        environment: *mut pg_sys::QueryEnvironment,
-        destination: *mut pg_sys::DestReceiver,
-        completion: *mut pg_sys::QueryCompletion,
-    );
-}
-
-/// Holds nothing to drop while the command runs: an error jumps over it. What was switched off is put back
-/// by the abort of the (sub)transaction then, as of any change of the user.
+/// Switches the force off if an ALTER TABLE wants it. Gives the security context to put back after it.
 ///
 /// # Safety
-/// Called as PostgreSQL calls the hook.
-#[allow(clippy::too_many_arguments)]
-unsafe extern "C-unwind" fn process_utility(
-    statement: *mut pg_sys::PlannedStmt,
-    text: *const c_char,
-    is_read_only: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    parameters: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-) {
-    // SAFETY: called for a command to be run, as the next one is.
-    unsafe {
-        let before = pgrx_extern_c_guard(|| prepare((*statement).utilityStmt));
-        match NEXT.get() {
-            Some(next) => next(
-                statement,
-                text,
-                is_read_only,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
-            None => standard_ProcessUtility(
-                statement,
-                text,
-                is_read_only,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
-        }
-        if let Some(before) = before {
-            // Of whoever is the user now.
-            let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-            pg_sys::SetUserIdAndSecContext(user, before);
-        }
-    }
-}
-
-/// Switches the force off if the command wants it. Gives the security context to put back after it.
-///
-/// # Safety
-/// A parse tree, or null.
-unsafe fn prepare(command: *mut pg_sys::Node) -> Option<c_int> {
+/// A parse tree.
+pub unsafe fn switch_force_off(command: &pg_sys::AlterTableStmt) -> Option<c_int> {
     IN_PLACE.set(true);
-    // SAFETY: the tag tells the type.
-    unsafe {
-        match command.as_ref()?.type_ {
-            pg_sys::NodeTag::T_AlterTableStmt => {
-                let checks = Checks::of(&*command.cast())?;
-                if !checks.is_nothing_else {
-                    refuse(
-                        "a foreign key of a protected table cannot be checked together with that",
-                        "Give it in an ALTER TABLE of its own; a partition with expressions of your own is attached by a role that bypasses row-level security.",
-                    );
-                }
-                let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-                pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-                pg_sys::SetUserIdAndSecContext(
-                    user,
-                    context | pg_sys::SECURITY_NOFORCE_RLS as c_int,
-                );
-                Some(context)
-            }
-            pg_sys::NodeTag::T_CopyStmt => {
-                // What has no policies is copied without a plan.
-                let copy = &*command.cast::<pg_sys::CopyStmt>();
-                if !copy.relation.is_null() {
-                    refuse_exposed_table(named(copy.relation), false, pg_sys::GetUserId());
-                }
-                None
-            }
-            _ => None,
-        }
+    // SAFETY: as the caller promises.
+    let checks = unsafe { Checks::of(command) }?;
+    if !checks.is_nothing_else {
+        refuse(
+            "a foreign key of a protected table cannot be checked together with that",
+            "Give it in an ALTER TABLE of its own; where that runs expressions of your own, a role that bypasses row-level security runs it.",
+        );
     }
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: reads and sets the backend's state.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+        pg_sys::SetUserIdAndSecContext(user, context | pg_sys::SECURITY_NOFORCE_RLS as c_int);
+    }
+    Some(context)
 }
 
 /// Refuses a command that was run before the library was loaded, which its event trigger does.
@@ -165,23 +73,6 @@ fn refuse(message: &str, hint: &str) -> ! {
     )
 }
 
-/// The table that a command names, if there is one.
-///
-/// # Safety
-/// It is not null.
-unsafe fn named(table: *mut pg_sys::RangeVar) -> pg_sys::Oid {
-    // SAFETY: as the caller promises.
-    unsafe {
-        pg_sys::RangeVarGetRelidExtended(
-            table,
-            pg_sys::NoLock as pg_sys::LOCKMODE,
-            pg_sys::RVROption::RVR_MISSING_OK,
-            None,
-            std::ptr::null_mut(),
-        )
-    }
-}
-
 /// An ALTER TABLE that checks foreign keys of a protected table as its owner.
 struct Checks {
     /// And runs no expression of a user's.
@@ -195,12 +86,13 @@ impl Checks {
     /// A parse tree.
     unsafe fn of(command: &pg_sys::AlterTableStmt) -> Option<Checks> {
         use pg_sys::AlterTableType::{
-            AT_AddColumn, AT_AddConstraint, AT_AlterConstraint, AT_AttachPartition,
-            AT_ValidateConstraint,
+            AT_AddColumn, AT_AddConstraint, AT_AlterColumnType, AT_AlterConstraint,
+            AT_AttachPartition, AT_ValidateConstraint,
         };
-        const MATTERS: [u32; 5] = [
+        const MATTERS: [u32; 6] = [
             AT_AddColumn,
             AT_AddConstraint,
+            AT_AlterColumnType,
             AT_AlterConstraint,
             AT_AttachPartition,
             AT_ValidateConstraint,
@@ -258,6 +150,17 @@ impl Checks {
                     let refers =
                         || is_protected(table) || referred.iter().any(|to| is_protected(*to));
                     note(has_value && !referred.is_empty() && refers(), !has_value);
+                } else if kind == AT_AlterColumnType {
+                    let concerned = keys_of_column(table, part.name)
+                        .into_iter()
+                        .any(|(from, to)| is_protected(from) || is_protected(to));
+                    let plain = || {
+                        let mut below = descendants(table);
+                        below.push(table);
+                        has_plain_type(&*part.def.cast())
+                            && below.into_iter().all(|part| is_plain(table, part))
+                    };
+                    note(concerned, !concerned || plain());
                 } else {
                     note(false, false);
                 }
@@ -302,8 +205,19 @@ unsafe fn has_default(name: *mut pg_sys::TypeName) -> bool {
     }
 }
 
+/// Is the new type of a column one of PostgreSQL's, and no expression given that makes the new value of the old?
+///
+/// # Safety
+/// A parse tree.
+unsafe fn has_plain_type(column: &pg_sys::ColumnDef) -> bool {
+    // SAFETY: as the caller promises.
+    let new = unsafe { pg_sys::LookupTypeNameOid(std::ptr::null_mut(), column.typeName, true) };
+    column.raw_default.is_null() && new.to_u32() < pg_sys::FirstNormalObjectId
+}
+
 const PG_CONSTRAINT: u32 = 2606;
 const CONSTRAINTS_BY_RELATION: u32 = 2665;
+const CONSTRAINTS_BY_OID: u32 = 2667;
 
 /// The foreign keys of a table: name, and the table that they refer to.
 fn foreign_keys(table: pg_sys::Oid) -> Vec<(String, pg_sys::Oid)> {
@@ -331,6 +245,49 @@ fn foreign_keys(table: pg_sys::Oid) -> Vec<(String, pg_sys::Oid)> {
     found
 }
 
+/// The foreign keys that a column is a part of, from either side: the table that refers, and the one that it
+/// refers to.
+///
+/// # Safety
+/// The name is a C string, or null.
+unsafe fn keys_of_column(
+    table: pg_sys::Oid,
+    column: *const c_char,
+) -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
+    let attribute_of = |column| attribute(PG_CONSTRAINT.into(), column);
+    // SAFETY: as the caller promises.
+    let column = unsafe { text(column) }.and_then(|column| attribute(table, &column));
+    let (Some(column), Some(kind), Some(from), Some(to)) = (
+        column,
+        attribute_of("contype"),
+        attribute_of("conrelid"),
+        attribute_of("confrelid"),
+    ) else {
+        return vec![];
+    };
+    let (mut constraints, mut found): (Vec<pg_sys::Oid>, _) = (vec![], vec![]);
+    // SAFETY: catalogs with their indexes.
+    unsafe {
+        let keys = [ScanKey::oid(4, PG_CLASS.into()), ScanKey::oid(5, table)];
+        scan_system((PG_DEPEND, BY_REFERENCED), &keys, |row| {
+            if row.required::<i32>(6) == i32::from(column)
+                && row.required::<pg_sys::Oid>(1) == PG_CONSTRAINT.into()
+            {
+                constraints.push(row.required(2));
+            }
+        });
+        for constraint in constraints {
+            let keys = [ScanKey::oid(1, constraint)];
+            scan_system((PG_CONSTRAINT, CONSTRAINTS_BY_OID), &keys, |row| {
+                if row.required::<i8>(kind) as u8 == b'f' {
+                    found.push((row.required(from), row.required(to)));
+                }
+            });
+        }
+    }
+    found
+}
+
 fn referred_by_keys(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     foreign_keys(table).into_iter().map(|(_, to)| to).collect()
 }
@@ -352,15 +309,16 @@ const INDEX: i16 = 1;
 const INDEXED: i16 = 2;
 const PG_DEPEND: u32 = 2608;
 const BY_DEPENDER: u32 = 2673;
+const BY_REFERENCED: u32 = 2674;
+const PG_CLASS: u32 = 1259;
 
-/// To attach a partition its rows are compared with the keys of the tables above, and indexes are made. Do
-/// their expressions call nothing but PostgreSQL's own functions, on which nothing depends?
+/// To attach a partition its rows are compared with the keys of the tables above, and indexes are made, as they are
+/// for a column with another type. Do their expressions call nothing but PostgreSQL's own functions, on which nothing depends?
 fn is_plain(table: pg_sys::Oid, partition: pg_sys::Oid) -> bool {
     const PG_TYPE: u32 = 1247;
     const PG_PROC: u32 = 1255;
     const PG_OPERATOR_CLASS: u32 = 2616;
     const PG_OPERATOR: u32 = 2617;
-    const PG_CLASS: u32 = 1259;
     let mut all: Vec<pg_sys::Oid> = ancestors(table);
     all.extend([table, partition]);
     let mut is_plain = true;

@@ -59,10 +59,10 @@ SELECT * FROM test.protection('keys.odd');
 SELECT deskguard.protect_messages('keys.two', 'keys.ticket'), deskguard.protect_messages('keys.dated', 'keys.ticket');
 SELECT test.attempt_only($$SELECT deskguard.protect_messages('keys.odd', 'keys.two', 'id')$$),
     test.attempt_only($$SELECT deskguard.protect_messages('keys.odd', 'keys.dated', 'id')$$);
--- The type of a column that is in use stays.
+-- A column that is in use gets another type that keys have.
 SELECT test.attempt('ALTER TABLE keys.ticket ALTER category_id TYPE text'),
     test.attempt('ALTER TABLE words.ticket ALTER department_id TYPE varchar(50)');
--- By which attachments belong to messages, no policy says.
+-- Not a key by which attachments belong to messages.
 SELECT test.attempt('ALTER TABLE keys.message ALTER id TYPE text');
 RESET ROLE;
 

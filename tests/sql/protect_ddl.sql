@@ -58,7 +58,6 @@ FROM unnest(ARRAY[
     'ALTER TABLE desk.ticket DROP COLUMN department_id',
     'ALTER TABLE desk.ticket DROP COLUMN category_id CASCADE',
     'ALTER TABLE desk.ticket DROP COLUMN id CASCADE',
-    'ALTER TABLE desk.ticket ALTER COLUMN team_id TYPE text',
     'ALTER TABLE desk.ticket_follower DROP COLUMN agent_id',
     'ALTER TABLE desk.ticket_follower DROP COLUMN agent_id CASCADE',
     'DROP POLICY deskguard_base ON desk.ticket',
