@@ -15,6 +15,7 @@ help:
 	@echo 'make adversary      attack deskguard with random statements; STATEMENTS=100000 of them, SEED=... to repeat'
 	@echo 'make bench          measure queries against hand-written SQL; two to three minutes, results in target/bench'
 	@echo 'make install        install into your own server; PG_CONFIG=/path/to/pg_config names it'
+	@echo 'make upgrade-test   dumps and pg_upgrade from one major to another: PAIRS="$(PAIRS)", or PAIRS=all'
 	@echo 'make lint           rustfmt, clippy, shellcheck'
 	@echo 'make install-test   make install in a fresh clone, into a server of its own'
 	@echo 'make schema-check   does cargo-pgrx make the same SQL? Builds cargo-pgrx first, some five minutes'
@@ -47,6 +48,12 @@ SEED ?=
 
 adversary: installed-$(MAJOR)
 	tools/adversary $(MAJOR) $(STATEMENTS) $(SEED)
+
+PAIRS ?= 15:18 17:18
+UPGRADES = $(if $(filter all,$(PAIRS)),$(shell tools/upgrade-test --pairs),$(PAIRS))
+
+upgrade-test: $(patsubst %,installed-%,$(sort $(subst :, ,$(UPGRADES))))
+	tools/upgrade-test $(UPGRADES)
 
 TICKETS ?= 100000
 AGENTS ?= 200
@@ -97,6 +104,6 @@ clean:
 
 # The steps share target/ and the processors.
 .NOTPARALLEL:
-.PHONY: help demo adversary bench test test-all unit regress regress-accept client-tests install install-test lint schema-check clean
+.PHONY: help demo adversary upgrade-test bench test test-all unit regress regress-accept client-tests install install-test lint schema-check clean
 # Pattern targets cannot be phony, but no such files exist.
 .SECONDARY:

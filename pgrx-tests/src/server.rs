@@ -29,39 +29,56 @@ fn variable(name: &str) -> String {
     })
 }
 
-fn config(role: &str, database: &str) -> Config {
-    config_at(&variable("PGHOST"), role, database)
+/// A server to connect to: the one under test, or one of [`Cluster`].
+#[derive(Clone)]
+pub struct Server {
+    host: String,
+    /// Where its programs are.
+    bin: PathBuf,
+    /// LD_LIBRARY_PATH for them.
+    libraries: Option<String>,
 }
 
-fn config_at(host: &str, role: &str, database: &str) -> Config {
-    let mut config = Config::new();
-    config
-        .host(host)
-        .port(variable("PGPORT").parse().expect("PGPORT is a number"))
-        .user(role)
-        .dbname(database)
-        // A test that waits for itself fails rather than hangs.
-        .options(LOCK_TIMEOUT)
-        .application_name("deskguard-tests");
-    config
-}
+impl Server {
+    pub fn under_test() -> Server {
+        Server {
+            host: variable("PGHOST"),
+            bin: variable("DESKGUARD_PG_BIN").into(),
+            libraries: env::var("LD_LIBRARY_PATH").ok(),
+        }
+    }
 
-fn superuser() -> String {
-    variable("PGUSER")
-}
+    fn config(&self, role: &str, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host(&self.host)
+            .port(variable("PGPORT").parse().expect("PGPORT is a number"))
+            .user(role)
+            .dbname(database)
+            // A test that waits for itself fails rather than hangs.
+            .options(LOCK_TIMEOUT)
+            .application_name("deskguard-tests");
+        config
+    }
 
-fn maintenance() -> Client {
-    let database = variable("PGDATABASE");
-    config(&superuser(), &database)
-        .connect(NoTls)
-        .unwrap_or_else(|error| panic!("no connection to the server under test: {error}"))
-}
+    fn maintenance(&self) -> Client {
+        self.config(&superuser(), &variable("PGDATABASE"))
+            .connect(NoTls)
+            .unwrap_or_else(|error| panic!("no connection to the server under test: {error}"))
+    }
 
-/// Roles belong to the whole cluster: made once, kept for the next run.
-fn make_roles() {
-    static DONE: Once = Once::new();
-    DONE.call_once(|| {
-        let mut client = maintenance();
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.env("PGHOST", &self.host).env("PGUSER", superuser());
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+
+    /// Roles belong to the whole cluster: made once, kept for the next run.
+    pub fn make_roles(&self) {
+        let mut client = self.maintenance();
         let mut script = String::from("BEGIN; SELECT pg_advisory_xact_lock(7242);");
         for role in [APP, OWNER, STRANGER].iter().chain(&MAPPED) {
             script += &format!(
@@ -75,30 +92,47 @@ fn make_roles() {
             script += &format!("GRANT {} TO {APP};", crate::ident(role));
         }
         client.batch_execute(&(script + "COMMIT")).unwrap();
-    });
+    }
+}
+
+fn superuser() -> String {
+    variable("PGUSER")
 }
 
 /// A database that lasts as long as this value.
 pub struct Database {
     name: String,
+    server: Server,
 }
 
 impl Database {
     pub fn empty(label: &str) -> Self {
+        static ROLES: Once = Once::new();
+        let server = Server::under_test();
+        ROLES.call_once(|| server.make_roles());
+        Database::empty_on(server, label)
+    }
+
+    /// On a server that has the roles.
+    pub fn empty_on(server: Server, label: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        make_roles();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("deskguard_{label}_{}_{number}", std::process::id());
         // template0: nobody can be connected to it, so tests may do this at the same time.
-        maintenance()
+        server
+            .maintenance()
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
             .unwrap();
-        Database { name }
+        Database { name, server }
     }
 
     /// A new database with the extension, where `APP` is trusted.
     pub fn with_deskguard(label: &str) -> Self {
-        let database = Database::empty(label);
+        Database::empty(label).add_deskguard()
+    }
+
+    pub fn add_deskguard(self) -> Self {
+        let database = self;
         database
             .superuser()
             .batch_execute(&format!(
@@ -121,7 +155,8 @@ impl Database {
     }
 
     pub fn connect(&self, role: &str) -> Client {
-        config(role, &self.name)
+        self.server
+            .config(role, &self.name)
             .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting as {role}: {error:?}"))
     }
@@ -129,14 +164,17 @@ impl Database {
     /// Connects with options of the server's command line (`-c name=value`).
     pub fn try_connect(&self, role: &str, options: &str) -> Result<Client, postgres::Error> {
         let options = format!("{LOCK_TIMEOUT} {options}");
-        config(role, &self.name).options(&options).connect(NoTls)
+        let mut config = self.server.config(role, &self.name);
+        config.options(&options).connect(NoTls)
     }
 
     /// Connects and collects what the server says besides answers, as "WARNING: text".
     pub fn connect_and_listen(&self, role: &str) -> (Client, Notices) {
         let notices = Notices::default();
         let heard = notices.clone();
-        let client = config(role, &self.name)
+        let client = self
+            .server
+            .config(role, &self.name)
             .notice_callback(move |notice| {
                 let line = format!("{}: {}", notice.severity(), notice.message());
                 heard.0.lock().unwrap().push(line);
@@ -160,21 +198,23 @@ impl Database {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A client program of the server under test, connected to this database as superuser.
+    /// A client program of its server, connected to this database as superuser.
     pub fn program(&self, name: &str) -> Command {
-        let path = PathBuf::from(variable("DESKGUARD_PG_BIN")).join(name);
-        let mut command = Command::new(path);
+        let mut command = self.server.program(name);
+        command.env("PGDATABASE", &self.name);
         command
-            .env("PGDATABASE", &self.name)
-            .env("PGUSER", superuser());
-        command
+    }
+
+    /// Where the database is now, if its server was upgraded.
+    pub fn moved_to(&mut self, server: Server) {
+        self.server = server;
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if let Err(error) = maintenance().batch_execute(&drop)
+        if let Err(error) = self.server.maintenance().batch_execute(&drop)
             && !std::thread::panicking()
         {
             panic!("{drop}: {error}");
@@ -182,34 +222,49 @@ impl Drop for Database {
     }
 }
 
-/// A cluster with settings of its own, for as long as this value lasts.
+/// A cluster of its own, for as long as this value lasts.
 pub struct Cluster {
     folder: String,
-    host: String,
+    server: Server,
 }
 
 impl Cluster {
     /// Of the same major as the server under test.
     pub fn start(settings: &[&str]) -> Cluster {
-        let output = Self::tool()
-            .arg("start")
-            .arg(major())
-            .args(settings)
-            .output();
-        let output = output.expect("tools/cluster can be run");
-        assert!(output.status.success(), "{output:?}");
+        Cluster::of(&major(), settings)
+    }
+
+    pub fn of(major: &str, settings: &[&str]) -> Cluster {
+        Cluster::made_by(Self::tool().args(["start", major]).args(settings))
+    }
+
+    /// The same cluster as another major has it, by pg_upgrade.
+    pub fn upgraded_to(self, major: &str) -> Cluster {
+        let upgraded = Cluster::made_by(Self::tool().args(["upgrade", &self.folder, major]));
+        // It is the same folder, to be removed once.
+        std::mem::forget(self);
+        upgraded
+    }
+
+    /// By a command that prints the variables of a cluster.
+    fn made_by(command: &mut Command) -> Cluster {
+        let output = command.output().expect("tools/cluster can be run");
+        assert!(output.status.success(), "{command:?}: {output:?}");
         // Lines of `export NAME=VALUE …`; its values need no quotes.
         let printed = String::from_utf8(output.stdout).unwrap();
-        let value = |name: &str| {
+        let find = |name: &str| {
             let mut words = printed.split_whitespace();
             let found = words.find_map(|word| word.strip_prefix(&format!("{name}=")));
-            found
-                .unwrap_or_else(|| panic!("no {name} in: {printed}"))
-                .to_string()
+            found.map(String::from)
         };
+        let value = |name| find(name).unwrap_or_else(|| panic!("no {name} in: {printed}"));
         Cluster {
             folder: value("DESKGUARD_CLUSTER"),
-            host: value("PGHOST"),
+            server: Server {
+                host: value("PGHOST"),
+                bin: value("DESKGUARD_PG_BIN").into(),
+                libraries: find("LD_LIBRARY_PATH"),
+            },
         }
     }
 
@@ -217,9 +272,14 @@ impl Cluster {
         Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tools/cluster"))
     }
 
+    pub fn server(&self) -> Server {
+        self.server.clone()
+    }
+
     /// To its database `postgres`.
     pub fn connect(&self, role: &str) -> Client {
-        config_at(&self.host, role, "postgres")
+        self.server
+            .config(role, "postgres")
             .connect(NoTls)
             .unwrap_or_else(|error| panic!("connecting as {role}: {error:?}"))
     }
