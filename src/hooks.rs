@@ -17,7 +17,7 @@ use crate::pg::planner::PlanItems;
 use crate::protect::commands;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
-use crate::rights::{own_query, statement};
+use crate::rights::{own_query, session, statement};
 use crate::rows::followed;
 
 thread_local! {
@@ -173,10 +173,17 @@ unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
 }
 
 extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_void) {
-    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT};
-    if [XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT].contains(&event) {
-        // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
-        unsafe { guard(|| statement::forget_from(0)) };
+    use pg_sys::XactEvent::*;
+    // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
+    unsafe {
+        guard(|| match event {
+            XACT_EVENT_PRE_COMMIT => session::warn_if_set_in_vain(),
+            XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
+                session::forget_set();
+                statement::forget_from(0);
+            }
+            _ => {}
+        });
     }
 }
 

@@ -30,12 +30,11 @@ pub fn rights_changed() -> ! {
 }
 
 pub fn warn(message: impl Into<String>, hint: impl Into<String>) {
-    report(
-        PgLogLevel::WARNING,
-        PgSqlErrorCode::ERRCODE_WARNING,
-        message,
-        hint,
-    );
+    warn_as(PgSqlErrorCode::ERRCODE_WARNING, message, hint);
+}
+
+pub fn warn_as(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) {
+    report(PgLogLevel::WARNING, code, message, hint);
 }
 
 pub fn notice(message: impl Into<String>, hint: impl Into<String>) {

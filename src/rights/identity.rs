@@ -44,11 +44,14 @@ fn is_trusted() -> bool {
     }
 }
 
-/// Warns a session that is not trusted and names an agent.
-pub fn warn_if_ignored() {
-    if settings::agent_id().is_some() && !is_trusted() {
-        warn_once();
+/// The agent that a trusted session names. One that is not trusted is warned.
+pub fn named_agent() -> Option<i64> {
+    let agent = settings::agent_id()?;
+    if is_trusted() {
+        return Some(agent);
     }
+    warn_once();
+    None
 }
 
 fn warn_once() {

@@ -56,7 +56,8 @@ pub fn register() {
             c"The id of a row of deskguard.agent; empty for nobody. Ignored, with a warning, unless the login role is in deskguard.trusted_role or a superuser.",
             &AGENT_ID,
             GucContext::Userset,
-            GucFlags::default(),
+            // A pool can then follow it.
+            GucFlags::REPORT,
             Some(check_agent_id),
             Some(agent_id_changed),
             None,

@@ -10,7 +10,7 @@
 //! hold nothing, and what they noted is taken back with the (sub)transaction that failed.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::rc::Rc;
@@ -55,6 +55,8 @@ enum Doing {
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
+    /// How many queries this backend has started.
+    static STARTED: Cell<u64> = const { Cell::new(0) };
     /// Those that have started and not ended.
     static STATEMENTS: RefCell<HashMap<Query, Rc<Statement>>> = RefCell::default();
 }
@@ -279,6 +281,7 @@ pub struct Started {
 /// # Safety
 /// The query is the executor's, and about to start.
 pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
+    STARTED.set(STARTED.get() + 1);
     // SAFETY: the query and its plan are the executor's.
     unsafe {
         let plan = (*query).plannedstmt;
@@ -313,6 +316,11 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
             statement,
         }
     }
+}
+
+/// How many queries this backend has started.
+pub fn started() -> u64 {
+    STARTED.get()
 }
 
 /// Is nothing under way yet?

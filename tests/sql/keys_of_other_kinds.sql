@@ -220,6 +220,7 @@ BEGIN
     END LOOP;
 END $$;
 BEGIN;
+SET LOCAL client_min_messages = error; -- of unknown agents
 SELECT function, array_agg(DISTINCT outcome ORDER BY outcome) FROM pg_temp.by_any() GROUP BY 1 ORDER BY function COLLATE "C";
 ROLLBACK;
 RESET ROLE;
