@@ -152,22 +152,32 @@ pub fn past_silo(access: &Access, ticket: &Ticket, action: Action) -> bool {
     access.has(Permission::Use) && reach(access, ticket, action, &mut Unobserved)
 }
 
-/// May the agent create this ticket? The silo is asked by its own policy. Spam needs the right to
-/// delete, as it does on a ticket that is there.
-pub fn create(access: &Access, ticket: &Ticket) -> bool {
-    access.has(Permission::Use)
-        && access.has(Permission::Create)
-        && department(access, ticket.department, Level::Assign, &mut Unobserved)
-        && (!ticket.status.spam || past_silo(access, ticket, Action::Change(Change::Delete)))
-}
-
-/// What an update may not do with a ticket that the agent may modify.
+/// Why a ticket must not become what a command makes of it, where the silo does not forbid it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// To create tickets.
+    Permission(Permission),
     /// The department, or none, is not one that the agent may assign tickets to.
-    Move(Option<i64>),
+    Department(Option<i64>),
     Unarchive,
     Spam,
+}
+
+/// May the agent create this ticket? The silo is asked by its own policy. Spam needs the right to
+/// delete, as it does on a ticket that is there.
+pub fn create(access: &Access, ticket: &Ticket) -> Result<(), Refusal> {
+    for permission in [Permission::Use, Permission::Create] {
+        if !access.has(permission) {
+            return Err(Refusal::Permission(permission));
+        }
+    }
+    if !department(access, ticket.department, Level::Assign, &mut Unobserved) {
+        return Err(Refusal::Department(ticket.department.value()));
+    }
+    if ticket.status.spam && !past_silo(access, ticket, Action::Change(Change::Delete)) {
+        return Err(Refusal::Spam);
+    }
+    Ok(())
 }
 
 /// May a ticket that the agent may modify become this one? The silo of the new category is asked by
@@ -175,7 +185,7 @@ pub enum Refusal {
 pub fn update(access: &Access, before: &Ticket, after: &Ticket) -> Result<(), Refusal> {
     let moves = before.department != after.department;
     if moves && !department(access, after.department, Level::Assign, &mut Unobserved) {
-        return Err(Refusal::Move(after.department.value()));
+        return Err(Refusal::Department(after.department.value()));
     }
     let leaves_archive = before.status.archived && !after.status.archived;
     if leaves_archive && !access.has(Permission::Unarchive) {
@@ -384,16 +394,25 @@ mod tests {
             department,
             ..ticket()
         };
-        assert!(create(&access, &at(value(9))) && create(&access, &at(value(3))));
-        assert!(!create(&access, &at(value(404))) && !create(&access, &at(Column::Value(None))));
+        for department in [value(9), value(3)] {
+            assert_eq!(create(&access, &at(department)), Ok(()));
+        }
+        for (department, id) in [(value(404), Some(404)), (Column::Value(None), None)] {
+            let refused = Err(Refusal::Department(id));
+            assert_eq!(create(&access, &at(department)), refused);
+        }
         let move_to = |department| update(&access, &at(value(1)), &at(department));
         assert_eq!(move_to(value(9)), Ok(()));
-        assert_eq!(move_to(value(404)), Err(Refusal::Move(Some(404))));
-        assert_eq!(move_to(Column::Value(None)), Err(Refusal::Move(None)));
+        assert_eq!(move_to(value(404)), Err(Refusal::Department(Some(404))));
+        assert_eq!(move_to(Column::Value(None)), Err(Refusal::Department(None)));
         assert_eq!(update(&access, &at(value(404)), &at(value(404))), Ok(()));
-        for permission in ["ticket.use", "ticket.create"] {
+        for (permission, missing) in [
+            ("ticket.use", Permission::Create),
+            ("ticket.create", Permission::Use),
+        ] {
             let without = Access::compile(&staff(&[permission]));
-            assert!(!create(&without, &at(value(1))));
+            let refused = Err(Refusal::Permission(missing));
+            assert_eq!(create(&without, &at(value(1))), refused);
         }
     }
 
@@ -460,9 +479,10 @@ mod tests {
         // Another's right to delete is of no use, nor is one for a ticket out of sight.
         let assigned = with("ticket.delete.assigned");
         assert_eq!(update(&assigned, &open, &spam), Err(Refusal::Spam));
-        assert!(create(&nothing, &archived) && create(&nothing, &open));
-        assert!(!create(&nothing, &spam));
-        assert!(create(&with("ticket.delete.unassigned"), &spam));
+        assert_eq!(create(&nothing, &archived), Ok(()));
+        assert_eq!(create(&nothing, &open), Ok(()));
+        assert_eq!(create(&nothing, &spam), Err(Refusal::Spam));
+        assert_eq!(create(&with("ticket.delete.unassigned"), &spam), Ok(()));
     }
 
     #[test]

@@ -42,14 +42,14 @@ BEGIN
 END $do$;
 
 CREATE FUNCTION deskguard_internal.written_silo_ok(ticket_table regclass, category bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'silo_ok_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'written_silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard_internal.written_silo_ok(regclass, bigint) IS
-    'For plans: deskguard_internal.silo_ok() asked of a row that a command writes';
+    'For plans: deskguard_internal.silo_ok() asked of a row that a command writes (42501 if not)';
 
 CREATE FUNCTION deskguard_internal.create_ok(ticket_table regclass, department bigint, assignee bigint, team bigint, confidential boolean, status text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
 COMMENT ON FUNCTION deskguard_internal.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
-    'For policies: may the current agent create such a ticket, apart from the silo rule?';
+    'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
 
 CREATE FUNCTION deskguard_internal.note_ticket() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'note_ticket';

@@ -64,3 +64,12 @@ BEGIN
             END, key.referring);
     END LOOP;
 END $$;
+
+-- What a command may not write is refused with the reason.
+
+CREATE OR REPLACE FUNCTION deskguard_internal.written_silo_ok(ticket_table pg_catalog.regclass, category bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'written_silo_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.written_silo_ok(pg_catalog.regclass, bigint) IS
+    'For plans: deskguard_internal.silo_ok() asked of a row that a command writes (42501 if not)';
+COMMENT ON FUNCTION deskguard_internal.create_ok(pg_catalog.regclass, bigint, bigint, bigint, boolean, text) IS
+    'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';

@@ -79,6 +79,11 @@ impl<'c> CallInfo<'c> {
         self.expression().is_some_and(CallExpr::is_of_plan)
     }
 
+    /// Is it about the row that a command looks for by its key, to change it?
+    pub fn is_of_target(self) -> bool {
+        self.expression().is_some_and(CallExpr::is_of_target)
+    }
+
     /// What an earlier call from this site has kept, if it named the same table.
     pub fn kept<T: 'static>(self, named: Option<pg_sys::Oid>) -> Option<&'c T> {
         // SAFETY: fn_extra is NULL or what keep() has put there, and lives as long as the FmgrInfo: longer than the

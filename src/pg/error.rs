@@ -9,14 +9,27 @@ fn report(
     message: impl Into<String>,
     hint: impl Into<String>,
 ) {
-    ErrorReport::new(code, message.into(), "deskguard")
-        .set_hint(hint)
-        .report(level);
+    new(code, message, hint).report(level);
+}
+
+fn new(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ErrorReport {
+    ErrorReport::new(code, message.into(), "deskguard").set_hint(hint)
 }
 
 /// Raises an error with its SQLSTATE and a hint.
 pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ! {
     report(PgLogLevel::ERROR, code, message, hint);
+    unreachable!("an error does not return")
+}
+
+/// Refuses what an agent may not do. The detail says why.
+pub fn refuse(message: impl Into<String>, detail: Option<String>, hint: impl Into<String>) -> ! {
+    let code = PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
+    let mut error = new(code, message, hint);
+    if let Some(detail) = detail {
+        error = error.set_detail(detail);
+    }
+    error.report(PgLogLevel::ERROR);
     unreachable!("an error does not return")
 }
 

@@ -272,6 +272,19 @@ impl<'p> CallExpr<'p> {
     pub fn is_of_plan(self) -> bool {
         self.0.funccollid == CALL_OF_PLAN
     }
+
+    /// Is it about the row that a command looks for by its key, to change it?
+    pub fn is_of_target(self) -> bool {
+        self.0.funccollid == CALL_OF_TARGET
+    }
+
+    /// The same call, about such a row.
+    pub fn of_target(self) -> Node<'p> {
+        let copy = self.copy();
+        // SAFETY: a copy of a call, which nobody else has yet.
+        unsafe { (*copy.as_ptr().cast::<pg_sys::FuncExpr>()).funccollid = CALL_OF_TARGET };
+        copy
+    }
 }
 
 /// The table that a call names, if it is a constant: always the first of its arguments.
@@ -287,6 +300,8 @@ pub fn named_table(arguments: &[Node]) -> Option<pg_sys::Oid> {
 /// In place of the collation of the result of a call that deskguard has put into a plan. A parser never
 /// gives a call one that does not exist, so nobody else can make such a call.
 const CALL_OF_PLAN: pg_sys::Oid = pg_sys::Oid::from_u32(1);
+/// The same for a call about the row that a command looks for by its key, to change it.
+const CALL_OF_TARGET: pg_sys::Oid = pg_sys::Oid::from_u32(2);
 
 /// A call in a plan, which the function knows for one, with copies of the arguments. None unless the function takes
 /// arguments of these types, and gives this type. It lives as long as the node `beside` it in the plan.

@@ -28,6 +28,8 @@ pub enum Subject<T> {
     Constant(bool),
     /// Not to be known while planning: asked when the statement runs.
     AskedWhenRun(Asked),
+    /// The same, of the row that a command looks for by its key, to change it.
+    AskedOfTarget(Asked),
     /// Folded with the agent's rights, or else asked when the statement runs.
     Rule {
         /// The table that the call names.
@@ -77,6 +79,10 @@ pub fn fold_call<'p, T>(
         Subject::Rule { asked, .. } | Subject::AskedWhenRun(asked) => {
             ask(plan.items(), asked);
             return None;
+        }
+        Subject::AskedOfTarget(asked) => {
+            ask(plan.items(), asked);
+            return Some(request.is(Clause::Is(call.of_target())));
         }
     };
     let Some(agent) = rights_of_plan(plan) else {

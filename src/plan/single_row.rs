@@ -18,11 +18,7 @@ pub fn is_asked_by_key(root: Root, column: Node, id: &str) -> bool {
     if variable.varlevelsup != 0 {
         return false;
     }
-    // What is asked of a table is asked of its partitions and children.
-    let mut number = variable.varno as usize;
-    while let Some(child) = root.partition(number) {
-        number = child.parent_relid as usize;
-    }
+    let number = named_in_query(root, variable);
     let (Some(table), Ok(id)) = (root.table(number), CString::new(id)) else {
         return false;
     };
@@ -32,6 +28,30 @@ pub fn is_asked_by_key(root: Root, column: Node, id: &str) -> bool {
         column: unsafe { pg_sys::get_attnum(table, id.as_ptr()) },
     };
     root.conditions().is_some_and(|all| key.is_asked_in(all))
+}
+
+/// What is asked of a table is asked of its partitions and children.
+fn named_in_query(root: Root, variable: &pg_sys::Var) -> usize {
+    let mut number = variable.varno as usize;
+    while let Some(child) = root.partition(number) {
+        number = child.parent_relid as usize;
+    }
+    number
+}
+
+/// The table of this column, if the query is one of these commands and changes rows of it.
+pub fn target_table(
+    root: Root,
+    column: Node,
+    commands: &[pg_sys::CmdType::Type],
+) -> Option<pg_sys::Oid> {
+    let variable = column.without_relabeling().get::<pg_sys::Var>()?;
+    let query = root.query();
+    let target = query.resultRelation as usize;
+    let is_target = commands.contains(&query.commandType)
+        && variable.varlevelsup == 0
+        && named_in_query(root, variable) == target;
+    root.table(target).filter(|_| is_target)
 }
 
 struct Key {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Access, Action, OtherPolicy, Question, Ticket, Unobserved};
+use deskguard_rules::{Action, Explanation, Unobserved};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use pgrx::{JsonB, pg_sys};
@@ -12,20 +12,17 @@ use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::protection::table_policies::TablePolicies;
 use crate::questions::asker::{check_may_ask, may_ask_about_others};
-use crate::questions::explain;
-use crate::rights::cache::{self, Agent};
+use crate::rights::cache;
 use crate::rights::external_keys::ExternalKeys;
-use crate::rights::identity::current_agent;
 use crate::rights::known_tables;
 use crate::rights::load::Loader;
 use crate::rights::owner_sql::{return_keys, return_rows};
-use crate::rows::allowed::{Allowed, By};
+use crate::rows::allowed::Allowed;
+use crate::rows::explanation::explain;
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
 use crate::tables::key_functions::for_key_types;
-use crate::tables::names::Names;
 use crate::tables::policy_sql::key_expression;
-use crate::tables::principal::Principal;
 use crate::tables::ticket_table::TicketTable;
 
 for_key_types!(
@@ -96,14 +93,7 @@ fn may(
     let Some(access) = cache::access(agent) else {
         return false;
     };
-    allowed(&access, &table, action).contains(id.borrowed())
-}
-
-/// With which tickets the agent that is asked about may do this.
-fn allowed(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allowed {
-    let tickets = Parent::Tickets(table.clone());
-    let is_about_oneself = current_agent() == Some(access.agent);
-    Allowed::of_question(access, &tickets, action, is_about_oneself)
+    Allowed::of_question(&access, &table, action).contains(id.borrowed())
 }
 
 #[pg_extern(sql = false)]
@@ -119,7 +109,11 @@ fn visible_tickets(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fci
     }
     let rows = fcinfo.rows(pg_sys::INT8OID);
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible(&allowed(&access, &table, Action::View), false, rows);
+        table.return_visible(
+            &Allowed::of_question(&access, &table, Action::View),
+            false,
+            rows,
+        );
     }
 }
 
@@ -129,7 +123,11 @@ fn visible_ticket_keys(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>,
     check_may_ask(agent_id, std::slice::from_ref(&table));
     let rows = fcinfo.rows(pg_sys::TEXTOID);
     if let Some(access) = agent_id.and_then(cache::access) {
-        table.return_visible(&allowed(&access, &table, Action::View), true, rows);
+        table.return_visible(
+            &Allowed::of_question(&access, &table, Action::View),
+            true,
+            rows,
+        );
     }
 }
 
@@ -167,92 +165,23 @@ fn why(
     action: Action,
     table: Option<pg_sys::Oid>,
 ) -> JsonB {
-    let loader = Loader::now();
     let table = TicketTable::resolve(table);
     check_may_ask(agent_id, std::slice::from_ref(&table));
-    let agent = agent_id.map(|agent| {
-        loader.grants(agent).map(|grants| {
-            let access = Access::compile(&grants);
-            (grants, access)
-        })
-    });
-    let keys = ExternalKeys::default();
     let id = ticket.map(|id| table.key(id));
-    let rows = match (&id, agent_id) {
-        (Some(id), Some(agent)) => table.find_ticket(id.borrowed(), agent, &keys),
-        (Some(id), None) => table
-            .find_values(id.borrowed(), &keys)
-            .into_iter()
-            .map(|columns| table.ticket(columns, false))
-            .collect(),
-        (None, _) => vec![],
-    };
-    // Of several rows with the id one that is refused, since all must be allowed.
-    let may = |ticket: &Ticket, action| match &agent {
-        Some(Ok((_, access))) => deskguard_rules::decide(access, ticket, action, &mut Unobserved),
-        _ => false,
-    };
-    let first_refused = |action| rows.iter().find(|ticket| !may(ticket, action)).copied();
-    let ticket = first_refused(Action::View)
-        .or_else(|| first_refused(action))
-        .or(rows.first().copied());
-    let mut unmapped = vec![];
-    if let (Some(id), Some(_)) = (&id, ticket) {
-        unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
+    let is_told_all = may_ask_about_others(std::slice::from_ref(&table));
+    json(&explain(&table, agent_id, id.as_ref(), action, is_told_all))
+}
+
+fn json(explanation: &Explanation) -> JsonB {
+    match serde_json::to_value(explanation) {
+        Ok(value) => JsonB(value),
+        // Keys that are no strings, of which there are none.
+        Err(problem) => error::raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("could not write an explanation: {problem}"),
+            "Please report this.",
+        ),
     }
-    let names = Names::of(loader.catalog());
-    let mut question = Question {
-        agent: agent_id,
-        ticket: id.as_ref().map(explain::ticket_id),
-        table: table.name(),
-        action,
-        unmapped,
-        is_told_all: first_refused(Action::View).is_none(),
-        features: vec![],
-        own_policies: None,
-        other_policies: vec![],
-        groups: vec![],
-        name: &|column, id| names.get(Principal::of_column(column)?, id),
-        timestamp: &explain::timestamp,
-    };
-    let mut policies = TablePolicies::of(table.oid);
-    if let Some(Ok((_, access))) = &agent {
-        let features = policies.features_of(action);
-        question.features = features
-            .map(|feature| {
-                (
-                    feature.permission.clone(),
-                    access.has_named(&feature.permission),
-                )
-            })
-            .collect();
-        question.is_told_all &= policies.allow(access, Action::View);
-    }
-    policies.own.retain(|policy| policy.is_of(action));
-    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), &id) {
-        let seen = allowed(&access, &table, Action::View);
-        if seen.by() == By::Policies {
-            // Of a ticket that the rules hide nothing more is asked.
-            let is_asked = question.is_told_all;
-            let is_seen = is_asked && seen.contains(id.borrowed());
-            question.own_policies = is_asked.then_some(is_seen);
-            question.is_told_all = is_seen;
-            policies.own.retain(|policy| !policy.is_read());
-        }
-    }
-    question.other_policies = policies
-        .own
-        .into_iter()
-        .map(|policy| OtherPolicy {
-            command: policy.command(),
-            policy: policy.name,
-        })
-        .collect();
-    if may_ask_about_others(std::slice::from_ref(&table)) {
-        question.is_told_all = true;
-        question.groups = loader.all_groups();
-    }
-    explain::json(&deskguard_rules::explain(question, agent, ticket))
 }
 
 fn parse_action(action: Option<&str>) -> Action {

@@ -4,4 +4,3 @@
 pub mod ask;
 pub mod asker;
 pub mod effective;
-pub mod explain;

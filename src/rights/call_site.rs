@@ -65,6 +65,14 @@ pub fn rights_of_call(fcinfo: CallInfo<'_>) -> Site<'_, Option<Rc<Agent>>> {
     at_site(fcinfo, None, |statement| statement.rights.clone())
 }
 
+/// What the query does whose call this is, if it writes rows. A SELECT does it with a writing WITH.
+pub fn writer_of_call(fcinfo: CallInfo) -> Option<pg_sys::CmdType::Type> {
+    let (query, _) = query_of_call(fcinfo)?;
+    // SAFETY: the query is under way, with its plan.
+    let (operation, plan) = unsafe { ((*query).operation, (*query).plannedstmt.as_ref()?) };
+    (operation != pg_sys::CmdType::CMD_SELECT || plan.hasModifyingCTE).then_some(operation)
+}
+
 /// Is a row asked about that the query found before, waited for, and finds changed? PostgreSQL then asks its
 /// conditions again, of the row as it is now, in an EState within that of the query.
 pub fn is_recheck(fcinfo: CallInfo) -> bool {

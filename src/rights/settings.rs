@@ -43,6 +43,18 @@ enum DefaultCategoryAccess {
     Open,
 }
 
+/// What becomes of an UPDATE or DELETE of a row by its key that the agent sees and may not change.
+static REFUSED_CHANGES: GucSetting<RefusedChanges> =
+    GucSetting::<RefusedChanges>::new(RefusedChanges::Skip);
+
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+enum RefusedChanges {
+    #[name = c"skip"]
+    Skip,
+    #[name = c"error"]
+    Error,
+}
+
 /// What the leader of parallel workers tells them: see leader.rs.
 static LEADER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 pub const LEADER_NAME: &CStr = c"deskguard.leader";
@@ -102,6 +114,14 @@ pub fn register() {
         &FOLD_LIMIT,
         0,
         i32::MAX,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"deskguard.refused_changes",
+        c"What becomes of a change of a row by its key that the agent sees and may not change: skip or error.",
+        c"skip: the command changes no row, as with any policy. error: it is refused, with the reason.",
+        &REFUSED_CHANGES,
         GucContext::Userset,
         GucFlags::default(),
     );
@@ -213,6 +233,11 @@ pub fn cache_bytes() -> usize {
 
 pub fn folding() -> bool {
     FOLD.get()
+}
+
+/// Is a change of a row by its key that the agent may not change an error?
+pub fn refuses_changes() -> bool {
+    REFUSED_CHANGES.get() == RefusedChanges::Error
 }
 
 pub fn fold_limit() -> usize {

@@ -17,11 +17,13 @@ use pgrx::pg_sys;
 use crate::pg::relation::policies_apply;
 use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
+use crate::rights::identity::current_agent;
 use crate::rights::own_query::Acting;
 use crate::rights::statement::Statement;
 use crate::rows::estimate::estimate;
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeySet, OwnedKey};
+use crate::tables::ticket_table::TicketTable;
 
 /// The first few rows are decided one by one; for more the ids of all that are allowed are read at once,
 /// by a query with the conditions of the policies.
@@ -101,14 +103,10 @@ impl Allowed {
 
     /// For a question about tickets. What policies of the owner's own say of another agent than the
     /// current one nobody knows.
-    pub fn of_question(
-        access: &Rc<Agent>,
-        tickets: &Parent,
-        action: Action,
-        is_about_oneself: bool,
-    ) -> Allowed {
-        let by = By::of(access, tickets.oid(), action, is_about_oneself);
-        Allowed::new(access, tickets, action, by, None)
+    pub fn of_question(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allowed {
+        let is_about_oneself = current_agent() == Some(access.agent);
+        let by = By::of(access, table.oid, action, is_about_oneself);
+        Allowed::new(access, &Parent::Tickets(table.clone()), action, by, None)
     }
 
     fn new(

@@ -4,5 +4,6 @@
 pub mod allowed;
 pub mod children;
 pub mod estimate;
+pub mod explanation;
 pub mod followed;
 pub mod tickets;

@@ -7,14 +7,16 @@ use deskguard_rules::{Action, Change, Permission};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::kinds::children::refused::{New, refuse_edit, refuse_new};
 use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 use crate::plan::key_list::KeyList;
+use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
-use crate::rights::call_site::{Site, at_site, is_recheck};
-use crate::rights::known_tables;
+use crate::rights::call_site::{Site, at_site, is_recheck, writer_of_call};
 use crate::rights::owner_sql::as_of_now;
 use crate::rights::statement::{Statement, is_planning};
+use crate::rights::{known_tables, settings};
 use crate::rows::allowed::Allowed;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, OwnedKey};
@@ -58,6 +60,27 @@ impl Call {
         }
         Some(ask(self.allowed.get_or_init(|| of(&self.statement))))
     }
+
+    /// Raises an error where one says more than that there is no such row.
+    fn refuse(&self, fcinfo: CallInfo, id: KeyRef, action: Action) {
+        let Some((access, child)) = &self.who else {
+            return;
+        };
+        if action == REPLY {
+            if writer_of_call(fcinfo).is_some() {
+                refuse_new(&self.statement, access, child, id, New::Message, action);
+            }
+        } else if action == EDIT
+            && settings::refuses_changes()
+            && fcinfo.is_of_target()
+            && !self.is_recheck
+            // Which of the rows of a ticket it sees only their policies know.
+            && !TablePolicies::of(child.oid).hide_more()
+            && Allowed::of_statement(&self.statement, access, &child.parent, VIEW).contains(id)
+        {
+            refuse_edit(access, child, id);
+        }
+    }
 }
 
 /// May the agent do this with the ticket of a row that belongs to the parent's row with this id?
@@ -68,7 +91,12 @@ fn allows(
     action: Action,
 ) -> bool {
     let call = Call::of(fcinfo, table);
-    id.is_some_and(|id| call.ask(action, |rows| rows.contains(id)) == Some(true))
+    let Some(id) = id else { return false };
+    let may = call.ask(action, |rows| rows.contains(id)) == Some(true);
+    if !may {
+        call.refuse(fcinfo, id, action);
+    }
+    may
 }
 
 for_key_types!(
@@ -156,7 +184,14 @@ fn is_follower_ok(
     } else {
         MODIFY
     };
-    Allowed::of_statement(&call.statement, access, &followers.parent, action).contains(ticket)
+    let allowed = Allowed::of_statement(&call.statement, access, &followers.parent, action);
+    let may = allowed.contains(ticket);
+    // Of a follower that is removed it is no more than a condition.
+    if !may && writer_of_call(fcinfo) == Some(pg_sys::CmdType::CMD_INSERT) {
+        let new = New::Follower(agent);
+        refuse_new(&call.statement, access, followers, ticket, new, action);
+    }
+    may
 }
 
 for_key_types!(

@@ -12,7 +12,7 @@ use crate::pg::support::{Answer, IndexCondition, Request, Selectivity, Simplify,
 use crate::plan::folding::{Folded, Subject, fold_call};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::ListOperator;
-use crate::plan::single_row::is_asked_by_key;
+use crate::plan::single_row::{is_asked_by_key, target_table};
 use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
@@ -85,8 +85,22 @@ fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
         asked.is_none() || asked != child.column_type
     };
     let child = table.as_deref();
+    // A command that looks for a row by its own key.
+    let is_target = |child: &ChildTable| {
+        let is_asked = |id: &String| is_asked_by_key(root, column, id);
+        let commands = [pg_sys::CmdType::CMD_UPDATE, pg_sys::CmdType::CMD_DELETE];
+        let target = target_table(root, column, &commands);
+        let target = target.and_then(known_tables::child_table);
+        child.id.as_ref().is_some_and(is_asked)
+            && target.is_some_and(|target| target.oid == child.oid)
+    };
     if action == REPLY || child.is_some_and(|child| is_of_other_kind(child) || is_by_key(child)) {
-        return Subject::AskedWhenRun(Asked::Rules);
+        return match child {
+            Some(child) if action == EDIT && is_target(child) => {
+                Subject::AskedOfTarget(Asked::Rules)
+            }
+            _ => Subject::AskedWhenRun(Asked::Rules),
+        };
     }
     Subject::Rule {
         table: Some(named),

@@ -5,13 +5,17 @@ use std::rc::Rc;
 use deskguard_rules::{Action, Change, Unobserved};
 use pgrx::prelude::*;
 
+use crate::kinds::tickets::refused::{Written, refuse, refuse_category, refuse_change};
 use crate::pg::call_info::CallInfo;
 use crate::rights::cache::Agent;
-use crate::rights::call_site::{Site, at_site};
-use crate::rights::known_tables;
+use crate::rights::call_site::{Site, at_site, is_recheck, writer_of_call};
+use crate::rights::owner_sql::as_of_now;
 use crate::rights::statement::Statement;
+use crate::rights::{known_tables, settings};
+use crate::rows::allowed::Allowed;
 use crate::rows::followed::Followed;
 use crate::rows::tickets::TicketValues;
+use crate::tables::child_table::Parent;
 use crate::tables::key::KeyRef;
 use crate::tables::key_functions::for_key_types;
 use crate::tables::ticket_table::TicketTable;
@@ -44,6 +48,16 @@ impl Call {
         })
     }
 
+    fn in_silo(&self, category: Option<i64>) -> bool {
+        self.who.as_ref().is_some_and(|(access, table, _)| {
+            let values = TicketValues {
+                category,
+                ..TicketValues::default()
+            };
+            deskguard_rules::silo(access, &table.ticket(values, false), &mut Unobserved)
+        })
+    }
+
     /// What the policies besides deskguard_silo ask of a row.
     fn past_silo(&self, (id, values): Row, action: Action) -> bool {
         let Some((access, table, followed)) = &self.who else {
@@ -58,18 +72,52 @@ impl Call {
         // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
         allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
     }
+
+    /// A command may not change the ticket that it looks for by its key. Where the setting says so that is
+    /// an error, but only of a ticket that the agent sees: another is like one that is not there.
+    fn refuse_if_seen(&self, fcinfo: CallInfo, id: Option<KeyRef>, action: Action) {
+        if !settings::refuses_changes() || !fcinfo.is_of_target() {
+            return;
+        }
+        let (Some((access, table, _)), Some(id)) = (&self.who, id) else {
+            return;
+        };
+        let tickets = Parent::Tickets(table.clone());
+        let sees = |statement: &Statement| {
+            Allowed::of_statement(statement, access, &tickets, Action::View).contains(id)
+        };
+        let is_seen = if is_recheck(fcinfo) {
+            let now = Statement::new(self.statement.agent, self.statement.rights.clone());
+            as_of_now(|| sees(&now))
+        } else {
+            sees(&self.statement)
+        };
+        if is_seen {
+            refuse_change(table, access, id, action);
+        }
+    }
 }
 
 #[pg_extern(sql = false)]
 fn silo_ok(ticket_table: Option<pg_sys::Oid>, category: Option<i64>, fcinfo: CallInfo) -> bool {
+    Call::of(fcinfo, ticket_table).in_silo(category)
+}
+
+/// The same of a row that a command writes, which is told the reason.
+#[pg_extern(sql = false)]
+fn written_silo_ok(
+    ticket_table: Option<pg_sys::Oid>,
+    category: Option<i64>,
+    fcinfo: CallInfo,
+) -> bool {
     let call = Call::of(fcinfo, ticket_table);
-    call.who.as_ref().is_some_and(|(access, table, _)| {
-        let values = TicketValues {
-            category,
-            ..TicketValues::default()
-        };
-        deskguard_rules::silo(access, &table.ticket(values, false), &mut Unobserved)
-    })
+    let is_in_silo = call.in_silo(category);
+    if let (false, Some((access, table, _))) = (is_in_silo, &call.who)
+        && let Some(operation) = writer_of_call(fcinfo)
+    {
+        refuse_category(table, access, &Written::of(table, operation), category);
+    }
+    is_in_silo
 }
 
 fn values(
@@ -107,8 +155,14 @@ for_key_types!(
         confidential: Option<bool>,
         fcinfo: CallInfo,
     ) -> bool {
+        let id = id.map(KeyRef::from);
         let values = values(department, assignee, team, confidential);
-        Call::of(fcinfo, ticket_table).past_silo((id.map(KeyRef::from), values), $action)
+        let call = Call::of(fcinfo, ticket_table);
+        let may = call.past_silo((id, values), $action);
+        if !may {
+            call.refuse_if_seen(fcinfo, id, $action);
+        }
+        may
     }
 );
 
@@ -123,9 +177,14 @@ fn create_ok(
     fcinfo: CallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, ticket_table);
-    call.who.as_ref().is_some_and(|(access, table, _)| {
-        let mut values = values(department, assignee, team, confidential);
-        values.status = table.statuses.of(status);
-        deskguard_rules::create(access, &table.ticket(values, false))
-    })
+    let Some((access, table, _)) = &call.who else {
+        return false;
+    };
+    let mut values = values(department, assignee, team, confidential);
+    values.status = table.statuses.of(status);
+    let decision = deskguard_rules::create(access, &table.ticket(values, false));
+    if let (Err(refusal), Some(_)) = (decision, writer_of_call(fcinfo)) {
+        refuse(table, access, &Written::New, refusal);
+    }
+    decision.is_ok()
 }

@@ -3,6 +3,7 @@
 pub mod by_key;
 pub mod calls;
 pub mod plan;
+pub mod refused;
 pub mod runtime_lists;
 pub mod update;
 pub mod written_rows;

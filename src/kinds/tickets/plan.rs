@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Action, Columns, Condition, Moment, Shape, past_silo_condition, silo_condition,
+    Access, Action, Change, Columns, Condition, Moment, Shape, past_silo_condition, silo_condition,
 };
 use pgrx::Internal;
 use pgrx::prelude::*;
@@ -19,7 +19,7 @@ use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::plan::condition::{Builder, TicketArguments};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
 use crate::plan::operand::Operand;
-use crate::plan::single_row::is_asked_by_key;
+use crate::plan::single_row::{is_asked_by_key, target_table};
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::marks::{Asked, ask};
@@ -69,8 +69,19 @@ fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
         let table = table.as_ref().zip(arguments.id_type);
         table.is_some_and(|(table, id_type)| table.id_type != id_type)
     };
-    if is_of_other_kind() || is_by_key() {
+    if is_of_other_kind() {
         return Subject::AskedWhenRun(Asked::Rules);
+    }
+    if is_by_key() {
+        let id = arguments.id.map(|id| id.node());
+        let target = id.and_then(|id| target_table(root, id, rule.changed_by()));
+        let target = target.and_then(known_tables::ticket_table);
+        return match (&target, &table) {
+            (Some(target), Some(table)) if target.oid == table.oid => {
+                Subject::AskedOfTarget(Asked::Rules)
+            }
+            _ => Subject::AskedWhenRun(Asked::Rules),
+        };
     }
     Subject::Rule {
         table: Some(arguments.table),
@@ -126,6 +137,15 @@ impl Rule {
             RuleFunction::Silo => Some(Rule::Silo),
             RuleFunction::Ticket(action) => Some(Rule::Action(action)),
             _ => None,
+        }
+    }
+
+    /// The commands of whose row it is asked by a policy.
+    fn changed_by(self) -> &'static [pg_sys::CmdType::Type] {
+        match self {
+            Rule::Action(Action::Change(Change::Modify)) => &[pg_sys::CmdType::CMD_UPDATE],
+            Rule::Action(Action::Change(Change::Delete)) => &[pg_sys::CmdType::CMD_DELETE],
+            _ => &[],
         }
     }
 

@@ -9,10 +9,9 @@ use pgrx::prelude::*;
 
 use crate::kinds::new_id::NewId;
 use crate::kinds::tickets::calls::Call;
+use crate::kinds::tickets::refused::{Written, note_updated, refuse};
 use crate::pg::call_info::{CallInfo, version_1};
-use crate::pg::error;
 use crate::pg::relation::policies_apply;
-use crate::rights::cache::Agent;
 use crate::rights::call_site::at_site;
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::known_tables;
@@ -231,44 +230,12 @@ fn may_update(
         id.is_some_and(|id| followed.contains(id))
     };
     let refusal = match update(false) {
-        Ok(()) => return true,
         Err(Refusal::Spam) if follows() => update(true).err(),
-        Err(refusal) => Some(refusal),
+        decision => decision.err(),
     };
-    refusal.is_none_or(|refusal| refuse(table, access, id_before, refusal))
-}
-
-fn refuse(table: &TicketTable, access: &Agent, id: Option<OwnedKey>, refusal: Refusal) -> ! {
-    let agent = access.agent;
-    let ticket = id.map_or("NULL".into(), |id| id.to_string());
-    let (what, hint) = match refusal {
-        Refusal::Move(department) => (
-            format!(
-                "move a ticket of {} to {}",
-                table.name(),
-                match department {
-                    None => "no department".into(),
-                    Some(UNMAPPED) => "a department that is nobody's external_key".into(),
-                    Some(id) => format!("department {id}"),
-                }
-            ),
-            "It needs the level \"assign\" or \"full\" on that department or an ancestor of it.",
-        ),
-        Refusal::Unarchive => (
-            format!(
-                "take ticket {ticket} of {} out of the archive",
-                table.name()
-            ),
-            "It needs the permission \"ticket.unarchive\".",
-        ),
-        Refusal::Spam => (
-            format!("mark ticket {ticket} of {} as spam", table.name()),
-            "It needs a permission to delete it, such as \"ticket.delete.own\".",
-        ),
-    };
-    error::raise(
-        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("agent {agent} may not {what}"),
-        hint,
-    )
+    if let Some(refusal) = refusal {
+        refuse(table, access, &Written::Updated(id_before), refusal);
+    }
+    note_updated(table, id_before);
+    true
 }
