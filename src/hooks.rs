@@ -156,14 +156,14 @@ unsafe fn before_run(query: *mut pg_sys::QueryDesc) -> (statement::Entered, bool
     }
 }
 
-/// What nobody reads of a writable WITH runs here.
+/// What nobody reads of a writable WITH runs here, and the AFTER triggers.
 ///
 /// # Safety
 /// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
-        let entered = guard(|| statement::before_run(query));
+        let entered = guard(|| statement::before_finish(query));
         match NEXT_FINISH.get() {
             Some(next) => next(query),
             None => standard_ExecutorFinish(query),

@@ -31,6 +31,7 @@ tagged!(
     FromExpr => T_FromExpr,
     FuncExpr => T_FuncExpr,
     JoinExpr => T_JoinExpr,
+    ModifyTable => T_ModifyTable,
     OpExpr => T_OpExpr,
     RelabelType => T_RelabelType,
     ScalarArrayOpExpr => T_ScalarArrayOpExpr,

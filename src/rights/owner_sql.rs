@@ -190,9 +190,18 @@ pub fn return_keys(result: ResultRows, keys: Vec<KeyRef>, as_text: bool) {
 
 /// Runs look-ups with the latest snapshot in place of the statement's: with all that is committed now.
 pub fn as_of_now<T>(look_up: impl FnOnce() -> T) -> T {
+    // SAFETY: a snapshot that PostgreSQL keeps.
+    unsafe { as_of(pg_sys::GetLatestSnapshot(), look_up) }
+}
+
+/// Runs look-ups with another snapshot in place of the statement's.
+///
+/// # Safety
+/// The snapshot exists.
+pub unsafe fn as_of<T>(snapshot: pg_sys::Snapshot, look_up: impl FnOnce() -> T) -> T {
     // SAFETY: after an error PostgreSQL itself takes off what was put on.
     unsafe {
-        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        pg_sys::PushActiveSnapshot(snapshot);
         let found = look_up();
         pg_sys::PopActiveSnapshot();
         found

@@ -20,6 +20,7 @@ use pgrx::pg_sys;
 
 use crate::pg::call_info::CallInfo;
 use crate::pg::compat;
+use crate::pg::node::Node;
 use crate::pg::planner::{PlanItem, PlanItems, Root, items_of_plan};
 use crate::rights::cache::Rights;
 use crate::rights::external_keys::ExternalKeys;
@@ -51,6 +52,8 @@ enum Doing {
     Planning(Option<Rc<Own>>),
     Starting(Query, Option<Rc<Statement>>),
     Running(Query),
+    /// Its AFTER triggers run.
+    Finishing(Query),
 }
 
 thread_local! {
@@ -106,7 +109,7 @@ pub fn query_of_call(fcinfo: CallInfo) -> Option<(Query, Option<Rc<Statement>>)>
         let is_of = |query: &Query| unsafe { has_memory(*query, memory) };
         frames.iter().rev().find_map(|frame| match &frame.doing {
             Doing::Starting(query, statement) if is_of(query) => Some((*query, statement.clone())),
-            Doing::Running(query) if is_of(query) => Some((*query, None)),
+            Doing::Running(query) | Doing::Finishing(query) if is_of(query) => Some((*query, None)),
             _ => None,
         })
     })?;
@@ -161,6 +164,57 @@ unsafe fn keep(query: Query, statement: Rc<Statement>) {
         PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(End(query));
     }
     STATEMENTS.with_borrow_mut(|all| all.insert(query, statement));
+}
+
+/// A command for an agent whose AFTER triggers run.
+pub struct Finishing {
+    /// Without what the command itself has written.
+    pub snapshot: pg_sys::Snapshot,
+    pub command: pg_sys::CommandId,
+    /// No row that it wrote can have been there before.
+    pub is_insert: bool,
+}
+
+/// The commands for an agent in whose AFTER triggers a call is.
+pub fn finishing(agent: i64) -> Vec<Finishing> {
+    let queries: Vec<Query> = FRAMES.with_borrow(|frames| {
+        let of = |frame: &Frame| match frame.doing {
+            Doing::Finishing(query) => Some(query),
+            _ => None,
+        };
+        frames.iter().filter_map(of).collect()
+    });
+    STATEMENTS.with_borrow(|all| {
+        let is_for = |query: &Query| all.get(query).is_some_and(|one| one.agent == Some(agent));
+        let queries = queries.into_iter().filter(is_for);
+        // SAFETY: what is noted here is under way.
+        queries
+            .map(|query| unsafe { Finishing::of(query) })
+            .collect()
+    })
+}
+
+impl Finishing {
+    /// # Safety
+    /// The query is under way.
+    unsafe fn of(query: Query) -> Finishing {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let estate = &*(*query).estate;
+            let plan = &*(*query).plannedstmt;
+            let top = Node::new(plan.planTree.cast()).and_then(|top| top.get());
+            let is_insert = plan.commandType == pg_sys::CmdType::CMD_INSERT
+                && !plan.hasModifyingCTE
+                && top.is_some_and(|top: &pg_sys::ModifyTable| {
+                    top.onConflictAction == pg_sys::OnConflictAction::ONCONFLICT_NONE
+                });
+            Finishing {
+                snapshot: estate.es_snapshot,
+                command: estate.es_output_cid,
+                is_insert,
+            }
+        }
+    }
 }
 
 // Planning
@@ -357,6 +411,17 @@ pub unsafe fn after_start(query: Query, depth: usize) {
 pub struct Entered {
     depth: usize,
     settings: Option<c_int>,
+}
+
+/// A query is about to finish: what nobody reads of a writable WITH runs, and the AFTER triggers.
+///
+/// # Safety
+/// The query is the executor's, and about to finish.
+pub unsafe fn before_finish(query: Query) -> Entered {
+    Entered {
+        depth: push(Doing::Finishing(query)),
+        settings: None,
+    }
 }
 
 /// A query, or a part of it, is about to run.

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use deskguard_rules::{Action, AskedBy, Column, IdSet, Status, Ticket, TicketColumn, Unmapped};
+use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::table_name;
@@ -103,6 +104,31 @@ impl TicketTable {
             });
         });
         found
+    }
+
+    /// Was each row of the ticket, of which there is one, written by this command of the transaction?
+    pub fn is_written_by(&self, id: KeyRef, command: pg_sys::CommandId) -> bool {
+        let Some(id) = self.id_type.takes(id) else {
+            return false;
+        };
+        // The column of the command means something only in the transaction that wrote the row.
+        let query = format!(
+            "SELECT xmin::pg_catalog.text::pg_catalog.int8, cmin::pg_catalog.text::pg_catalog.int8
+             FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+            self.name(),
+            quote_identifier(&self.id)
+        );
+        let mut written = vec![];
+        for_each_row(self.oid, &query, &[id], |row| {
+            let numbers = row.number(1).zip(row.number(2));
+            written.push(numbers.is_some_and(|(transaction, by)| {
+                let transaction = (transaction as u32).into();
+                // SAFETY: looks at the state of the transaction.
+                let is_own = unsafe { pg_sys::TransactionIdIsCurrentTransactionId(transaction) };
+                is_own && by == i64::from(command)
+            }));
+        });
+        !written.is_empty() && written.into_iter().all(|is_it| is_it)
     }
 
     /// A ticket's id as its column has it. Raises an error if it is of another type.

@@ -14,8 +14,8 @@ use crate::plan::key_list::KeyList;
 use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
 use crate::rights::call_site::{Site, at_site, is_recheck, writer_of_call};
-use crate::rights::owner_sql::as_of_now;
-use crate::rights::statement::{Statement, is_planning};
+use crate::rights::owner_sql::{as_of, as_of_now};
+use crate::rights::statement::{Statement, finishing, is_planning};
 use crate::rights::{known_tables, settings};
 use crate::rows::allowed::Allowed;
 use crate::tables::child_table::{ChildTable, Parent};
@@ -61,6 +61,26 @@ impl Call {
         Some(ask(self.allowed.get_or_init(|| of(&self.statement))))
     }
 
+    /// In an AFTER trigger of a command: may the agent add to a ticket that the command creates, or hands
+    /// over, as it could before?
+    fn may_add_in_trigger(&self, id: KeyRef) -> bool {
+        let Some((access, child)) = &self.who else {
+            return false;
+        };
+        let Parent::Tickets(tickets) = &child.parent else {
+            return false;
+        };
+        finishing(access.agent).into_iter().any(|command| {
+            let before = || {
+                let before = Statement::new(self.statement.agent, self.statement.rights.clone());
+                let may = Allowed::of_statement(&before, access, &child.parent, REPLY);
+                may.contains(id) || command.is_insert && !child.parent.has_row(id)
+            };
+            // SAFETY: the command is under way, and keeps its snapshot.
+            tickets.is_written_by(id, command.command) && unsafe { as_of(command.snapshot, before) }
+        })
+    }
+
     /// Raises an error where one says more than that there is no such row.
     fn refuse(&self, fcinfo: CallInfo, id: KeyRef, action: Action) {
         let Some((access, child)) = &self.who else {
@@ -92,7 +112,8 @@ fn allows(
 ) -> bool {
     let call = Call::of(fcinfo, table);
     let Some(id) = id else { return false };
-    let may = call.ask(action, |rows| rows.contains(id)) == Some(true);
+    let may = call.ask(action, |rows| rows.contains(id)) == Some(true)
+        || action == REPLY && writer_of_call(fcinfo).is_some() && call.may_add_in_trigger(id);
     if !may {
         call.refuse(fcinfo, id, action);
     }
