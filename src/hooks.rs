@@ -178,9 +178,11 @@ extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_
     unsafe {
         guard(|| match event {
             XACT_EVENT_PRE_COMMIT => session::warn_if_set_in_vain(),
+            XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => statement::transaction_ended(),
             XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
                 session::forget_set();
                 statement::forget_from(0);
+                statement::transaction_ended();
             }
             _ => {}
         });

@@ -193,6 +193,16 @@ fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
     access
 }
 
+/// What an agent may do as far as this backend knows, which hears of nothing meanwhile, if that is what it
+/// might at this moment.
+pub fn unchanged_since(agent: i64, moment: Tick) -> Rights {
+    CACHE.with_borrow(|cache| {
+        let known = cache.agents.get(&agent)?;
+        let is_unchanged = known.state.changed() <= moment.min(known.state.loaded());
+        known.access.clone().filter(|_| is_unchanged)
+    })
+}
+
 /// When something changed for an agent: what was loaded before is out of date. The rights are those
 /// that it has now.
 pub fn changed(agent: Option<i64>, rights: Option<&Rc<Agent>>) -> Tick {

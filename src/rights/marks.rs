@@ -217,21 +217,31 @@ fn marks(all: &[PlanItem]) -> Vec<Mark> {
 ///
 /// The plan cache drops plans when it hears of a change, but a statement that holds its locks already
 /// hears of nothing. So messages are accepted here; if there was one, the plan is older than the
-/// change. A plan just made for this very statement may be run: the statement began before.
-pub fn check_plan(plan: &[PlanItem], made: Option<Made>) -> Option<(Option<i64>, Rights)> {
+/// change. Two plans may be run all the same, since the statement began before the change: one just made
+/// for this very statement; and one of the statement with which the transaction began, when all messages
+/// were accepted, if this one came only now.
+pub fn check_plan(
+    plan: &[PlanItem],
+    made: Option<Made>,
+    begins_transaction: bool,
+) -> Option<(Option<i64>, Rights)> {
     let (marks, serial) = (marks(plan), serial(plan));
     let Some(first) = marks.first().copied() else {
         asked(plan).first()?;
         let (agent, rights, _) = rights_now();
         return Some((agent, rights));
     };
+    let before = first.agent.filter(|_| begins_transaction);
+    let before = before.and_then(|agent| cache::unchanged_since(agent, first.generation));
     generation::refresh();
     let statement = statement_start();
     let agent = current_agent();
     let time = time(plan);
     let now = load::now();
     let just_made = made.filter(|made| {
-        Some(made.serial) == serial && made.statement == statement && time.contains(now)
+        Some(made.serial) == serial
+            && (made.statement == statement || begins_transaction)
+            && time.contains(now)
     });
     if !time.is_not_over(now) {
         // The plan has a way for this, but one for the rights of now is better: it is the last time.
@@ -241,11 +251,18 @@ pub fn check_plan(plan: &[PlanItem], made: Option<Made>) -> Option<(Option<i64>,
     let is_begun = time.from.is_none_or(|from| from <= now);
     if marks.len() == 1 && first.agent == agent && is_begun {
         if let Some(made) = just_made {
+            // What was heard while it was planned came before the plan cache knew the plan.
+            if cache::changed(agent, made.rights.as_ref()) > first.generation {
+                generation::drop_all_plans();
+            }
             return Some((agent, made.rights));
         }
         let (agent_now, rights, _) = rights_now();
         if agent_now == agent && cache::changed(agent, rights.as_ref()) <= first.generation {
             return Some((agent, rights));
+        }
+        if before.is_some() && time.contains(now) {
+            return Some((agent, before));
         }
     }
     // The plan may be kept, and nobody else would drop it: retrying is to help.

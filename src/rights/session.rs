@@ -30,7 +30,7 @@ fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
     let Some(agent) = identity::named_agent() else {
         return;
     };
-    SET_BY.set((is_local && !is_in_transaction_block()).then(statement::started));
+    SET_BY.set((is_local && !statement::is_in_transaction_block()).then(statement::started));
     tell_of_bypass();
     if cache::access(agent).is_none()
         && let Err(why) = Loader::now().grants(agent)
@@ -43,19 +43,6 @@ fn set_agent(agent_id: Option<i64>, is_local: Option<bool>) {
             format!("agent {agent} {why}"),
             "Until that changes, the session sees nothing.",
         );
-    }
-}
-
-/// As SET LOCAL asks it.
-fn is_in_transaction_block() -> bool {
-    // SAFETY: reads the state of the transaction.
-    unsafe {
-        // PostgreSQL makes the answer true by a commit right after the statement, of which the setting
-        // would end before the rest of a pipeline.
-        let flags = pg_sys::MyXactFlags;
-        let is_in_block = pg_sys::IsInTransactionBlock(true);
-        pg_sys::MyXactFlags = flags;
-        is_in_block
     }
 }
 

@@ -12,7 +12,7 @@
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::rc::Rc;
 
 use pgrx::memcxt::PgMemoryContexts;
@@ -20,7 +20,7 @@ use pgrx::pg_sys;
 
 use crate::pg::call_info::CallInfo;
 use crate::pg::compat;
-use crate::pg::node::Node;
+use crate::pg::node::{Node, items};
 use crate::pg::planner::{PlanItem, PlanItems, Root, items_of_plan};
 use crate::rights::cache::Rights;
 use crate::rights::external_keys::ExternalKeys;
@@ -58,8 +58,9 @@ enum Doing {
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(vec![]) };
-    /// How many queries this backend has started.
+    /// How many queries this backend has started, and had when the last transaction ended.
     static STARTED: Cell<u64> = const { Cell::new(0) };
+    static STARTED_BEFORE: Cell<u64> = const { Cell::new(0) };
     /// Those that have started and not ended.
     static STATEMENTS: RefCell<HashMap<Query, Rc<Statement>>> = RefCell::default();
 }
@@ -335,13 +336,14 @@ pub struct Started {
 /// # Safety
 /// The query is the executor's, and about to start.
 pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
-    STARTED.set(STARTED.get() + 1);
     // SAFETY: the query and its plan are the executor's.
     unsafe {
         let plan = (*query).plannedstmt;
+        let begins_transaction = begins_transaction(plan);
+        STARTED.set(STARTED.get() + 1);
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;
         let made = marks::take_made();
-        let items = if is_run && !plan.is_null() {
+        let plan_items = if is_run && !plan.is_null() {
             items_of_plan((*plan).invalItems)
         } else {
             vec![]
@@ -352,15 +354,15 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
             // A worker's part of its leader's plan comes without its marks.
             Some((told.who(), told.asked))
         } else {
-            let who = match own_of(&items) {
+            let who = match own_of(&plan_items) {
                 Some(own) => match &own.acting {
                     Acting::Owner(rights) => rights.clone(),
                     Acting::Caller(rights) => Some(rights.clone()),
                 }
                 .map(|rights| (Some(rights.agent), Some(rights))),
-                None => marks::check_plan(&items, made),
+                None => marks::check_plan(&plan_items, made, begins_transaction),
             };
-            who.map(|who| (who, marks::asked(&items)))
+            who.map(|who| (who, marks::asked(&plan_items)))
         };
         let statement = statement
             .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
@@ -375,6 +377,42 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
 /// How many queries this backend has started.
 pub fn started() -> u64 {
     STARTED.get()
+}
+
+/// Is the plan that of the one statement of a client, whose first message began the transaction? When that
+/// came, all was heard that was committed until then.
+///
+/// # Safety
+/// A plan, or null.
+unsafe fn begins_transaction(plan: *mut pg_sys::PlannedStmt) -> bool {
+    // As long as drivers may take from the first message to the last. Else a right could be kept for later.
+    const MOST_MICROSECONDS: i64 = 1_000_000;
+    // SAFETY: reads the state of the backend. The portal that is started or run, of which there is one, has
+    // a name; "" is that of a client, not of SQL.
+    unsafe {
+        let portal = pg_sys::ActivePortal;
+        let since = pg_sys::GetCurrentStatementStartTimestamp()
+            - pg_sys::GetCurrentTransactionStartTimestamp();
+        STARTED.get() == STARTED_BEFORE.get()
+            && !portal.is_null()
+            && CStr::from_ptr((*portal).name).is_empty()
+            && items::<pg_sys::PlannedStmt>((*portal).stmts).contains(&plan)
+            && (0..MOST_MICROSECONDS).contains(&since)
+            && !is_in_transaction_block()
+    }
+}
+
+/// As SET LOCAL asks it.
+pub fn is_in_transaction_block() -> bool {
+    // SAFETY: reads the state of the transaction.
+    unsafe {
+        // PostgreSQL makes the answer true by a commit right after the statement, of which the setting
+        // would end before the rest of a pipeline.
+        let flags = pg_sys::MyXactFlags;
+        let is_in_block = pg_sys::IsInTransactionBlock(true);
+        pg_sys::MyXactFlags = flags;
+        is_in_block
+    }
 }
 
 /// Is nothing under way yet?
@@ -453,9 +491,16 @@ pub fn after_run(entered: Entered) {
 
 // Transactions
 
+/// A transaction has ended.
+pub fn transaction_ended() {
+    STARTED_BEFORE.set(STARTED.get());
+    marks::take_made();
+}
+
 /// A transaction that began at this level, or a subtransaction, has failed: nothing that began in it is
 /// under way any more.
 pub fn forget_from(level: c_int) {
+    marks::take_made();
     FRAMES.with_borrow_mut(|all| {
         let keep = all.iter().take_while(|frame| frame.level < level).count();
         all.truncate(keep);

@@ -1,6 +1,7 @@
 //! Once a change of rights is committed, every statement that starts later obeys it or is to be
 //! retried (40001), whatever session, plan, transaction or server it runs in.
 
+mod autocommit;
 mod changes;
 mod concern;
 mod copy;
