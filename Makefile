@@ -23,6 +23,7 @@ help:
 	@echo 'make regress        only the regression tests'
 	@echo 'make regress-accept take their output as the expected one'
 	@echo 'make client-tests   only the client tests'
+	@echo 'make clients        drivers, ORMs and PgBouncer, as applications use them: Django, SQLAlchemy, node-postgres and others'
 	@echo 'make clean          stop the demo, remove what was built (but not target/tools)'
 	@echo 'TICKETS=1000000, AGENTS=1000 and REPEAT=20 make the benchmark larger, or steadier.'
 	@echo 'ONLY=growth TICKETS=3000000 measures only how the cost grows with the number of tickets,'
@@ -75,6 +76,12 @@ regress-accept: installed-$(MAJOR)
 client-tests: installed-$(MAJOR)
 	tools/client-tests $(MAJOR)
 
+clients: clients-$(MAJOR)
+
+clients-%: installed-%
+	tools/setup --clients
+	tools/clients $*
+
 # A server copy in target/pg with the extension, built again if its sources changed.
 installed-%:
 	tools/setup $*
@@ -104,6 +111,6 @@ clean:
 
 # The steps share target/ and the processors.
 .NOTPARALLEL:
-.PHONY: help demo adversary upgrade-test bench test test-all unit regress regress-accept client-tests install install-test lint schema-check clean
+.PHONY: help demo adversary upgrade-test bench test test-all unit regress regress-accept client-tests clients install install-test lint schema-check clean
 # Pattern targets cannot be phony, but no such files exist.
 .SECONDARY:
