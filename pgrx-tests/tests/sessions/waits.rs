@@ -114,3 +114,51 @@ fn an_id_is_taken_also_if_ones_snapshot_is_older() {
         }
     }
 }
+
+#[test]
+fn a_change_that_was_waited_for_is_refused_with_the_reason_of_then() {
+    for database in both_ways(PLAIN) {
+        let mut superuser = database.superuser();
+        superuser
+            .batch_execute(
+                "DELETE FROM deskguard.group_permission WHERE permission = 'ticket.modify.assigned'",
+            )
+            .unwrap();
+        for (meanwhile, is_seen) in [
+            ("UPDATE desk.ticket SET assignee_id = 2 WHERE id = 1", true),
+            (
+                "UPDATE desk.ticket SET department_id = 3 WHERE id = 1",
+                false,
+            ),
+            ("DELETE FROM desk.ticket WHERE id = 1", false),
+        ] {
+            let mut other = database.superuser();
+            let mut writes = other.transaction().unwrap();
+            writes.batch_execute(meanwhile).unwrap();
+            let mut ann = app(&database, ANN);
+            ann.batch_execute("SET deskguard.refused_changes = error")
+                .unwrap();
+            let attempt = std::thread::spawn(move || {
+                ann.execute("UPDATE desk.ticket SET subject = 'x' WHERE id = 1", &[])
+            });
+            until_somebody_waits(&mut superuser);
+            writes.commit().unwrap();
+            match attempt.join().unwrap() {
+                Ok(rows) => assert!(rows == 0 && !is_seen, "{meanwhile}: {rows}"),
+                Err(error) => {
+                    let error = error.as_db_error().unwrap();
+                    let detail = error.detail().unwrap_or_default();
+                    assert!(
+                        is_seen && detail.contains("lacks ticket.modify.assigned"),
+                        "{meanwhile}: {error:?}"
+                    );
+                }
+            }
+            superuser
+                .batch_execute(
+                    "UPDATE desk.ticket SET assignee_id = NULL, department_id = 1 WHERE id = 1",
+                )
+                .unwrap();
+        }
+    }
+}

@@ -83,17 +83,17 @@ impl Call {
             return;
         };
         let tickets = Parent::Tickets(table.clone());
-        let sees = |statement: &Statement| {
-            Allowed::of_statement(statement, access, &tickets, Action::View).contains(id)
+        let refuse_if_seen = |statement: &Statement| {
+            let seen = Allowed::of_statement(statement, access, &tickets, Action::View);
+            if seen.contains(id) {
+                refuse_change(table, access, id, action);
+            }
         };
-        let is_seen = if is_recheck(fcinfo) {
+        if is_recheck(fcinfo) {
             let now = Statement::new(self.statement.agent, self.statement.rights.clone());
-            as_of_now(|| sees(&now))
+            as_of_now(|| refuse_if_seen(&now));
         } else {
-            sees(&self.statement)
-        };
-        if is_seen {
-            refuse_change(table, access, id, action);
+            refuse_if_seen(&self.statement);
         }
     }
 }
