@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 
 use crate::pg::call_info::CallInfo;
 use crate::pg::error;
-use crate::pg::relation::{display_name, is_still_there};
+use crate::pg::relation::{display_name, hold, table_name};
 use crate::pg::unique::is_unique;
 use crate::protection::whole;
 use crate::rights::cache::Agent;
@@ -46,7 +46,10 @@ impl NewId {
     /// Of a protected table, or a part of one; none if it is not protected. It is kept until something
     /// changes of the tables, their indexes and their foreign keys.
     pub fn of_table(table: pg_sys::Oid) -> Option<Rc<NewId>> {
-        known_tables::of_table(table, |catalog| NewId::find(catalog, table))
+        known_tables::held(
+            || known_tables::of_table(table, |catalog| NewId::find(catalog, table)),
+            NewId::named,
+        )
     }
 
     fn find(catalog: &Catalog, table: pg_sys::Oid) -> Option<NewId> {
@@ -66,7 +69,8 @@ impl NewId {
         whole::watch(parent.oid());
         children.iter().for_each(|child| whole::watch(child.oid));
         // Nothing is left in one that is dropped at this moment.
-        children.retain(|child| is_still_there(child.oid) && !foreign_keys::keeps(child));
+        children.iter().for_each(|child| hold(child.oid));
+        children.retain(|child| table_name(child.oid).is_some() && !foreign_keys::keeps(child));
         Some(if children.is_empty() {
             NewId::Free
         } else {
@@ -76,6 +80,20 @@ impl NewId {
                 children,
             }
         })
+    }
+
+    /// The tables of which it has names.
+    fn named(&self) -> Vec<pg_sys::Oid> {
+        match self {
+            NewId::Free => vec![],
+            NewId::Parent {
+                parent, children, ..
+            } => {
+                let children = children.iter().map(|child| child.oid);
+                parent.named().into_iter().chain(children).collect()
+            }
+            NewId::Shared(table) => vec![table.oid],
+        }
     }
 
     /// Refuses an id that a row must not get.
@@ -97,7 +115,7 @@ impl NewId {
                 }
                 let left = children
                     .iter()
-                    .find(|child| is_still_there(child.oid) && as_of_now(|| child.has_row_of(id)));
+                    .find(|child| as_of_now(|| child.has_row_of(id)));
                 // Those of a row that is there and can be seen. The index refuses a second one.
                 let seen = || Allowed::of_statement(statement, access, parent, Action::View);
                 let is_seen = || *is_unique && seen().contains(id);

@@ -86,16 +86,10 @@ pub fn open(table: pg_sys::Oid) -> PgRelation {
     }
 }
 
-/// Waits for who changes a table, and tells whether it is there after that.
-pub fn is_still_there(table: pg_sys::Oid) -> bool {
-    // SAFETY: closed again.
-    unsafe {
-        let relation = pg_sys::try_relation_open(table, TO_READ);
-        if !relation.is_null() {
-            pg_sys::relation_close(relation, TO_READ);
-        }
-        !relation.is_null()
-    }
+/// Waits for who changes a table. From then on it keeps its name and its columns until the transaction ends.
+pub fn hold(table: pg_sys::Oid) {
+    // SAFETY: a lock as a query takes it.
+    unsafe { pg_sys::LockRelationOid(table, TO_READ) }
 }
 
 const PG_INHERITS: u32 = 2611;

@@ -14,7 +14,7 @@ use pgrx::{Internal, pg_sys};
 use crate::pg::node::{Clause, Node, items};
 use crate::pg::planner::Root;
 use crate::pg::policy::{Policy, policies};
-use crate::pg::relation::{attribute, table_name};
+use crate::pg::relation::{attribute, hold, table_name};
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::support::{Answer, Request, Simplify, answer};
 use crate::protection::kind::{Holds, Kind};
@@ -108,11 +108,14 @@ pub fn is_child_whole(table: &ChildTable) -> bool {
 
 /// What is missing of the protection of a table, in words.
 pub fn problems(table: pg_sys::Oid) -> Vec<String> {
-    let catalog = Catalog::now();
-    let Some(root) = root_of(&catalog, table) else {
+    let Some(root) = root_of(&Catalog::now(), table) else {
         return vec!["it is not protected".into()];
     };
     watch(root);
+    // A rename that is under way is in some catalogs and not in others.
+    hold(root);
+    hold(table);
+    let catalog = Catalog::now();
     let Some(kind) = kinds::find(&catalog, root) else {
         return vec!["what it is protected with is gone".into()];
     };

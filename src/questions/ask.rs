@@ -209,8 +209,9 @@ impl TicketTable {
                 format!("Give ticket_table: {}.", names(&all)),
             ),
         };
-        if let Some(table) = found {
-            return table.clone();
+        // As long as the question is being answered, the table keeps its names.
+        if let Some(table) = found.and_then(|table| known_tables::held_ticket_table(table.oid)) {
+            return table;
         }
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

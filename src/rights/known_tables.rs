@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
+use crate::pg::relation::hold;
 use crate::protection::whole;
 use crate::rights::cache;
 use crate::signals::generation::{self, Tick};
@@ -86,6 +87,25 @@ pub fn of_table<T: Any>(
     found.downcast_ref::<Option<Rc<T>>>()?.clone()
 }
 
+/// What was found out about tables that are about to be read by their names: `named` tells which. They keep
+/// these until the transaction ends.
+pub fn held<T>(
+    find: impl Fn() -> Option<Rc<T>>,
+    named: impl Fn(&T) -> Vec<pg_sys::Oid>,
+) -> Option<Rc<T>> {
+    let mut held = vec![];
+    loop {
+        let found = find()?;
+        let named = named(&found);
+        // While this waited for one, it may have got another name.
+        if named.iter().all(|table| held.contains(table)) {
+            return Some(found);
+        }
+        named.iter().for_each(|table| hold(*table));
+        held = named;
+    }
+}
+
 /// All protected ticket tables.
 pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
     known(
@@ -106,6 +126,11 @@ pub fn ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
     })
 }
 
+/// The same, to be read with its followers.
+pub fn held_ticket_table(oid: pg_sys::Oid) -> Option<Rc<TicketTable>> {
+    held(|| ticket_table(oid), TicketTable::named)
+}
+
 /// The child table that this table is or is part of.
 pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
     of_table(oid, |catalog| {
@@ -113,9 +138,19 @@ pub fn child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
     })
 }
 
+/// The same, to be read with all that its rows belong to.
+pub fn held_child_table(oid: pg_sys::Oid) -> Option<Rc<ChildTable>> {
+    held(|| child_table(oid), ChildTable::named)
+}
+
 /// The table of shared objects that this table is or is part of.
 pub fn shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
     of_table(oid, |catalog| {
         SharedTable::find_by_part(catalog, oid).filter(|table| whole::is_whole(table.oid))
     })
+}
+
+/// The same, to be read.
+pub fn held_shared_table(oid: pg_sys::Oid) -> Option<Rc<SharedTable>> {
+    held(|| shared_table(oid), |table| vec![table.oid])
 }

@@ -16,7 +16,9 @@ use crate::tables::ticket_table::TicketTable;
 /// Which tickets an agent follows, for one statement: the first few are looked up one by one, for
 /// more all are read at once.
 pub struct Followed {
-    table: Rc<TicketTable>,
+    table: pg_sys::Oid,
+    /// None if it is gone since.
+    held: OnceCell<Option<Rc<TicketTable>>>,
     agent: i64,
     keys: Rc<ExternalKeys>,
     looked_up: Cell<u32>,
@@ -27,9 +29,10 @@ impl Followed {
     /// Reading all costs as much as some look-ups; a query by key needs only one.
     const FEW: u32 = 4;
 
-    pub fn by(agent: i64, keys: Rc<ExternalKeys>, table: Rc<TicketTable>) -> Followed {
+    pub fn by(agent: i64, keys: Rc<ExternalKeys>, table: pg_sys::Oid) -> Followed {
         Followed {
             table,
+            held: OnceCell::new(),
             agent,
             keys,
             looked_up: Cell::new(0),
@@ -38,12 +41,16 @@ impl Followed {
     }
 
     pub fn contains(&self, ticket: KeyRef) -> bool {
+        let held = || known_tables::held_ticket_table(self.table);
+        let Some(table) = self.held.get_or_init(held) else {
+            return false;
+        };
         if self.all.get().is_none() && self.looked_up.get() < Self::FEW {
             self.looked_up.set(self.looked_up.get() + 1);
-            return self.table.follows(self.agent, ticket, &self.keys);
+            return table.follows(self.agent, ticket, &self.keys);
         }
         self.all
-            .get_or_init(|| self.table.followed_by(self.agent, &self.keys))
+            .get_or_init(|| table.followed_by(self.agent, &self.keys))
             .contains(ticket)
     }
 }
@@ -82,7 +89,7 @@ fn loaded(
     let tickets = statement
         .rights
         .as_ref()
-        .zip(known_tables::ticket_table(table));
+        .zip(known_tables::held_ticket_table(table));
     Rc::new(tickets.map_or(KeySet::EMPTY, |(rights, tickets)| load(rights, &tickets)))
 }
 

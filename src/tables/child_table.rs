@@ -104,6 +104,13 @@ impl ChildTable {
         display_name(self.oid)
     }
 
+    /// The tables of which it has names.
+    pub fn named(&self) -> Vec<pg_sys::Oid> {
+        let mut tables = self.parent.named();
+        tables.push(self.oid);
+        tables
+    }
+
     /// The tickets that all hangs on.
     pub fn tickets(&self) -> &Rc<TicketTable> {
         self.parent.tickets()
@@ -163,6 +170,14 @@ impl Parent {
         match self {
             Parent::Tickets(tickets) => tickets.oid,
             Parent::Messages(messages) => messages.oid,
+        }
+    }
+
+    /// The tables of which it has names.
+    pub fn named(&self) -> Vec<pg_sys::Oid> {
+        match self {
+            Parent::Tickets(tickets) => tickets.named(),
+            Parent::Messages(messages) => messages.named(),
         }
     }
 

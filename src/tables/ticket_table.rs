@@ -136,6 +136,12 @@ impl TicketTable {
         tables
     }
 
+    /// The tables of which it has names.
+    pub fn named(&self) -> Vec<pg_sys::Oid> {
+        let followers = self.followers.iter().map(|followers| followers.oid);
+        std::iter::once(self.oid).chain(followers).collect()
+    }
+
     /// What the rules can ask for.
     pub fn shape(&self) -> Shape {
         Shape {

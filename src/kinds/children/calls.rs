@@ -39,10 +39,13 @@ struct Call {
 impl Call {
     fn of(fcinfo: CallInfo<'_>, table: Option<pg_sys::Oid>) -> Site<'_, Call> {
         at_site(fcinfo, table, |statement| {
-            let child = || known_tables::child_table(table?);
+            let who = || {
+                let access = statement.rights.clone()?;
+                Some((access, known_tables::held_child_table(table?)?))
+            };
             Call {
                 statement: statement.clone(),
-                who: statement.rights.clone().zip(child()),
+                who: who(),
                 allowed: OnceCell::new(),
                 is_recheck: is_recheck(fcinfo),
             }

@@ -32,7 +32,7 @@ pub extern "C-unwind" fn object_gone(fcinfo: CallInfo) -> pg_sys::Datum {
     );
     // SAFETY: the row is one of the table, and so is the place.
     unsafe {
-        if let Some(table) = known_tables::shared_table(call.relation().rd_id) {
+        if let Some(table) = known_tables::held_shared_table(call.relation().rd_id) {
             let gone = if call.is_of_row() {
                 place(call.relation(), &table.id)
                     .and_then(|id| key(call.old(), call.relation().rd_att, id))

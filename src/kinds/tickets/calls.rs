@@ -38,7 +38,7 @@ impl Call {
                 let access = statement.rights.clone()?;
                 let table = known_tables::ticket_table(table?)?;
                 let keys = access.external_keys.clone();
-                let followed = Followed::by(access.agent, keys, table.clone());
+                let followed = Followed::by(access.agent, keys, table.oid);
                 Some((access, table, followed))
             };
             Call {
