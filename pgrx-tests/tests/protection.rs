@@ -38,6 +38,7 @@ fn desk(label: &str) -> Database {
 const ANN: i64 = 1;
 
 const PROTECT: &str = "SELECT deskguard.protect_tickets('desk.ticket', department_column => 'dep')";
+const PARTITION: &str = "CREATE TABLE desk.sales PARTITION OF desk.ticket FOR VALUES IN (2)";
 const SALES: &str = "CREATE TABLE desk.sales PARTITION OF desk.ticket FOR VALUES IN (2);
                      INSERT INTO desk.sales VALUES (2, 2)";
 
@@ -144,6 +145,15 @@ fn protecting_again_waits_for_queries_and_is_no_deadlock() {
             "{SALES}; CREATE TABLE desk.follower (ticket int, agent int); {protect}"
         ))
         .unwrap();
+    // The followers stay as they are, and so need no lock.
+    owner.batch_execute(&format!("BEGIN; {protect}")).unwrap();
+    for (table, locked) in [("desk.ticket", 1), ("desk.sales", 1), ("desk.follower", 0)] {
+        let held = format!(
+            "pg_locks WHERE relation = '{table}'::regclass AND mode = 'AccessExclusiveLock'"
+        );
+        assert_eq!(count(&mut owner, &held), locked, "{table}");
+    }
+    owner.batch_execute("COMMIT").unwrap();
     let until = Instant::now() + Duration::from_secs(3);
     let readers: Vec<_> = ["desk.ticket", "desk.follower", "desk.ticket, desk.follower"]
         .into_iter()
@@ -164,11 +174,196 @@ fn protecting_again_waits_for_queries_and_is_no_deadlock() {
             })
         })
         .collect();
-    for _ in 0..7 {
+    for _ in 0..3 {
+        owner.batch_execute(&protect).unwrap();
+        owner
+            .batch_execute("SELECT deskguard.unprotect('desk.ticket')")
+            .unwrap();
         owner.batch_execute(&protect).unwrap();
     }
     for reader in readers {
         reader.join().unwrap();
+    }
+}
+
+#[test]
+fn of_two_sessions_that_protect_a_table_one_waits() {
+    let database = desk("two_protect");
+    let followers = |column: &str| {
+        format!(
+            "{}, follower_table => 'desk.follower', follower_ticket_column => 'ticket', follower_agent_column => '{column}')",
+            PROTECT.trim_end_matches(')')
+        )
+    };
+    let mut owner = database.connect(OWNER);
+    owner
+        .batch_execute(
+            "CREATE TABLE desk.follower (ticket int, agent int, other int);
+             CREATE TABLE desk.message (id int PRIMARY KEY, ticket int)",
+        )
+        .unwrap();
+    let mut superuser = database.superuser();
+    let messages = "SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket')";
+    let end = "SELECT deskguard.unprotect('desk.ticket')";
+    let fine = None;
+    let state = Some(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+    for (first, second, refused) in [
+        (followers("agent"), followers("agent"), fine.clone()),
+        (followers("agent"), followers("other"), fine.clone()),
+        // The rule of followers, which the other session has just made.
+        (followers("agent"), PROTECT.into(), state.clone()),
+        (PROTECT.into(), followers("agent"), fine.clone()),
+        (end.into(), followers("agent"), fine.clone()),
+        (end.into(), end.into(), state.clone()),
+        (PROTECT.into(), PARTITION.into(), fine.clone()),
+        (messages.into(), messages.into(), fine.clone()),
+        (end.into(), messages.into(), state),
+    ] {
+        owner.batch_execute("RESET client_min_messages").unwrap();
+        // Protected before, where it is to be ended.
+        if first == end || first == messages {
+            owner.batch_execute(PROTECT).unwrap();
+        }
+        owner.batch_execute(&format!("BEGIN; {first}")).unwrap();
+        let mut other = database.connect(OWNER);
+        let then = second.clone();
+        let waiting = thread::spawn(move || other.batch_execute(&then));
+        wait_until("the other session waits", || {
+            assert!(!waiting.is_finished(), "{first}; {second}");
+            count(&mut superuser, "pg_locks WHERE NOT granted") > 0
+        });
+        owner.batch_execute("COMMIT").unwrap();
+        let outcome = waiting.join().unwrap();
+        match refused {
+            None => outcome.unwrap_or_else(|error| panic!("{first}; {second}: {error}")),
+            Some(refused) => assert_eq!(code(outcome), refused, "{first}; {second}"),
+        }
+        let not_whole = "deskguard.protected_table WHERE NOT deskguard_internal.base_ok(table_id)";
+        assert_eq!(count(&mut superuser, not_whole), 0, "{first}; {second}");
+        let left =
+            "pg_policy WHERE polrelid NOT IN (SELECT table_id FROM deskguard.protected_table)";
+        assert_eq!(count(&mut superuser, left), 0, "{first}; {second}");
+        superuser
+            .batch_execute(
+                "SELECT deskguard.unprotect(table_id) FROM deskguard.protected_table WHERE kind = 'messages';
+                 SELECT deskguard.unprotect(table_id) FROM deskguard.protected_table
+                 WHERE kind = 'tickets' AND table_id = root;
+                 DROP TABLE IF EXISTS desk.sales",
+            )
+            .unwrap();
+    }
+}
+
+/// As of any table of PostgreSQL's own: who waits for a rename reads the table by its new name.
+#[test]
+fn a_statement_that_waits_for_a_rename_goes_on_after_it() {
+    let database = desk("awaited_rename");
+    let mut owner = database.connect(OWNER);
+    owner
+        .batch_execute(&format!(
+            "{SALES};
+             CREATE SCHEMA elsewhere;
+             CREATE TABLE desk.follower (ticket int, agent int);
+             INSERT INTO desk.follower VALUES (1, 1), (2, 2);
+             CREATE TABLE desk.message (id int PRIMARY KEY, ticket int, number_of_words int DEFAULT 1);
+             INSERT INTO desk.message VALUES (1, 1), (2, 2);
+             CREATE TABLE desk.attachment (id int PRIMARY KEY, message int);
+             INSERT INTO desk.attachment VALUES (1, 1), (2, 2);
+             {}, follower_table => 'desk.follower', follower_ticket_column => 'ticket', follower_agent_column => 'agent');
+             SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket');
+             SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message');",
+            PROTECT.trim_end_matches(')')
+        ))
+        .unwrap();
+    let mut superuser = database.superuser();
+    superuser
+        .batch_execute(
+            "INSERT INTO deskguard.agent_permission VALUES (1, 'ticket.create'), (1, 'ticket.reply.unassigned'),
+                 (1, 'ticket.edit_messages.unassigned');",
+        )
+        .unwrap();
+    let statements = [
+        "SELECT count(*) FROM desk.message",
+        "SELECT count(*) FROM desk.message WHERE number_of_words = 1",
+        "SELECT count(*) FROM desk.attachment",
+        "SELECT count(*) FROM desk.follower",
+        "WITH new AS (INSERT INTO desk.message VALUES (3, 1) RETURNING 1) SELECT count(*) FROM new",
+        "WITH new AS (INSERT INTO desk.attachment VALUES (3, 1) RETURNING 1) SELECT count(*) FROM new",
+        "WITH new AS (UPDATE desk.attachment SET id = 4 RETURNING 1) SELECT count(*) FROM new",
+        "SELECT count(*) FROM deskguard.visible_tickets(1)",
+        "SELECT count(*) FROM deskguard.agent_can_view(1, 1) AS can WHERE can",
+        "SELECT count(*) FROM deskguard.explain_access(1, 1) AS why WHERE why ->> 'allowed' = 'true'",
+    ];
+    let renames = [
+        (
+            "ALTER TABLE desk.ticket RENAME dep TO department",
+            "ALTER TABLE desk.ticket RENAME department TO dep",
+        ),
+        (
+            "ALTER TABLE desk.ticket RENAME id TO number",
+            "ALTER TABLE desk.ticket RENAME number TO id",
+        ),
+        (
+            "ALTER TABLE desk.ticket RENAME TO issue",
+            "ALTER TABLE desk.issue RENAME TO ticket",
+        ),
+        (
+            "ALTER TABLE desk.follower RENAME agent TO fan",
+            "ALTER TABLE desk.follower RENAME fan TO agent",
+        ),
+        (
+            "ALTER TABLE desk.follower SET SCHEMA elsewhere; ALTER TABLE elsewhere.follower RENAME ticket TO issue",
+            "ALTER TABLE elsewhere.follower RENAME issue TO ticket; ALTER TABLE elsewhere.follower SET SCHEMA desk",
+        ),
+        (
+            "ALTER TABLE desk.message RENAME ticket TO issue",
+            "ALTER TABLE desk.message RENAME issue TO ticket",
+        ),
+        (
+            "ALTER TABLE desk.message RENAME id TO number",
+            "ALTER TABLE desk.message RENAME number TO id",
+        ),
+    ];
+    for (rename, back) in renames {
+        for sql in statements {
+            // By its own name a statement cannot find a table that is renamed.
+            let named = rename.split([' ', ';']).nth(2).unwrap();
+            if sql.contains(named) && (rename.contains("RENAME TO") || rename.contains("SCHEMA")) {
+                continue;
+            }
+            // Once with all that a session remembers, once with nothing.
+            for remembers in [true, false] {
+                let what = format!("{sql}; {rename}; {remembers}");
+                let mut ann = app(&database, ANN);
+                let ask = |ann: &mut Client| {
+                    let mut tried = ann.transaction().unwrap();
+                    let found = tried.query_one(sql, &[]).map(|row| row.get::<_, i64>(0));
+                    tried.rollback().unwrap();
+                    found
+                };
+                if remembers {
+                    assert!(ask(&mut ann).is_ok_and(|found| found > 0), "{what}");
+                }
+                owner.batch_execute(&format!("BEGIN; {rename}")).unwrap();
+                let waiting = thread::spawn({
+                    let sql = sql.to_string();
+                    move || ann.query_one(&sql, &[]).map(|row| row.get::<_, i64>(0))
+                });
+                wait_until("it waits, or need not", || {
+                    waiting.is_finished() || count(&mut superuser, "pg_locks WHERE NOT granted") > 0
+                });
+                owner.batch_execute("COMMIT").unwrap();
+                let found = waiting.join().unwrap();
+                assert_eq!(found.ok(), Some(1), "{what}");
+                owner.batch_execute(back).unwrap();
+                superuser
+                    .batch_execute(
+                        "DELETE FROM desk.message WHERE id > 2; DELETE FROM desk.attachment WHERE id = 3;
+                         UPDATE desk.attachment SET id = 1 WHERE id = 4",
+                    )
+                    .unwrap();
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Errors that tell what to do.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -31,6 +32,24 @@ pub fn refuse(message: impl Into<String>, detail: Option<String>, hint: impl Int
     }
     error.report(PgLogLevel::ERROR);
     unreachable!("an error does not return")
+}
+
+/// Refuses a function that writes where nothing can be written.
+pub fn refuse_read_only(function: &str) {
+    // SAFETY: reads the backend's state.
+    let (is_read_only, is_standby) =
+        unsafe { (pg_sys::XactReadOnly, pg_sys::RecoveryInProgress()) };
+    if is_read_only {
+        raise(
+            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            format!("cannot execute {function}() in a read-only transaction"),
+            if is_standby {
+                "This server is a standby. Run it on the primary."
+            } else {
+                "Run it in a transaction that is READ WRITE."
+            },
+        );
+    }
 }
 
 /// Refuses a statement that would mix two states of the rights.

@@ -1,5 +1,6 @@
 //! Puts policies and triggers on tables, and takes them off.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 
 use pgrx::prelude::*;
@@ -8,17 +9,16 @@ use pgrx::{PgRelation, pg_sys};
 
 use crate::pg::error;
 use crate::pg::node::Node;
-use crate::pg::relation::{
-    Class, children, descendants, display_name, parents, regclass, table_name,
-};
+use crate::pg::relation::{Class, descendants, display_name, parents, regclass, table_name};
 use crate::pg::scan::{ScanKey, scan_system};
 use crate::protect::registry::{forget, register, registered_with};
 use crate::protection::kind::Kind;
 use crate::protection::kinds::FeatureTable;
 use crate::protection::policies::{BASE, has_children, is_policy_name, pg_policy, rule_policies};
 use crate::protection::trigger::{Trigger, fires_always, triggers};
+use crate::protection::whole::is_whole;
 use crate::tables::catalog::Catalog;
-use crate::tables::registry::{features_of, is_protected};
+use crate::tables::registry::{features_of, is_protected, root_of};
 use crate::tables::rule_function::RuleFunction;
 
 /// Follows the name of a trigger on a partition that was detached and has lost the former; another
@@ -173,34 +173,46 @@ pub fn create_policies(kind: &dyn Kind, table: pg_sys::Oid, open: bool) -> Resul
     Ok(())
 }
 
-/// Protects one table and notes it in the registry.
-pub fn add(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
-    let Some(class) = Class::of(table) else {
-        return Ok(());
-    };
+/// Protects tables, those above before those below them, and notes them in the registry.
+fn add(kind: &dyn Kind, tables: &[(pg_sys::Oid, Class)]) -> Result<(), SpiError> {
     // Those of a protection that is not in the registry: of a dump without data, or what an
     // extension that was dropped left behind.
-    drop_policies(table)?;
-    register(kind, table, class)?;
-    let open = !(kind.is_opened_by_others() && class.row_security);
-    Spi::run(&format!(
-        "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        display_name(table)
-    ))?;
-    create_policies(kind, table, open)?;
-    add_triggers(kind, table)
+    tables
+        .iter()
+        .try_for_each(|(table, _)| drop_policies(*table))?;
+    register(kind, tables)?;
+    for (table, class) in tables {
+        let open = !(kind.is_opened_by_others() && class.row_security);
+        Spi::run(&format!(
+            "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            display_name(*table)
+        ))?;
+        create_policies(kind, *table, open)?;
+        add_triggers(kind, *table)?;
+    }
+    Ok(())
 }
 
 /// Protects a table that was given to be protected, with its partitions and children.
 pub fn add_with_parts(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
-    add(kind, table)?;
-    protect_below(kind)
+    protect_parts(kind, [table])
 }
 
 /// Protects a table anew.
 pub fn rebuild(kind: &dyn Kind, table: pg_sys::Oid) -> Result<(), SpiError> {
     remove(table)?;
     add_with_parts(kind, table)
+}
+
+/// Is all there that protecting a table, with its parts, would make?
+pub fn is_made(kind: &dyn Kind) -> bool {
+    let root = kind.root();
+    std::iter::once(root).chain(descendants(root)).all(|table| {
+        Class::of(table).is_none_or(|class| class.is_temporary)
+            || root_of(&Catalog::now(), table) == Some(root)
+                && is_whole(table)
+                && own_policies(table).iter().any(|policy| policy == BASE)
+    })
 }
 
 /// Ends the protection of a follower table, but for the features that it needs.
@@ -241,12 +253,14 @@ pub fn protect_parts(
     kind: &dyn Kind,
     parts: impl IntoIterator<Item = pg_sys::Oid>,
 ) -> Result<(), SpiError> {
+    let mut known = HashSet::new();
+    let mut unprotected = vec![];
     for part in parts {
         for table in std::iter::once(part).chain(descendants(part)) {
             let Some(class) = Class::of(table) else {
                 continue;
             };
-            if class.is_temporary || is_protected(table) {
+            if class.is_temporary || !known.insert(table) || is_protected(table) {
                 continue;
             }
             if class.kind == pg_sys::RELKIND_FOREIGN_TABLE {
@@ -262,13 +276,11 @@ pub fn protect_parts(
                     ),
                 );
             }
-            add(kind, table)?;
+            unprotected.push((table, class));
         }
     }
-    Ok(())
-}
-
-/// Protects all tables below a protected one.
-pub fn protect_below(kind: &dyn Kind) -> Result<(), SpiError> {
-    protect_parts(kind, children(kind.root()))
+    if unprotected.is_empty() {
+        return Ok(());
+    }
+    add(kind, &unprotected)
 }

@@ -54,7 +54,7 @@ pub unsafe fn uncover(command: &pg_sys::AlterTableStmt) -> Option<pg_sys::Oid> {
         return None;
     }
     is_wanted()?;
-    lock_all(&[table]);
+    lock_all(|| vec![table]);
     let root = is_wanted().filter(|_| find() == table)?;
     let _work = OwnWork::begin();
     for part in parts_of(root, table) {

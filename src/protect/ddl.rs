@@ -25,7 +25,7 @@ use crate::protect::rename::Rename;
 use crate::protection::kinds;
 use crate::protection::policies::{self, is_policy_name};
 use crate::tables::catalog::{Catalog, is_own_schema, is_own_schema_name, own_table};
-use crate::tables::registry::{is_protected, root_of};
+use crate::tables::registry::{is_protected, protected_tables, root_of};
 
 const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
@@ -168,17 +168,15 @@ fn look_at_table(table: pg_sys::Oid, altered: Alterations) -> Result<(), SpiErro
         (None, None) => warn_of_taken_name(table),
     }
     let root = root.or(protected_above);
-    let below = children(table);
-    let mut missing = vec![];
-    for child in below {
-        match (root, root_of(&catalog, child)) {
-            (Some(_), None) => missing.push(child),
-            (None, Some(_)) => refuse_below_unprotected(child, table),
-            _ => {}
+    let mut below = children(table);
+    if !below.is_empty() {
+        let protected = protected_tables(&catalog);
+        if let Some(root) = root {
+            below.retain(|child| !protected.contains(child));
+            protect(&catalog, root, below)?;
+        } else if let Some(child) = below.iter().find(|child| protected.contains(child)) {
+            refuse_below_unprotected(*child, table);
         }
-    }
-    if let Some(root) = root {
-        protect(&catalog, root, missing)?;
     }
     if root.is_some() || is_own_schema(class.schema) || altered.switches {
         put_back(table)?;

@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::pg::error;
+use crate::pg::error::{self, refuse_read_only};
 use crate::pg::relation::display_name;
 use crate::protect::advice::advise_preload;
 use crate::protect::apply::{add_with_parts, rebuild};
@@ -31,6 +31,9 @@ fn protect_feature(
     let command = command.to_ascii_uppercase();
     check_command(&command);
     Loader::now().check_permission(permission);
+    refuse_read_only("deskguard.protect_feature");
+    check_kind(table)?;
+    lock_all(|| vec![table]);
     check_kind(table)?;
     let catalog = Catalog::now();
     let root = root_of(&catalog, table);
@@ -46,7 +49,6 @@ fn protect_feature(
         );
     }
     let _work = OwnWork::begin();
-    lock_all(&[table]);
     add_feature(table, &command, permission)?;
     if root.is_none() {
         add_with_parts(&FeatureTable(table), table)?;

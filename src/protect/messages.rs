@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_literal};
 
-use crate::pg::error;
-use crate::pg::relation::display_name;
+use crate::pg::error::{self, refuse_read_only};
+use crate::pg::relation::{display_name, hold};
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, rebuild, remove};
 use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
@@ -36,6 +36,20 @@ fn protect_messages(
     );
     let column = needed(ticket_column, "ticket_column");
     let author = given(author_column);
+    refuse_read_only("deskguard.protect_messages");
+    check_kind(oid)?;
+    check_owner(parent);
+    let changing_parents = || changing_parents(oid, Some(parent));
+    // It stays protected meanwhile.
+    if !changing_parents().contains(&parent) {
+        hold(parent);
+    }
+    lock_all(|| {
+        let parents = changing_parents();
+        parents.iter().for_each(|parent| check_owner(*parent));
+        std::iter::once(oid).chain(parents).collect()
+    });
+    let changing_parents = changing_parents();
     check_message_table(oid)?;
     for column in std::iter::once(&column).chain(&author) {
         check_column(oid, column)?;
@@ -49,34 +63,41 @@ fn protect_messages(
     }
     let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
     check_children_fit(oid, table.id.as_deref())?;
-    let former = ChildTable::find(&Catalog::now(), oid);
-    if let Some(former) = &former {
+    if let Some(former) = &ChildTable::find(&Catalog::now(), oid) {
         let dropped = dropped_rules_of_messages(former, &table);
         refuse_dropped_rules(oid, &dropped, drop_rules == Some(true));
     }
     let _work = OwnWork::begin();
-    let former = former.map(|table| table.parent);
-    let parents: Vec<&Parent> = former.iter().chain([&table.parent]).collect();
-    let messages = parents.iter().filter_map(|parent| match parent {
-        Parent::Tickets(_) => None,
-        Parent::Messages(messages) => Some(messages.oid),
-    });
-    lock_all(&std::iter::once(oid).chain(messages).collect::<Vec<_>>());
     remove(oid)?;
     add_with_parts(&table, oid)?;
-    for parent in parents {
-        rebuild_parent(parent)?;
-    }
+    changing_parents.into_iter().try_for_each(rebuild_parent)?;
     advise(&[(oid, &table.column)])?;
     advise_preload();
     Ok(())
 }
 
-/// The policies of messages ask for more if something hangs on messages.
-pub fn rebuild_parent(parent: &Parent) -> Result<(), SpiError> {
-    match parent {
-        Parent::Tickets(_) => Ok(()),
-        Parent::Messages(messages) => rebuild(&**messages, messages.oid),
+/// The messages whose policies change if the rows of a table belong to this parent from now on, or to none:
+/// they ask for more as long as something hangs on the messages.
+pub fn changing_parents(table: pg_sys::Oid, parent: Option<pg_sys::Oid>) -> Vec<pg_sys::Oid> {
+    let catalog = Catalog::now();
+    let former = ChildTable::find(&catalog, table).map(|table| table.parent.oid());
+    if former == parent {
+        return vec![];
+    }
+    let mut parents: Vec<pg_sys::Oid> = former.into_iter().chain(parent).collect();
+    parents.retain(|parent| {
+        let children = children_of(&catalog, *parent);
+        ChildTable::find(&catalog, *parent).is_some()
+            && children.iter().all(|(child, _)| *child == table)
+    });
+    parents
+}
+
+/// Gives messages the policies that they are to have now.
+pub fn rebuild_parent(messages: pg_sys::Oid) -> Result<(), SpiError> {
+    match ChildTable::find(&Catalog::now(), messages) {
+        Some(table) => rebuild(&table, messages),
+        None => Ok(()),
     }
 }
 

@@ -86,20 +86,31 @@ pub fn changed_meanwhile() -> ! {
     )
 }
 
-pub fn register(kind: &dyn Kind, table: pg_sys::Oid, class: Class) -> Result<(), SpiError> {
+/// Notes tables that are protected, with their flags of row-level security from before.
+pub fn register(kind: &dyn Kind, tables: &[(pg_sys::Oid, Class)]) -> Result<(), SpiError> {
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
+    // All at once, since each command tells all sessions.
+    let flags = |of: fn(&Class) -> bool| tables.iter().map(|(_, class)| of(class)).collect();
+    let (secured, forced): (Vec<bool>, Vec<bool>) = (
+        flags(|class| class.row_security),
+        flags(|class| class.forced),
+    );
+    let oids: Vec<pg_sys::Oid> = tables.iter().map(|(table, _)| *table).collect();
     Spi::run_with_args(
-        "INSERT INTO deskguard_internal.protected_table VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO deskguard_internal.protected_table
+         SELECT part, $1, $2, secured, forced
+         FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5))
+             AS t (part, secured, forced)",
         &[
-            table.into(),
             kind.kind().into(),
             kind.root().into(),
-            class.row_security.into(),
-            class.forced.into(),
+            oids.clone().into(),
+            secured.into(),
+            forced.into(),
         ],
     )?;
     // Partitions and children have the columns of their root.
-    if table == kind.root() {
+    if oids.contains(&kind.root()) {
         kind.register()?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
+use crate::pg::error::refuse_read_only;
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, remove};
 use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
@@ -29,6 +30,9 @@ fn protect_shared(
         "Name the table of the objects.",
     );
     let id = needed(id_column, "id_column");
+    refuse_read_only("deskguard.protect_shared");
+    check_kind(oid)?;
+    lock_all(|| vec![oid]);
     check_kind(oid)?;
     check_not_otherwise(oid, SHARED);
     let table = SharedTable {
@@ -48,7 +52,6 @@ fn protect_shared(
         refuse_dropped_rules(oid, &dropped, drop_rules == Some(true));
     }
     let _work = OwnWork::begin();
-    lock_all(&[oid]);
     remove(oid)?;
     add_with_parts(&table, oid)?;
     let columns = std::iter::once(&table.id).chain(&table.owner);

@@ -7,11 +7,11 @@ use deskguard_rules::{Columns, Statuses};
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
-use crate::pg::error;
+use crate::pg::error::{self, refuse_read_only};
 use crate::protect::advice::{advise_indexes, advise_preload};
-use crate::protect::apply::{add_with_parts, release, remove};
+use crate::protect::apply::{add_with_parts, is_made, release, remove};
 use crate::protect::arguments::{given, needed, not_null};
-use crate::protect::check::{check_follower_table, check_owner, check_ticket_table};
+use crate::protect::check::{check_follower_table, check_kind, check_owner, check_ticket_table};
 use crate::protect::dropped_rules::{dropped_rules_of_tickets, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
 use crate::protect::messages::check_children_fit;
@@ -45,6 +45,31 @@ fn protect_tickets(
         "Name the table of the tickets.",
     );
     let id = needed(id_column, "id_column");
+    refuse_read_only("deskguard.protect_tickets");
+    check_kind(oid)?;
+    if let Some(followers) = follower_table {
+        check_kind(followers)?;
+    }
+    let find_former = || TicketTable::find(&Catalog::now(), oid);
+    // Followers that stay as they are need no lock.
+    let changing_followers = || {
+        let former = find_former().and_then(|former| former.followers);
+        if follower_table.is_some() && former.as_ref().map(|f| f.oid) == follower_table {
+            let is_same = former.is_some_and(|former| {
+                given(follower_ticket_column).as_ref() == Some(&former.ticket)
+                    && given(follower_agent_column).as_ref() == Some(&former.agent)
+                    && is_made(&former)
+            });
+            return (None, follower_table.filter(|_| !is_same));
+        }
+        (former.map(|former| former.oid), follower_table)
+    };
+    lock_all(|| {
+        let (former, new) = changing_followers();
+        former.iter().for_each(|followers| check_owner(*followers));
+        std::iter::once(oid).chain(former).chain(new).collect()
+    });
+    let (former_followers, new_followers) = changing_followers();
     let table = TicketTable {
         oid,
         // Checked below, where a column of another type is refused.
@@ -75,7 +100,7 @@ fn protect_tickets(
     if let Some(followers) = &table.followers {
         check_follower_table(&table, followers)?;
     }
-    let former = TicketTable::find(&Catalog::now(), oid);
+    let former = find_former();
     if let Some(former) = &former {
         refuse_dropped_rules(
             oid,
@@ -83,23 +108,13 @@ fn protect_tickets(
             drop_rules == Some(true),
         );
     }
-    let former_followers = former.and_then(|former| former.followers);
-    if let Some(former) = &former_followers {
-        check_owner(former.oid);
-    }
     let _work = OwnWork::begin();
-    let followers = [former_followers.as_ref(), table.followers.as_ref()];
-    let followers = followers
-        .into_iter()
-        .flatten()
-        .map(|followers| followers.oid);
-    lock_all(&std::iter::once(oid).chain(followers).collect::<Vec<_>>());
     if let Some(former) = former_followers {
-        release(former.oid)?;
+        release(former)?;
     }
     remove(oid)?;
     add_with_parts(&table, oid)?;
-    if let Some(followers) = &table.followers {
+    if let (Some(followers), Some(_)) = (&table.followers, new_followers) {
         remove(followers.oid)?;
         add_with_parts(followers, followers.oid)?;
     }

@@ -4,21 +4,20 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
 use crate::kinds::shared::visibility::forget_visibility;
-use crate::pg::error;
+use crate::pg::error::{self, refuse_read_only};
 use crate::pg::relation::{display_name, table_name};
 use crate::protect::apply::{release, remove};
 use crate::protect::arguments::not_null;
 use crate::protect::check::check_owner;
 use crate::protect::lock::lock_all;
-use crate::protect::messages::{check_no_children, rebuild_parent};
+use crate::protect::messages::{changing_parents, check_no_children, rebuild_parent};
 use crate::protect::own_work::OwnWork;
 use crate::protect::partitions::is_child_of_protected;
 use crate::protect::registry::{check_now, forget_features};
 use crate::tables::catalog::Catalog;
-use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::columns::protected_table;
 use crate::tables::registry::{FOLLOWERS, root_of};
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 #[pg_extern(sql = false)]
 fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
@@ -27,8 +26,32 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         "protected_table",
         "Name a protected table.",
     );
-    let catalog = Catalog::now();
+    refuse_read_only("deskguard.unprotect");
+    check_unprotect(oid);
+    lock_all(|| {
+        let followers = followers_of(oid).map(|followers| followers.oid);
+        let parents = changing_parents(oid, None);
+        let others: Vec<_> = followers.into_iter().chain(parents).collect();
+        others.iter().for_each(|table| check_owner(*table));
+        std::iter::once(oid).chain(others).collect()
+    });
+    // What another session has done meanwhile counts.
+    check_unprotect(oid);
+    let parents = changing_parents(oid, None);
+    let _work = OwnWork::begin();
+    if let Some(followers) = followers_of(oid) {
+        release(followers.oid)?;
+    }
+    forget_features(oid)?;
+    forget_visibility(oid, None)?;
+    remove(oid)?;
+    check_now()?;
+    parents.into_iter().try_for_each(rebuild_parent)
+}
+
+fn check_unprotect(oid: pg_sys::Oid) {
     check_owner(oid);
+    let catalog = Catalog::now();
     if let Some(tickets) = TicketTable::find_by_followers(&catalog, oid) {
         error::raise(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -54,29 +77,10 @@ fn unprotect(protected_table: Option<pg_sys::Oid>) -> Result<(), SpiError> {
         Some(_) => {}
     }
     check_no_children(oid);
-    let followers = TicketTable::find(&catalog, oid).and_then(|t| t.followers);
-    if let Some(followers) = &followers {
-        check_owner(followers.oid);
-    }
-    let parent = ChildTable::find(&catalog, oid).map(|table| table.parent);
-    let parent = parent.filter(|parent| matches!(parent, Parent::Messages(_)));
-    if let Some(parent) = &parent {
-        check_owner(parent.oid());
-    }
-    let _work = OwnWork::begin();
-    let followers = followers.map(|followers| followers.oid);
-    let others = followers
-        .into_iter()
-        .chain(parent.as_ref().map(Parent::oid));
-    lock_all(&std::iter::once(oid).chain(others).collect::<Vec<_>>());
-    if let Some(followers) = followers {
-        release(followers)?;
-    }
-    forget_features(oid)?;
-    forget_visibility(oid, None)?;
-    remove(oid)?;
-    check_now()?;
-    parent.map_or(Ok(()), |parent| rebuild_parent(&parent))
+}
+
+fn followers_of(table: pg_sys::Oid) -> Option<FollowerTable> {
+    TicketTable::find(&Catalog::now(), table)?.followers
 }
 
 /// What is not protected cannot be unprotected.

@@ -1,6 +1,7 @@
 //! The registry of protected tables, read as of now: protected_table has what all kinds have, and each kind a table
 //! of its own with how the columns of its tables map.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 
 use deskguard_rules::TicketColumn;
@@ -102,6 +103,15 @@ pub fn root_of(catalog: &Catalog, oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
 /// Is it in the registry? A look-up by SQL would not do where an error is at hand.
 pub fn is_protected(table: pg_sys::Oid) -> bool {
     root_of(&Catalog::now(), table).is_some()
+}
+
+/// All tables of the registry, in one go.
+pub fn protected_tables(catalog: &Catalog) -> HashSet<pg_sys::Oid> {
+    let mut found = HashSet::new();
+    catalog.scan(c"protected_table", None, &[], |row| {
+        found.insert(row.required(protected_table::TABLE_ID));
+    });
+    found
 }
 
 /// How a table is protected.

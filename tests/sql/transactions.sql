@@ -30,8 +30,8 @@ ALTER TABLE desk.follower2 OWNER TO regress_other;
 SET ROLE regress_owner;
 SELECT test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.follower2')$$);
 RESET ROLE;
-SELECT left(test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.ticket_follower', drop_rules => true)
-    FROM desk.ticket_follower$$), 5);
+SELECT left(test.attempt($$SELECT deskguard.protect_tickets('desk.ticket', category_column => 'category_id', follower_table => 'desk.ticket_follower',
+        follower_ticket_column => 'agent_id', follower_agent_column => 'ticket_id', drop_rules => true) FROM desk.ticket_follower$$), 5);
 TABLE test.changed;
 -- With a query of the table under way.
 BEGIN;

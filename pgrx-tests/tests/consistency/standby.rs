@@ -1,8 +1,9 @@
 //! A hot standby of the server under test.
 
-use deskguard_tests::lab::{act_for, ids, run, value, wait_until};
+use deskguard_tests::lab::{act_for, code, ids, run, value, wait_until};
 use deskguard_tests::server::{APP, MAPPED};
 use postgres::Client;
+use postgres::error::SqlState;
 
 use crate::copy::ServerCopy;
 use crate::desk::{
@@ -119,6 +120,19 @@ fn a_hot_standby_obeys_what_it_has_replayed() {
                     end(client);
                 }
             }
+        }
+        for writes in [
+            "protect_tickets('desk.ticket', department_column => 'department_id')",
+            "protect_messages('desk.ticket', 'desk.ticket')",
+            "protect_shared('desk.ticket')",
+            "protect_feature('desk.ticket', 'ticket.use')",
+            "unprotect('desk.ticket')",
+            "share('desk.ticket', 1, everyone => true)",
+            "unshare('desk.ticket', 1, everyone => true)",
+        ] {
+            let sql = format!("SELECT deskguard.{writes}");
+            let refused = code(watcher.batch_execute(&sql));
+            assert_eq!(refused, SqlState::READ_ONLY_SQL_TRANSACTION, "{sql}");
         }
         // Also where nothing can be written: another agent on the same connection, and TRUNCATE.
         let mut app = standby.connect(database, APP);

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 use pgrx::spi::{SpiError, quote_identifier};
 
 use crate::kinds::shared::visibility::{Audience, write_visibility};
-use crate::pg::error;
+use crate::pg::error::{self, refuse_read_only};
 use crate::pg::relation::{display_name, table_name};
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::unique::is_unique;
@@ -31,7 +31,7 @@ impl SharedTable {
                 "Name the table of the object.",
             )
         };
-        known_tables::shared_table(oid).unwrap_or_else(|| {
+        known_tables::held_shared_table(oid).unwrap_or_else(|| {
             let mut names = vec![];
             Catalog::now().scan(c"shared_table", None, &[], |row| {
                 names.extend(table_name(row.required(shared_table::TABLE_ID)));
@@ -136,29 +136,39 @@ fn changeable(table: &SharedTable, object: Option<KeyRef>) -> Result<OwnedKey, S
     )
 }
 
-const SHARE: &str = "INSERT INTO deskguard.shared_visibility
-        (object_table, object_id, object_key, group_id, agent_id, everyone)
-    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+/// A function, and what it does.
+type Act = (&'static str, &'static str);
 
-const UNSHARE: &str = "DELETE FROM deskguard.shared_visibility
+const SHARE: Act = (
+    "deskguard.share",
+    "INSERT INTO deskguard.shared_visibility
+        (object_table, object_id, object_key, group_id, agent_id, everyone)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+);
+
+const UNSHARE: Act = (
+    "deskguard.unshare",
+    "DELETE FROM deskguard.shared_visibility
     WHERE object_table::pg_catalog.oid OPERATOR(pg_catalog.=) $1
       AND (object_id OPERATOR(pg_catalog.=) $2 OR object_key OPERATOR(pg_catalog.=) $3)
       AND (group_id OPERATOR(pg_catalog.=) $4 OR agent_id OPERATOR(pg_catalog.=) $5
-           OR everyone AND $6)";
+           OR everyone AND $6)",
+);
 
 fn change_visibility(
-    query: &str,
+    (function, query): Act,
     table: Option<pg_sys::Oid>,
     object: Option<KeyRef>,
     audience: Audience,
 ) -> Result<(), SpiError> {
+    refuse_read_only(function);
     let table = SharedTable::resolve(table);
     let object = changeable(&table, object)?;
     write_visibility(query, &table, object.borrowed(), &audience)
 }
 
 for_key_types!(
-    |$name, $key, $query|
+    |$name, $key, $act|
     [share, share_uuid, share_text] with SHARE,
     [unshare, unshare_uuid, unshare_text] with UNSHARE =>
     #[pg_extern(sql = false)]
@@ -170,6 +180,6 @@ for_key_types!(
         everyone: Option<bool>,
     ) -> Result<(), SpiError> {
         let audience = Audience::new(group_id, agent_id, everyone);
-        change_visibility($query, object_table, object_id.map(KeyRef::from), audience)
+        change_visibility($act, object_table, object_id.map(KeyRef::from), audience)
     }
 );
