@@ -17,7 +17,7 @@ use crate::protect::event_rows::{command_of, finish, for_each_event_row};
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::{changed_meanwhile, check_now};
 use crate::tables::catalog::{Catalog, own_table};
-use crate::tables::registry::{children_of, is_protected};
+use crate::tables::registry::{children_of, is_protected, root_of};
 
 const PG_CLASS: u32 = 1259;
 
@@ -48,37 +48,37 @@ impl Dropped {
     fn now() -> Dropped {
         let mut dropped = Dropped::default();
         for_each_event_row(
-            c"SELECT classid, objid, objsubid, object_type, is_temporary, object_identity, address_names
-              FROM pg_catalog.pg_event_trigger_dropped_objects()",
+            c"SELECT classid, objid, objsubid, object_type, object_identity, address_names
+              FROM pg_catalog.pg_event_trigger_dropped_objects()
+              WHERE NOT is_temporary AND object_type OPERATOR(pg_catalog.=) ANY (
+                  '{table, foreign table, table column, policy, trigger}'::pg_catalog.text[])",
             |row| {
                 // SAFETY: of these types.
-                let (catalog, object, column, kind, is_temporary) = unsafe {
+                let (catalog, object, column, kind) = unsafe {
                     (
                         row.get::<pg_sys::Oid>(1),
                         row.get::<pg_sys::Oid>(2),
                         row.get::<i32>(3),
                         row.get::<&str>(4),
-                        row.get::<bool>(5),
                     )
                 };
                 let (Some(catalog), Some(object), Some(kind)) = (catalog, object, kind) else {
                     return;
                 };
-                if is_temporary == Some(true) {
-                    return;
-                }
                 match kind {
-                    "table" | "foreign table" if catalog.to_u32() == PG_CLASS && column == Some(0) => {
+                    "table" | "foreign table"
+                        if catalog.to_u32() == PG_CLASS && column == Some(0) =>
+                    {
                         dropped.tables.push(object);
                     }
                     "table column" => {
                         // SAFETY: a text.
-                        let identity = unsafe { row.get::<&str>(6) }.unwrap_or_default();
+                        let identity = unsafe { row.get::<&str>(5) }.unwrap_or_default();
                         dropped.columns.push((object, identity.into()));
                     }
                     "policy" | "trigger" => {
                         // SAFETY: an array of texts.
-                        let names = unsafe { row.get::<Vec<Option<String>>>(7) };
+                        let names = unsafe { row.get::<Vec<Option<String>>>(6) };
                         let names: Option<Vec<String>> =
                             names.and_then(|names| names.into_iter().collect());
                         let names = names.and_then(|names| <[String; 3]>::try_from(names).ok());
@@ -138,7 +138,7 @@ fn refuse_of_protected(kind: &str, [schema, table, name]: &[String; 3]) {
 fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
     let catalog = Catalog::now();
     let mut registered = tables.to_vec();
-    registered.retain(|table| is_protected(*table));
+    registered.retain(|table| root_of(&catalog, *table).is_some());
     let mut parents = tables.to_vec();
     parents.retain(|table| !children_of(&catalog, *table).is_empty());
     if registered.is_empty() && parents.is_empty() {

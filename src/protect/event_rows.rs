@@ -37,8 +37,8 @@ impl EventRow {
     }
 }
 
-/// Calls `each` with the rows of a query without arguments. It names all with their schemas, and has no
-/// operators, which the user's search_path could replace.
+/// Calls `each` with the rows of a query without arguments. It names all with their schemas, also operators,
+/// which the user's search_path could replace.
 pub fn for_each_event_row(query: &'static CStr, mut each: impl FnMut(&EventRow)) {
     // SAFETY: SPI as its documentation asks for it. After an error PostgreSQL cleans up itself.
     unsafe {
