@@ -96,15 +96,16 @@ fn wait_for(table: pg_sys::Oid, milliseconds: i32) -> bool {
             unsafe { pg_sys::LockTimeout = self.0 }
         }
     }
+    // SAFETY: reads a setting.
+    let _restore = Restore(unsafe { pg_sys::LockTimeout });
     // SAFETY: a setting, as it may be, while this waits.
-    let former = unsafe { std::mem::replace(&mut *(&raw mut pg_sys::LockTimeout), milliseconds) };
-    let _restore = Restore(former);
+    unsafe { pg_sys::LockTimeout = milliseconds };
     let locked = in_subtransaction(|| {
         // SAFETY: a lock, which the end of the transaction releases.
         unsafe { pg_sys::LockRelationOid(table, EXCLUSIVE) };
         true
     });
-    locked.unwrap_or_else(|error| match &error {
+    locked.unwrap_or_else(|error| match &*error {
         CaughtError::PostgresError(report)
             if report.sql_error_code() == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE =>
         {
@@ -115,14 +116,14 @@ fn wait_for(table: pg_sys::Oid, milliseconds: i32) -> bool {
 }
 
 /// Runs in a subtransaction, which is kept if that gives true, and else taken back.
-fn in_subtransaction(run: impl FnOnce() -> bool) -> Result<bool, CaughtError> {
+fn in_subtransaction(run: impl FnOnce() -> bool) -> Result<bool, Box<CaughtError>> {
     // SAFETY: as PL/pgSQL does it for a block with EXCEPTION.
     unsafe {
         let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
         let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(run())))
-            .catch_others(Err)
+            .catch_others(|error| Err(Box::new(error)))
             .execute();
         pg_sys::MemoryContextSwitchTo(context);
         if matches!(outcome, Ok(true)) {
