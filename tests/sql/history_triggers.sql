@@ -84,6 +84,11 @@ ROLLBACK;
 BEGIN;
 SELECT test.in_trigger('INSERT INTO desk.history (ticket_id) VALUES (2)', :hand_over);
 ROLLBACK;
+-- One that another command in the trigger has handed over.
+BEGIN;
+INSERT INTO desk.ticket (id, subject, department_id, category_id, assignee_id) VALUES (202, 'new', 4, 1, 2);
+SELECT test.in_trigger('DO ''BEGIN IF %s = 201 THEN UPDATE desk.ticket SET assignee_id = 5 WHERE id = 202; INSERT INTO desk.history (ticket_id) VALUES (202); END IF; END''', :hand_over);
+ROLLBACK;
 -- To read, to change, to follow.
 BEGIN;
 SELECT test.in_trigger('INSERT INTO desk.history (ticket_id) VALUES (%s) RETURNING id', :hand_over);
