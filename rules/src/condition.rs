@@ -4,18 +4,10 @@
 //! simplest condition that says the same is put together.
 
 use crate::access::{Access, Departments};
-use crate::columns::Columns;
 use crate::decision::{Unobserved, past_silo, silo};
 use crate::grants::Level;
 use crate::permission::Action;
-use crate::ticket::{Column, Status, Ticket};
-
-/// What a ticket table has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
-    pub columns: Columns<bool>,
-    pub followers: bool,
-}
+use crate::ticket::{Column, Restriction, Shape, Status, Ticket};
 
 /// A condition on the columns of a ticket, for one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +22,8 @@ pub enum Condition {
     Unassigned,
     NotUnassigned,
     Followed,
-    NotConfidential,
+    /// The ticket has not this restriction.
+    Without(Restriction),
     All(Vec<Condition>),
     Any(Vec<Condition>),
 }
@@ -66,22 +59,31 @@ pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
 
 /// What [`past_silo`] asks, as a condition.
 pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
-    let ordinary = enough(access, shape, action, false);
-    if !shape.columns.confidential {
-        return any(ordinary);
+    let unrestricted = enough(access, shape, action, &[]);
+    // Those that stop this agent; it does not matter which of them a ticket has.
+    let mut stopping = Restriction::ALL.to_vec();
+    stopping.retain(|one| {
+        one.is_possible(shape) && enough(access, shape, action, &[*one]) != unrestricted
+    });
+    if stopping.is_empty() {
+        return any(unrestricted);
     }
-    // What is enough for a confidential ticket is enough for any.
-    let mut enough = enough(access, shape, action, true);
-    let others = ordinary.into_iter().filter(|way| !enough.contains(way));
-    let others = any(others.collect());
-    if others != Condition::Constant(false) {
-        enough.push(all(vec![Condition::NotConfidential, others]));
-    }
+    // What is enough for a restricted ticket is enough for any.
+    let mut enough = enough(access, shape, action, &stopping);
+    let others = unrestricted.into_iter().filter(|way| !enough.contains(way));
+    let mut parts: Vec<_> = stopping.into_iter().map(Condition::Without).collect();
+    parts.push(any(others.collect()));
+    enough.push(all(parts));
     any(enough)
 }
 
-/// The ways to come past the silo with a ticket that is confidential or not.
-fn enough(access: &Access, shape: Shape, action: Action, confidential: bool) -> Vec<Condition> {
+/// The ways to come past the silo with a ticket that has these restrictions.
+fn enough(
+    access: &Access,
+    shape: Shape,
+    action: Action,
+    restrictions: &[Restriction],
+) -> Vec<Condition> {
     let kinds = possible_kinds(access, shape);
     let department_is = department_matters(access, shape);
     // The kinds of tickets for which these two are enough.
@@ -90,12 +92,12 @@ fn enough(access: &Access, shape: Shape, action: Action, confidential: bool) -> 
             .into_iter()
             .filter(|kind| kinds & kind != 0)
             .filter(|kind| {
-                let ticket = Ticket {
+                let mut ticket = Ticket {
                     department: department(access, shape, department_is.unwrap_or(inside)),
                     followed,
-                    confidential,
                     ..ticket_of_kind(access, shape, *kind)
                 };
+                restrictions.iter().for_each(|one| one.put_on(&mut ticket));
                 past_silo(access, &ticket, action)
             })
             .fold(0, |all, kind| all | kind)
@@ -245,6 +247,7 @@ fn any(mut parts: Vec<Condition>) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Columns;
     use crate::grants::tests::{grants, group};
     use crate::grants::{CategoryAccess, Grants, Held, Membership};
     use crate::permission::{Change, Permission, Relation};
@@ -262,7 +265,7 @@ mod tests {
             Condition::Unassigned => relations.unassigned,
             Condition::NotUnassigned => !relations.unassigned,
             Condition::Followed => ticket.followed,
-            Condition::NotConfidential => !ticket.confidential,
+            Condition::Without(restriction) => !restriction.is_on(ticket),
             Condition::All(parts) => parts.iter().all(|part| holds(part, access, ticket)),
             Condition::Any(parts) => parts.iter().any(|part| holds(part, access, ticket)),
         }
@@ -298,21 +301,21 @@ mod tests {
             for department in column(shape.columns.department, &[1, 3, 9]) {
                 for assignee in column(shape.columns.assignee, &[7, 8]) {
                     for team in column(shape.columns.team, &[70, 71]) {
-                        for (followed, confidential) in [
-                            (false, false),
-                            (shape.followers, false),
-                            (false, shape.columns.confidential),
-                            (shape.followers, shape.columns.confidential),
-                        ] {
-                            all.push(Ticket {
+                        for bits in 0..2 << Restriction::ALL.len() {
+                            let mut ticket = Ticket {
                                 category,
                                 department,
                                 assignee,
                                 team,
-                                followed,
-                                confidential,
-                                status: Status::default(),
-                            });
+                                followed: shape.followers && bits & 1 != 0,
+                                ..blank(shape)
+                            };
+                            for (one, bit) in Restriction::ALL.into_iter().zip(1..) {
+                                if one.is_possible(shape) && bits & 1 << bit != 0 {
+                                    one.put_on(&mut ticket);
+                                }
+                            }
+                            all.push(ticket);
                         }
                     }
                 }
@@ -583,11 +586,15 @@ mod tests {
         };
         assert_eq!(
             view_of(shape, &all, true),
-            Any(vec![Own, Followed, NotConfidential])
+            Any(vec![Own, Followed, Without(Restriction::Confidential)])
         );
         assert_eq!(
             view_of(shape, &all, false),
-            Any(vec![Own, Followed, All(vec![NotConfidential, Department])])
+            Any(vec![
+                Own,
+                Followed,
+                All(vec![Without(Restriction::Confidential), Department])
+            ])
         );
         let holder = [&all[..], &["ticket.view.confidential"]].concat();
         assert_eq!(view_of(shape, &holder, true), Constant(true));

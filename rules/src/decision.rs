@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::grants::Level;
 use crate::permission::{Action, Change, Permission, Relation};
-use crate::ticket::{Column, Relations, Ticket};
+use crate::ticket::{Column, Relations, Restriction, Ticket};
 
 /// A rule that was looked at, with what it was asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ fn department(access: &Access, column: Column, level: Level, observer: &mut impl
 }
 
 /// Own and followed tickets are seen in any department; others where the agent has full access and
-/// the permission for their kind, and if they are confidential the one for these.
+/// the permission for their kind, and for each restriction of the ticket the one for that.
 fn sight(
     access: &Access,
     ticket: &Ticket,
@@ -112,8 +112,11 @@ fn sight(
     };
     let inside = department(access, ticket.department, Level::Full, observer);
     let of_kind = and(inside, observer, |observer| has(access, kind, observer));
-    and(of_kind, observer, |observer| {
-        !ticket.confidential || has(access, Permission::ViewConfidential, observer)
+    let restrictions = Restriction::ALL.into_iter().filter(|one| one.is_on(ticket));
+    restrictions.fold(of_kind, |so_far, restriction| {
+        and(so_far, observer, |observer| {
+            has(access, restriction.permission(), observer)
+        })
     })
 }
 

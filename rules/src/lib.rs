@@ -23,7 +23,7 @@ mod time;
 
 pub use access::{Access, Categories, Departments};
 pub use columns::{Columns, TicketColumn};
-pub use condition::{Condition, Shape, past_silo_condition, silo_condition};
+pub use condition::{Condition, past_silo_condition, silo_condition};
 pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
 pub use explain::{Question, explain};
 pub use explanation::{AskedBy, Explanation, NoAgent, OtherPolicy, TicketId, Unmapped};
@@ -37,5 +37,7 @@ pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
-pub use ticket::{Column, Meaning, Relations, Status, Statuses, Ticket, UNMAPPED};
+pub use ticket::{
+    Column, Meaning, Relations, Restriction, Shape, Status, Statuses, Ticket, UNMAPPED,
+};
 pub use time::{Moment, Validity};

@@ -1,7 +1,8 @@
 //! A ticket as the rules see it, and how an agent stands to it.
 
 use crate::access::Access;
-use crate::permission::Relation;
+use crate::columns::Columns;
+use crate::permission::{Permission, Relation};
 
 /// What a value stands for that is nobody's external_key. The tables forbid it as an id, so no one has
 /// a right on it.
@@ -36,6 +37,50 @@ pub struct Ticket {
     pub followed: bool,
     pub confidential: bool,
     pub status: Status,
+}
+
+/// What a ticket table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    pub columns: Columns<bool>,
+    pub followers: bool,
+}
+
+/// What hides a ticket from others than those it concerns, unless they hold a permission. A new one is a
+/// variant here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restriction {
+    Confidential,
+}
+
+impl Restriction {
+    pub const ALL: [Restriction; 1] = [Restriction::Confidential];
+
+    /// Who holds it sees such tickets like others.
+    pub fn permission(self) -> Permission {
+        match self {
+            Restriction::Confidential => Permission::ViewConfidential,
+        }
+    }
+
+    pub fn is_on(self, ticket: &Ticket) -> bool {
+        match self {
+            Restriction::Confidential => ticket.confidential,
+        }
+    }
+
+    pub(crate) fn put_on(self, ticket: &mut Ticket) {
+        match self {
+            Restriction::Confidential => ticket.confidential = true,
+        }
+    }
+
+    /// May a ticket of such a table have it?
+    pub(crate) fn is_possible(self, shape: Shape) -> bool {
+        match self {
+            Restriction::Confidential => shape.columns.confidential,
+        }
+    }
 }
 
 /// What a status may mean to the rules. A new one is a variant here, and a field of [`Statuses`].

@@ -1,6 +1,6 @@
 //! The rules of tickets as conditions of the planner.
 
-use deskguard_rules::{Access, Columns, Condition, IdSet, Level};
+use deskguard_rules::{Access, Columns, Condition, IdSet, Level, Restriction};
 use pgrx::pg_sys;
 
 use crate::pg::node::{Clause, Node, all, any, call_of_plan};
@@ -38,10 +38,7 @@ impl<'p> Builder<'_, 'p> {
             Condition::Unassigned => all(self.unassigned()),
             Condition::NotUnassigned => any(self.not_unassigned()),
             Condition::Followed => self.followed()?,
-            // NULL is not true either: where it is not known, a ticket counts as confidential.
-            Condition::NotConfidential => {
-                Clause::Is(self.arguments.columns.confidential?.copy()).not()
-            }
+            Condition::Without(restriction) => self.without(*restriction)?,
             Condition::All(parts) => all(self.clauses(parts)?),
             Condition::Any(parts) => any(self.clauses(parts)?),
         })
@@ -138,6 +135,15 @@ impl<'p> Builder<'_, 'p> {
         let (table, id) = (self.arguments.table_argument, self.arguments.id?);
         let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.type_oid()])?;
         rule_call(function, &[table, id.node()])
+    }
+
+    fn without(&self, restriction: Restriction) -> Option<Clause<'p>> {
+        Some(match restriction {
+            // NULL is not true either: where it is not known, a ticket counts as confidential.
+            Restriction::Confidential => {
+                Clause::Is(self.arguments.columns.confidential?.copy()).not()
+            }
+        })
     }
 
     /// The column is one of the agent's ids: as literals, or by a function that looks them up if they

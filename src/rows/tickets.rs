@@ -19,7 +19,7 @@ use crate::tables::rule_function::RuleFunction;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 /// What a ticket has in the columns that the rules ask for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct TicketValues {
     pub department: Option<i64>,
     pub category: Option<i64>,
@@ -27,6 +27,21 @@ pub struct TicketValues {
     pub team: Option<i64>,
     pub confidential: bool,
     pub status: Status,
+}
+
+impl TicketValues {
+    /// A ticket of which nothing is known. It counts as confidential.
+    pub const UNKNOWN: TicketValues = TicketValues {
+        department: None,
+        category: None,
+        assignee: None,
+        team: None,
+        confidential: true,
+        status: Status {
+            archived: false,
+            spam: false,
+        },
+    };
 }
 
 impl TicketTable {
@@ -100,7 +115,7 @@ impl TicketTable {
                 assignee: id(Principal::Agent),
                 team: id(Principal::Team),
                 confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
-                ..TicketValues::default()
+                ..TicketValues::UNKNOWN
             });
         });
         found

@@ -52,7 +52,7 @@ impl Call {
         self.who.as_ref().is_some_and(|(access, table, _)| {
             let values = TicketValues {
                 category,
-                ..TicketValues::default()
+                ..TicketValues::UNKNOWN
             };
             deskguard_rules::silo(access, &table.ticket(values, false), &mut Unobserved)
         })
@@ -130,9 +130,8 @@ fn values(
         department,
         assignee,
         team,
-        // Where it is not known, a ticket counts as confidential.
-        confidential: confidential.unwrap_or(true),
-        ..TicketValues::default()
+        confidential: confidential.unwrap_or(TicketValues::UNKNOWN.confidential),
+        ..TicketValues::UNKNOWN
     }
 }
 
