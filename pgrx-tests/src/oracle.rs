@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use crate::help_desk::{
     ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Column, HelpDesk, Id, Kind, Level,
-    Principal, StatusColumn, Ticket,
+    Principal, Ticket,
 };
 
 pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
@@ -62,11 +62,10 @@ pub enum Refusal {
     NoIdentity,
     UnknownAgent,
     InactiveAgent,
-    MayNotUse,
+    Permission(&'static str),
     Silo,
     /// The kind of ticket may not be viewed at all.
     Kind,
-    Confidential,
     Department,
 }
 
@@ -496,7 +495,21 @@ impl HelpDesk {
                 || self.followed(a, t)
                 || (self.dept(a, t, Level::Full)
                     && self.views_kind(a, t)
-                    && (!self.confidential(t) || self.has(a, "ticket.view.confidential"))))
+                    && self.restriction(a, t).is_none()))
+    }
+
+    /// What a ticket of others is, and which permission it needs for that besides the one for its kind.
+    pub fn restrictions(&self, t: &Ticket) -> Vec<&'static str> {
+        [(self.confidential(t), "ticket.view.confidential")]
+            .into_iter()
+            .filter_map(|(is, permission)| is.then_some(permission))
+            .collect()
+    }
+
+    /// The first of these permissions that the agent has not.
+    fn restriction(&self, a: Id, t: &Ticket) -> Option<&'static str> {
+        let mut restrictions = self.restrictions(t).into_iter();
+        restrictions.find(|permission| !self.has(a, permission))
     }
 
     fn views_kind(&self, a: Id, t: &Ticket) -> bool {
@@ -505,7 +518,7 @@ impl HelpDesk {
     }
 
     /// All that are not said to be open are confidential.
-    pub fn confidential(&self, t: &Ticket) -> bool {
+    fn confidential(&self, t: &Ticket) -> bool {
         self.table.confidential.is_some() && t.confidential != Some(false)
     }
 
@@ -539,19 +552,20 @@ impl HelpDesk {
 
     // ---- updates ----
 
-    fn has_status(&self, t: &Ticket, values: fn(&StatusColumn) -> &[&'static str]) -> bool {
+    /// Is its status in this list?
+    fn has_status(&self, t: &Ticket, list: &str) -> bool {
         match (&self.table.status, t.status) {
-            (Some(column), Some(status)) => values(column).contains(&status),
+            (Some(column), Some(status)) => column.list(list).contains(&status),
             _ => false,
         }
     }
 
     pub fn archived(&self, t: &Ticket) -> bool {
-        self.has_status(t, |column| &column.archived)
+        self.has_status(t, "archived_values")
     }
 
     pub fn spam(&self, t: &Ticket) -> bool {
-        self.has_status(t, |column| &column.spam)
+        self.has_status(t, "spam_values")
     }
 
     /// Why a ticket that it may modify may not become this one.
@@ -621,7 +635,7 @@ impl HelpDesk {
         Some(if !agent.active {
             Refusal::InactiveAgent
         } else if !self.has(a, "ticket.use") {
-            Refusal::MayNotUse
+            Refusal::Permission("ticket.use")
         } else if !self.silo_ok(a, t) {
             Refusal::Silo
         } else if !self.dept(a, t, Level::Full) {
@@ -629,7 +643,7 @@ impl HelpDesk {
         } else if !self.views_kind(a, t) {
             Refusal::Kind
         } else {
-            Refusal::Confidential
+            Refusal::Permission(self.restriction(a, t)?)
         })
     }
 }

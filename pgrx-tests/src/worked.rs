@@ -218,8 +218,9 @@ fn table(kind: Kind) -> TicketTable {
         status: Some(StatusColumn {
             name: "status",
             kind: StatusKind::Text,
-            archived: vec!["closed"],
-            spam: vec!["spam"],
+            lists: [("archived_values", "closed"), ("spam_values", "spam")]
+                .map(|(list, status)| (list, vec![status]))
+                .into(),
         }),
         status_type: "ticket_status",
         // No foreign key, which would hold the ids of tickets.

@@ -162,9 +162,17 @@ pub struct FollowerTable {
 pub struct StatusColumn {
     pub name: &'static str,
     pub kind: StatusKind,
-    /// A value may be in both lists.
-    pub archived: Vec<&'static str>,
-    pub spam: Vec<&'static str>,
+    /// By the parameter of `protect_tickets()`. A value may be in several.
+    pub lists: BTreeMap<&'static str, Vec<&'static str>>,
+}
+
+/// The parameters of `protect_tickets()` that are lists of statuses.
+pub const STATUS_LISTS: [&str; 2] = ["archived_values", "spam_values"];
+
+impl StatusColumn {
+    pub fn list(&self, parameter: &str) -> &[&'static str] {
+        self.lists.get(parameter).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::help_desk::{
-    Column, Department, FollowerTable, Group, KeyForm, Partitioning, StatusKind, TicketTable, Time,
-    catalog,
+    Column, Department, FollowerTable, Group, KeyForm, Partitioning, StatusColumn, StatusKind,
+    TicketTable, Time, catalog,
 };
 
 const ANN: Id = 1;
@@ -212,7 +212,7 @@ fn confidential_tickets_are_for_those_they_concern() {
     let secret = in_one(Some(true), None);
     assert_eq!(
         desk.refusal(Some(ANN), &secret),
-        Some(Refusal::Confidential)
+        Some(Refusal::Permission("ticket.view.confidential"))
     );
     grant(&mut desk, &["ticket.view.confidential"]);
     assert!(desk.view(ANN, &secret));
@@ -227,8 +227,9 @@ fn a_status_is_left_and_reached_with_the_right_for_it() {
     desk.table.status = Some(StatusColumn {
         name: "status",
         kind: StatusKind::Text,
-        archived: vec!["closed"],
-        spam: vec!["spam"],
+        lists: [("archived_values", "closed"), ("spam_values", "spam")]
+            .map(|(list, status)| (list, vec![status]))
+            .into(),
     });
     grant(&mut desk, &["ticket.create", "ticket.modify.own"]);
     desk.agent_departments.insert((ANN, 1), Level::Assign);

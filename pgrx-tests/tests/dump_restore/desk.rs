@@ -1,6 +1,6 @@
 //! A random help desk with all that can be dumped, and all that can be seen of it.
 
-use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, cases};
+use deskguard_tests::help_desk::{Case, DANGLING, HelpDesk, STATUS_LISTS, cases};
 use deskguard_tests::lab::{act_for, case_of, texts};
 use deskguard_tests::oracle::ACTIONS;
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
@@ -35,7 +35,7 @@ pub fn find(what: &str, wanted: impl Fn(&HelpDesk) -> bool) -> HelpDesk {
                 .table
                 .status
                 .as_ref()
-                .is_some_and(|status| !status.archived.is_empty() && !status.spam.is_empty())
+                .is_some_and(|status| status.lists.len() == STATUS_LISTS.len())
             && desk.tickets.len() > 6;
         // The messages' tables have integers.
         let has_integer_ids = desk.table.id.kind.is_integer();
@@ -128,8 +128,8 @@ fn attempts(name: &str, client: &mut Client, desk: &HelpDesk) -> Vec<String> {
     let mut commands = Vec::new();
     for ticket in &desk.tickets {
         let id = ticket.id;
-        for value in [Some(status.spam[0]), Some(status.archived[0]), None] {
-            let value = value.map_or("NULL".into(), literal);
+        let values = status.lists.values().map(|list| literal(list[0]));
+        for value in values.chain(["NULL".into()]) {
             commands.push(format!(
                 "UPDATE {table} SET {column} = {value} WHERE {key} = {id}"
             ));

@@ -199,7 +199,7 @@ fn reasons(
     let first_failed = failed.map_or(&Value::Null, |rule| &rule["rule"]);
     let refused_by = match desk.refusal(Some(agent), ticket) {
         Some(Refusal::UnknownAgent | Refusal::InactiveAgent) => Some("agent"),
-        Some(Refusal::MayNotUse | Refusal::Confidential) => Some("permission"),
+        Some(Refusal::Permission(_)) => Some("permission"),
         Some(Refusal::Silo) => Some("silo"),
         // Several rules take part in the rest.
         _ => None,
@@ -207,12 +207,10 @@ fn reasons(
     if refused_by.is_some_and(|rule| first_failed != rule) {
         return Err(format!("the reason is {refused_by:?}, not {first_failed}"));
     }
-    if desk.refusal(Some(agent), ticket) == Some(Refusal::Confidential) {
+    if let Some(Refusal::Permission(needed)) = desk.refusal(Some(agent), ticket) {
         let missing = failed.map_or(&Value::Null, |rule| &rule["permission"]);
-        if missing != "ticket.view.confidential" {
-            return Err(format!(
-                "the reason is that it is confidential, not {missing}"
-            ));
+        if missing != needed {
+            return Err(format!("it needs {needed}, not {missing}"));
         }
     }
     for rule in rules {

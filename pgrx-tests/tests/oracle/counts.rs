@@ -15,7 +15,7 @@ pub fn assert_nothing_missed(counts: &Counts) {
         }
     }
     counts.assert_both([
-        "view confidential",
+        "view with ticket.view.confidential",
         "view perhaps confidential",
         "insert",
         "insert of spam",
@@ -45,11 +45,11 @@ pub fn assert_nothing_missed(counts: &Counts) {
         Refusal::NoIdentity,
         Refusal::UnknownAgent,
         Refusal::InactiveAgent,
-        Refusal::MayNotUse,
+        Refusal::Permission("ticket.use"),
         Refusal::Silo,
         Refusal::Kind,
         Refusal::Department,
-        Refusal::Confidential,
+        Refusal::Permission("ticket.view.confidential"),
     ];
     counts.assert_each(refusals.map(|refusal| format!("refused by {refusal:?}")));
     let others = [
@@ -84,16 +84,14 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
                 continue;
             };
             let concerns = desk.own(agent, ticket) || desk.followed(agent, ticket);
-            if desk.confidential(ticket)
-                && !concerns
-                && (refusal.is_none() || refusal == Some(Refusal::Confidential))
-            {
-                let perhaps = if ticket.confidential.is_none() {
-                    "perhaps "
-                } else {
-                    ""
-                };
-                counts.either(refusal.is_none(), &format!("view {perhaps}confidential"));
+            for permission in desk.restrictions(ticket) {
+                let decides = refusal.is_none() || refusal == Some(Refusal::Permission(permission));
+                if decides && !concerns {
+                    counts.either(refusal.is_none(), &format!("view with {permission}"));
+                    if permission == "ticket.view.confidential" && ticket.confidential.is_none() {
+                        counts.either(refusal.is_none(), "view perhaps confidential");
+                    }
+                }
             }
             for relation in RELATIONS {
                 if !desk.holds(relation, agent, ticket) {

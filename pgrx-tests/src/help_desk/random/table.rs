@@ -1,5 +1,7 @@
 //! Random shapes of the ticket table.
 
+use std::collections::BTreeMap;
+
 use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +9,7 @@ use proptest::sample::select;
 
 use super::keys::{Forms, kinds};
 use crate::help_desk::{
-    Column, FollowerTable, Kind, Partitioning, StatusColumn, StatusKind, TicketTable,
+    Column, FollowerTable, Kind, Partitioning, STATUS_LISTS, StatusColumn, StatusKind, TicketTable,
 };
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
@@ -74,21 +76,20 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     let integers = Kind::INTEGERS.map(StatusKind::Integer);
     let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
     let status_kind = select(status_kinds);
-    let some_values = || vec(weighted(0.35), 5);
-    let status = proptest::option::weighted(0.6, (status_kind, some_values(), some_values()))
-        .prop_map(|status| {
-            let (kind, archived, spam) = status?;
-            let some = |picks: Vec<bool>| -> Vec<&'static str> {
-                let values = kind.values().into_iter().zip(picks);
-                values
-                    .filter_map(|(value, is)| is.then_some(value))
-                    .collect()
-            };
-            Some((kind, some(archived), some(spam)))
-        });
-    let status = status.prop_map(|status| {
-        status.filter(|(_, archived, spam)| !archived.is_empty() || !spam.is_empty())
+    let lists = vec(vec(weighted(0.35), 5), STATUS_LISTS.len());
+    let status = proptest::option::weighted(0.6, (status_kind, lists)).prop_map(|status| {
+        let (kind, lists) = status?;
+        let some = |picks: Vec<bool>| -> Vec<&'static str> {
+            let values = kind.values().into_iter().zip(picks);
+            values
+                .filter_map(|(value, is)| is.then_some(value))
+                .collect()
+        };
+        let lists = STATUS_LISTS.into_iter().zip(lists.into_iter().map(some));
+        Some((kind, lists.filter(|(_, list)| !list.is_empty()).collect()))
     });
+    let status = status
+        .prop_map(|status| status.filter(|(_, lists): &(_, BTreeMap<_, _>)| !lists.is_empty()));
     let unassigned_value = prop_oneof![2 => Just(None), 2 => Just(Some(0)), 1 => Just(Some(-1))];
     let partitioning = prop_oneof![
         4 => Just(Partitioning::None),
@@ -131,11 +132,10 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                     assignee: column(has_assignee, names[5], kinds.assignee),
                     team: column(has_team, names[6], kinds.team),
                     confidential: confidential.then_some(names[10]),
-                    status: status.map(|(kind, archived, spam)| StatusColumn {
+                    status: status.map(|(kind, lists)| StatusColumn {
                         name: names[11],
                         kind,
-                        archived,
-                        spam,
+                        lists,
                     }),
                     status_type: names[12],
                     follower: has_follower.then_some(FollowerTable {

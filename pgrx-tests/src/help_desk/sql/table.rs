@@ -146,10 +146,7 @@ impl TicketTable {
         if let Some(status) = &self.status {
             let column = literal(status.name);
             arguments.push(format!("status_column => {column}"));
-            for (argument, values) in [
-                ("archived_values", &status.archived),
-                ("spam_values", &status.spam),
-            ] {
+            for (argument, values) in &status.lists {
                 let values: Vec<String> = values.iter().map(|value| literal(value)).collect();
                 if !values.is_empty() {
                     let values = values.join(", ");

@@ -32,8 +32,9 @@ pub(super) fn bigint_table() -> TicketTable {
         status: Some(StatusColumn {
             name: "status",
             kind: StatusKind::Text,
-            archived: vec!["closed"],
-            spam: vec!["spam"],
+            lists: [("archived_values", "closed"), ("spam_values", "spam")]
+                .map(|(list, status)| (list, vec![status]))
+                .into(),
         }),
         status_type: "",
         follower: Some(FollowerTable {
