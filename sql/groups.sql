@@ -10,6 +10,9 @@ CREATE TABLE deskguard.permission_group (
         CONSTRAINT group_department_access_is_granted_or_all CHECK (department_access IN ('granted', 'all')),
     builtin boolean NOT NULL DEFAULT false
 );
+-- So that a publication can leave the built-in rows out: a row filter needs an identity that has its columns.
+CREATE UNIQUE INDEX permission_group_identity ON deskguard.permission_group (id, builtin);
+ALTER TABLE deskguard.permission_group REPLICA IDENTITY USING INDEX permission_group_identity;
 COMMENT ON TABLE deskguard.permission_group IS
     'Sets of permissions, departments and categories that are given to members; what several groups give adds up';
 COMMENT ON COLUMN deskguard.permission_group.id IS 'The id; below 100 are built-in groups';

@@ -6,6 +6,9 @@ CREATE TABLE deskguard.permission (
     destructive boolean NOT NULL DEFAULT false,
     builtin boolean NOT NULL DEFAULT false
 );
+-- So that a publication can leave the built-in rows out: a row filter needs an identity that has its columns.
+CREATE UNIQUE INDEX permission_identity ON deskguard.permission (name, builtin);
+ALTER TABLE deskguard.permission REPLICA IDENTITY USING INDEX permission_identity;
 COMMENT ON TABLE deskguard.permission IS 'The permissions that can be given; add your own';
 COMMENT ON COLUMN deskguard.permission.name IS 'The name by which it is given and asked for';
 COMMENT ON COLUMN deskguard.permission.description IS 'What it allows, for people';

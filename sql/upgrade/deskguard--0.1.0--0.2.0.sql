@@ -4,6 +4,12 @@
 ALTER TABLE deskguard_internal.rights_signal REPLICA IDENTITY FULL;
 ALTER TABLE deskguard_internal.external_key_signal REPLICA IDENTITY FULL;
 
+-- A publication can leave the built-in rows out.
+CREATE UNIQUE INDEX permission_identity ON deskguard.permission (name, builtin);
+ALTER TABLE deskguard.permission REPLICA IDENTITY USING INDEX permission_identity;
+CREATE UNIQUE INDEX permission_group_identity ON deskguard.permission_group (id, builtin);
+ALTER TABLE deskguard.permission_group REPLICA IDENTITY USING INDEX permission_group_identity;
+
 -- What an agent has, and who has something.
 CREATE FUNCTION deskguard.effective_departments(agent_id bigint)
 RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz)

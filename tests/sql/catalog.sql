@@ -65,6 +65,17 @@ ROLLBACK;
 SELECT c.oid::regclass AS without_an_identity FROM pg_class AS c
 WHERE c.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND c.relkind = 'r' AND c.relreplident <> 'f'
     AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary);
+
+-- One may leave out the built-in rows, which a subscriber has.
+BEGIN;
+SET LOCAL client_min_messages = error;
+CREATE PUBLICATION own_rows FOR TABLE deskguard.permission WHERE (NOT builtin), deskguard.permission_group WHERE (NOT builtin);
+INSERT INTO deskguard.permission (name) VALUES ('people.edit');
+UPDATE deskguard.permission SET description = 'Edit people' WHERE name = 'people.edit';
+UPDATE deskguard.permission_group SET category_access = 'open' WHERE id = 100;
+DELETE FROM deskguard.permission WHERE NOT builtin;
+DELETE FROM deskguard.permission_group WHERE NOT builtin;
+ROLLBACK;
 BEGIN;
 SET LOCAL client_min_messages = error;
 CREATE PUBLICATION everything FOR ALL TABLES;
