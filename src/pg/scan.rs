@@ -109,11 +109,15 @@ impl Row {
         Row { tuple, descriptor }
     }
 
+    /// NULL, too, is a column that the extension's SQL, not updated yet, has not.
     pub fn get<'row, T: Column<'row>>(&'row self, column: Attribute) -> Option<T> {
         let mut is_null = false;
         // SAFETY: tuple and descriptor come from the same open scan, and the callers name columns
         // of the tables that sql/*.sql creates, with their types.
         unsafe {
+            if i32::from(column) > (*self.descriptor).natts {
+                return None;
+            }
             let datum =
                 pg_sys::heap_getattr(self.tuple, column.into(), self.descriptor, &mut is_null);
             T::from_datum(datum, is_null)

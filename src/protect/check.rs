@@ -9,6 +9,7 @@ use crate::pg::{compat, error};
 use crate::protect::arguments::refuse_given_twice;
 use crate::tables::catalog::{Catalog, is_own_schema};
 use crate::tables::child_table::ChildTable;
+use crate::tables::columns::ticket_table;
 use crate::tables::key::KeyType;
 use crate::tables::registry::{FEATURE, FOLLOWERS, TICKETS, kind_of};
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
@@ -163,7 +164,10 @@ fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "status_column and its values belong together",
-            "Give status_column with archived_values or spam_values or both, or none of them.",
+            format!(
+                "Give status_column with one or more of {}, or none of them.",
+                Meaning::ALL.map(|of| ticket_table::values(of).1).join(", ")
+            ),
         );
     }
     let Some(status) = &table.columns.status else {

@@ -125,11 +125,11 @@ WHERE r.relnamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnam
 SELECT schema, has_schema_privilege('regress_other', schema, 'USAGE') AS usage,
     has_schema_privilege('regress_other', schema, 'CREATE') AS creation
 FROM unnest(ARRAY['deskguard', 'deskguard_internal']) AS schema;
-SELECT p.oid::regprocedure FROM pg_proc AS p
+SELECT p.oid::regproc FROM pg_proc AS p
 WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace)
     AND NOT has_function_privilege('regress_ann', p.oid, 'EXECUTE')
     AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-ORDER BY p.oid::regprocedure::text COLLATE "C";
+ORDER BY p.oid::regproc::text COLLATE "C";
 SET ROLE regress_owner;
 SELECT test.attempt('SELECT FROM deskguard.agent');
 SELECT test.attempt($$INSERT INTO deskguard.agent_permission VALUES (5, 'ticket.use')$$);
