@@ -394,6 +394,91 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What explain_command says that the agent may do.
+    fn explains(&mut self) -> Outcome {
+        let desk = self.desk;
+        let is_active = |id: &Id| {
+            desk.help_desk()
+                .agents
+                .iter()
+                .any(|a| a.id == *id && a.active)
+        };
+        let Some(agent) = self.who.filter(is_active) else {
+            return Ok(());
+        };
+        let (message, attachment) = (desk.message(), desk.attachment());
+        for (command, action) in [
+            ("SELECT", "view"),
+            ("UPDATE", "edit_messages"),
+            ("DELETE", "edit_messages"),
+        ] {
+            let by_id = |id: &Id| {
+                let id = desk.kinds.message.literal(*id);
+                format!("({id}, {id})")
+            };
+            let messages = desk.messages.iter().map(|(id, _)| id);
+            let rows: Vec<String> = messages.chain([&DANGLING]).map(by_id).collect();
+            let seen = desk.messages_that_allow(self.who, action);
+            let sql = |rows: Vec<String>, table: &str, column: &str| {
+                format!(
+                    "SELECT id::text FROM (VALUES {}) AS v (id, key) WHERE (deskguard.explain_command(\
+                     {agent}, '{command}', {}, jsonb_build_object('{column}', key)) -> 'allowed')::boolean",
+                    rows.join(", "),
+                    literal(table)
+                )
+            };
+            self.ids(desk.kinds.message, &sql(rows, &message, "id"), &seen)?;
+            // These have no unique id: they are named by their message.
+            let by_parent = |(id, parent): &(Id, Option<Id>)| {
+                let parent = parent.map(|id| desk.kinds.parent.literal(id));
+                let kind = desk.kinds.parent.sql();
+                format!("({id}, {}::{kind})", parent.unwrap_or("NULL".into()))
+            };
+            let rows: Vec<String> = desk.attachments.iter().map(by_parent).collect();
+            if !rows.is_empty() {
+                let seen = desk.attachments_that_allow(self.who, action);
+                self.ids(Kind::Int4, &sql(rows, &attachment, "message_id"), &seen)?;
+            }
+        }
+        let mut explain = |table: &str, new: &str, may: bool| {
+            let sql = format!(
+                "SELECT deskguard.explain_command({agent}, 'INSERT', {}, \
+                 new_row => jsonb_build_object({new})) ->> 'allowed'",
+                literal(table)
+            );
+            let allowed: &str = &query(self.client, &sql, &[])?[0].get::<_, String>(0);
+            same(&sql, allowed, if may { "true" } else { "false" })
+        };
+        for (id, ticket) in &desk.messages {
+            let may = desk.may(Some(agent), "reply", *ticket);
+            let ticket = desk.ticket_sql(*ticket);
+            explain(&message, &format!("'Ticket''s', {ticket}"), may)?;
+            let by_another = format!(
+                "'Ticket''s', {ticket}, 'author', {}",
+                desk.kinds.author.literal(77)
+            );
+            if desk.kinds.author.holds(77) {
+                explain(&message, &by_another, may && !desk.author)?;
+            }
+            let id = desk.kinds.parent.literal(*id);
+            explain(&attachment, &format!("'message_id', {id}"), may)?;
+        }
+        for (id, to) in &desk.moves {
+            let ids = desk.messages_that_allow(Some(agent), "edit_messages");
+            let may = ids.contains(id) && desk.may(Some(agent), "edit_messages", *to);
+            let sql = format!(
+                "SELECT deskguard.explain_command({agent}, 'UPDATE', {}, jsonb_build_object('id', {}), \
+                 jsonb_build_object('Ticket''s', {})) ->> 'allowed'",
+                literal(&message),
+                desk.kinds.message.literal(*id),
+                desk.ticket_sql(*to)
+            );
+            let allowed: &str = &query(self.client, &sql, &[])?[0].get::<_, String>(0);
+            same(&sql, allowed, if may { "true" } else { "false" })?;
+        }
+        Ok(())
+    }
+
     fn replies(&mut self) -> Outcome {
         let desk = self.desk;
         let message = desk.message();
@@ -570,6 +655,7 @@ impl Lab {
                 };
                 let outcome = session
                     .reads()
+                    .and_then(|()| session.explains())
                     .and_then(|()| session.replies())
                     .and_then(|()| session.edits());
                 outcome

@@ -355,6 +355,8 @@ struct Session<'a> {
     client: &'a mut Client,
     world: &'a World,
     may: &'a Allowed,
+    /// An active agent, which may ask about itself.
+    asker: Option<Id>,
 }
 
 impl Session<'_> {
@@ -377,6 +379,7 @@ impl Session<'_> {
             self.inserts(owner)?;
             self.changes_owner_to(owner)?;
         }
+        self.explains()?;
         self.shares()
     }
 
@@ -501,6 +504,44 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// What explain_command says that the agent may do.
+    fn explains(&mut self) -> Outcome {
+        let (may, world) = (self.may, self.world);
+        let Some(agent) = self.asker else {
+            return Ok(());
+        };
+        let asked = |command: &str, rows: &str| {
+            format!(
+                "(deskguard.explain_command({agent}, '{command}', '\"Thing\"', {rows}) -> 'allowed')::boolean"
+            )
+        };
+        let ids = (0..=OBJECTS).map(|id| format!("({})", world.id_sql(id)));
+        let values = ids.collect::<Vec<_>>().join(", ");
+        let any = |command: &str, new: &str| {
+            let rows = format!("jsonb_build_object('id', id){new}");
+            let asked = asked(command, &rows);
+            format!("SELECT id FROM (VALUES {values}) AS v (id) WHERE {asked}")
+        };
+        let changed = |command| may.if_all(&["SELECT", command], &may.changed);
+        self.gives(&any("SELECT", ""), may.if_all(&["SELECT"], &may.seen))?;
+        self.gives(&any("UPDATE", ", '{\"body\": \"new\"}'"), changed("UPDATE"))?;
+        self.gives(&any("DELETE", ""), changed("DELETE"))?;
+        for owner in [None, Some(1), Some(agent), Some(DANGLING)] {
+            let new = format!("jsonb_build_object('owner_id', {})", world.owner_sql(owner));
+            let makes = may.makes(world.named(owner));
+            let insert = asked("INSERT", &format!("new_row => {new}"));
+            let inserts = (makes && may.all(&["INSERT"])).then_some(1).unwrap_or(0);
+            self.counts(&format!("SELECT WHERE {insert}"), Some(inserts))?;
+            let updated = if makes || !world.has_owner_column {
+                changed("UPDATE")
+            } else {
+                BTreeSet::new()
+            };
+            self.gives(&any("UPDATE", &format!(", {new}")), updated)?;
+        }
+        Ok(())
+    }
+
     fn shares(&mut self) -> Outcome {
         let changed = (self.may).if_all(&["SELECT", "UPDATE"], &self.may.changed);
         for id in 0..=OBJECTS {
@@ -531,11 +572,18 @@ fn check(superuser: &mut Client, app: &mut Client, world: &World) -> Outcome {
     }
     for who in (1..=AGENTS).map(Some).chain([None, Some(DANGLING)]) {
         let may = &world.allowed(who);
+        let asker = who.filter(|a| (1..=AGENTS).contains(a) && !world.inactive.contains(a));
         act_for(app, who);
         for plan in PLANS {
             try_run(app, plan)?;
             let client = &mut *app;
-            let outcome = Session { client, world, may }.check();
+            let outcome = Session {
+                client,
+                world,
+                may,
+                asker,
+            }
+            .check();
             outcome.map_err(|error| fail(format!("agent {who:?}, {plan}: {error}")))?;
         }
     }

@@ -12,14 +12,27 @@ pub enum Check {
     Silo {
         category: Option<i64>,
     },
-    /// Always passes: says how the agent stands to the ticket, on which the rest depends.
-    Relation(Relations),
+    /// Always passes: says how the agent stands to the ticket, of this team, on which the rest depends.
+    Relation(Relations, Option<i64>),
     Department {
         department: Option<i64>,
         level: Level,
     },
     /// One of the permissions for this change and one of these relations.
     Change(Change, Relations),
+    /// Always passes: the ticket becomes spam, which asks for what follows.
+    Spam,
+    /// Always passes: what follows is asked of the nth ticket that a row belongs to.
+    OfTicket(usize),
+    /// The author of a new message, if it names one, must be the agent.
+    Author(Option<i64>),
+    /// Never passes: rows that are added and removed, and not updated.
+    NoUpdate,
+    /// Of an object that agents share. With whom it is shared matters to who sees it only.
+    Shared {
+        owner: Option<i64>,
+        shared: Option<bool>,
+    },
 }
 
 /// Learns of each rule that is looked at and whether it passed. Each that fails is a reason for a refusal.
@@ -47,7 +60,7 @@ impl<F: FnMut(Check, bool)> Observer for F {
     }
 }
 
-fn look(observer: &mut impl Observer, check: Check, passed: bool) -> bool {
+pub(crate) fn look(observer: &mut impl Observer, check: Check, passed: bool) -> bool {
     observer.looked_at(check, passed);
     passed
 }
@@ -101,7 +114,8 @@ fn sight(
     relations: Relations,
     observer: &mut impl Observer,
 ) -> bool {
-    look(observer, Check::Relation(relations), true);
+    let team = ticket.team.value();
+    look(observer, Check::Relation(relations, team), true);
     if relations.own || relations.followed {
         return true;
     }
@@ -152,7 +166,19 @@ pub fn decide(
 
 /// What [`decide`] asks besides the silo, which has a policy of its own for all commands.
 pub fn past_silo(access: &Access, ticket: &Ticket, action: Action) -> bool {
-    access.has(Permission::Use) && reach(access, ticket, action, &mut Unobserved)
+    past_silo_observed(access, ticket, action, &mut Unobserved)
+}
+
+fn past_silo_observed(
+    access: &Access,
+    ticket: &Ticket,
+    action: Action,
+    observer: &mut impl Observer,
+) -> bool {
+    let used = has(access, Permission::Use, observer);
+    and(used, observer, |observer| {
+        reach(access, ticket, action, observer)
+    })
 }
 
 /// Why a ticket must not become what a command makes of it, where the silo does not forbid it.
@@ -166,39 +192,126 @@ pub enum Refusal {
     Spam,
 }
 
+/// As [`and`], of rules of which the first that fails is the refusal.
+fn or_refuse<O: Observer>(
+    so_far: Result<(), Refusal>,
+    refusal: Refusal,
+    observer: &mut O,
+    next: impl FnOnce(&mut O) -> bool,
+) -> Result<(), Refusal> {
+    if so_far.is_err() && !O::WANTS_ALL {
+        return so_far;
+    }
+    let passed = next(observer);
+    so_far.and(if passed { Ok(()) } else { Err(refusal) })
+}
+
 /// May the agent create this ticket? The silo is asked by its own policy. Spam needs the right to
 /// delete, as it does on a ticket that is there.
 pub fn create(access: &Access, ticket: &Ticket) -> Result<(), Refusal> {
+    create_observed(access, ticket, &mut Unobserved)
+}
+
+fn create_observed(
+    access: &Access,
+    ticket: &Ticket,
+    observer: &mut impl Observer,
+) -> Result<(), Refusal> {
+    let may = may_create(access, observer);
+    place_new(may, access, ticket, observer)
+}
+
+fn may_create(access: &Access, observer: &mut impl Observer) -> Result<(), Refusal> {
+    let mut may = Ok(());
     for permission in [Permission::Use, Permission::Create] {
-        if !access.has(permission) {
-            return Err(Refusal::Permission(permission));
-        }
+        let refusal = Refusal::Permission(permission);
+        may = or_refuse(may, refusal, observer, |observer| {
+            has(access, permission, observer)
+        });
     }
-    if !department(access, ticket.department, Level::Assign, &mut Unobserved) {
-        return Err(Refusal::Department(ticket.department.value()));
+    may
+}
+
+fn place_new(
+    mut may: Result<(), Refusal>,
+    access: &Access,
+    ticket: &Ticket,
+    observer: &mut impl Observer,
+) -> Result<(), Refusal> {
+    let place = Refusal::Department(ticket.department.value());
+    may = or_refuse(may, place, observer, |observer| {
+        department(access, ticket.department, Level::Assign, observer)
+    });
+    if ticket.status.spam {
+        may = or_refuse(may, Refusal::Spam, observer, |observer| {
+            make_spam(access, ticket, observer)
+        });
     }
-    if ticket.status.spam && !past_silo(access, ticket, Action::Change(Change::Delete)) {
-        return Err(Refusal::Spam);
-    }
-    Ok(())
+    may
+}
+
+fn make_spam(access: &Access, ticket: &Ticket, observer: &mut impl Observer) -> bool {
+    look(observer, Check::Spam, true);
+    past_silo_observed(access, ticket, Action::Change(Change::Delete), observer)
 }
 
 /// May a ticket that the agent may modify become this one? The silo of the new category is asked by
 /// its own policy.
 pub fn update(access: &Access, before: &Ticket, after: &Ticket) -> Result<(), Refusal> {
-    let moves = before.department != after.department;
-    if moves && !department(access, after.department, Level::Assign, &mut Unobserved) {
-        return Err(Refusal::Department(after.department.value()));
+    update_observed(access, before, after, &mut Unobserved)
+}
+
+fn update_observed(
+    access: &Access,
+    before: &Ticket,
+    after: &Ticket,
+    observer: &mut impl Observer,
+) -> Result<(), Refusal> {
+    let mut may = Ok(());
+    if before.department != after.department {
+        let place = Refusal::Department(after.department.value());
+        may = or_refuse(may, place, observer, |observer| {
+            department(access, after.department, Level::Assign, observer)
+        });
     }
-    let leaves_archive = before.status.archived && !after.status.archived;
-    if leaves_archive && !access.has(Permission::Unarchive) {
-        return Err(Refusal::Unarchive);
+    if before.status.archived && !after.status.archived {
+        may = or_refuse(may, Refusal::Unarchive, observer, |observer| {
+            has(access, Permission::Unarchive, observer)
+        });
     }
-    let becomes_spam = after.status.spam && !before.status.spam;
-    if becomes_spam && !past_silo(access, before, Action::Change(Change::Delete)) {
-        return Err(Refusal::Spam);
+    if after.status.spam && !before.status.spam {
+        may = or_refuse(may, Refusal::Spam, observer, |observer| {
+            make_spam(access, before, observer)
+        });
     }
-    Ok(())
+    may
+}
+
+/// What all policies for INSERT say of a ticket.
+pub fn decide_new(access: &Access, ticket: &Ticket, observer: &mut impl Observer) -> bool {
+    let may = may_create(access, observer);
+    let inside = and(may.is_ok(), observer, |observer| {
+        silo(access, ticket, observer)
+    });
+    and(inside, observer, |observer| {
+        place_new(Ok(()), access, ticket, observer).is_ok()
+    })
+}
+
+/// What all policies for UPDATE say of a ticket that is to become another.
+pub fn decide_update(
+    access: &Access,
+    before: &Ticket,
+    after: &Ticket,
+    observer: &mut impl Observer,
+) -> bool {
+    let modified = decide(access, before, Action::Change(Change::Modify), observer);
+    let inside = and(modified, observer, |observer| {
+        before.category == after.category || silo(access, after, observer)
+    });
+    and(inside, observer, |observer| {
+        update_observed(access, before, after, observer).is_ok()
+    })
 }
 
 impl Check {
@@ -210,7 +323,7 @@ impl Check {
                 .iter()
                 .map(|relation: Relation| Permission::On(change, relation))
                 .collect(),
-            Check::Silo { .. } | Check::Relation(_) | Check::Department { .. } => vec![],
+            _ => vec![],
         }
     }
 }
@@ -563,6 +676,111 @@ mod tests {
                         assert_eq!(observed, decide(&access, &ticket, action, &mut Unobserved));
                         assert_eq!(observed, !failed);
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_observer_learns_of_all_that_refuses_a_command() {
+        let grants = staff(&["ticket.use", "ticket.view.unassigned"]);
+        let access = Access::compile(&grants);
+        let failed = |decide: &dyn Fn(&mut dyn FnMut(Check, bool)) -> bool| {
+            let mut failed = vec![];
+            let mut observer = |check: Check, passed: bool| {
+                if !passed {
+                    failed.push(check);
+                }
+            };
+            assert!(!decide(&mut observer));
+            failed
+        };
+        let archived = Ticket {
+            status: Status {
+                archived: true,
+                spam: false,
+            },
+            ..ticket()
+        };
+        let moved = Ticket {
+            category: value(2),
+            department: value(9),
+            status: Status {
+                archived: false,
+                spam: true,
+            },
+            ..ticket()
+        };
+        let unassigned = Relations::between(&access, &moved);
+        let (silo, assign) = (
+            Check::Silo { category: Some(2) },
+            Check::Department {
+                department: Some(9),
+                level: Level::Assign,
+            },
+        );
+        assert_eq!(
+            failed(&|mut observer| decide_update(&access, &archived, &moved, &mut observer)),
+            [
+                Check::Change(Change::Modify, unassigned),
+                silo,
+                assign,
+                Check::Permission(Permission::Unarchive),
+                Check::Change(Change::Delete, unassigned),
+            ]
+        );
+        assert_eq!(
+            failed(&|mut observer| decide_new(&access, &moved, &mut observer)),
+            [
+                Check::Permission(Permission::Create),
+                silo,
+                assign,
+                Check::Department {
+                    department: Some(9),
+                    level: Level::Full
+                },
+                Check::Change(Change::Delete, unassigned),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_is_decided_as_by_all_of_its_policies() {
+        let base = ["ticket.use", "ticket.view.unassigned"];
+        let more = [
+            "ticket.create",
+            "ticket.unarchive",
+            "ticket.modify.unassigned",
+            "ticket.delete.unassigned",
+        ];
+        let statuses = [(false, false), (true, false), (false, true)];
+        let statuses = statuses.map(|(archived, spam)| Status { archived, spam });
+        for set in 0..1 << more.len() {
+            let more = more.iter().enumerate();
+            let more = more.filter(|(nth, _)| set & (1 << nth) != 0);
+            let permissions: Vec<&str> = base.into_iter().chain(more.map(|(_, p)| *p)).collect();
+            let access = Access::compile(&staff(&permissions));
+            let mut all = vec![];
+            for (category, department) in [(1, 1), (2, 1), (1, 9)] {
+                all.extend(statuses.map(|status| Ticket {
+                    category: value(category),
+                    department: value(department),
+                    status,
+                    ..ticket()
+                }));
+            }
+            for new in &all {
+                let inside = silo(&access, new, &mut Unobserved);
+                let mut nothing = |_: Check, _: bool| {};
+                let created = decide_new(&access, new, &mut Unobserved);
+                assert_eq!(created, inside && create(&access, new).is_ok());
+                assert_eq!(created, decide_new(&access, new, &mut nothing));
+                for old in &all {
+                    let updated = decide_update(&access, old, new, &mut Unobserved);
+                    let modified = decide(&access, old, MODIFY, &mut Unobserved);
+                    let may = update(&access, old, new).is_ok();
+                    assert_eq!(updated, modified && inside && may);
+                    assert_eq!(updated, decide_update(&access, old, new, &mut nothing));
                 }
             }
         }

@@ -1,35 +1,36 @@
-//! Says why an agent may or may not do something with a ticket: what the rules show as they are asked.
+//! Says why an agent may or may not do something: what the rules show as they are asked.
 
 use std::rc::Rc;
 
 use crate::access::Access;
 use crate::columns::TicketColumn;
-use crate::decision::{Check, decide};
+use crate::decision::Check;
 use crate::explanation::{
-    AskedBy, AskedPermission, AtOtherTimes, Explanation, GrantedBy, GrantedOn, NoAgent,
-    OtherPolicy, Right, Rights, Rule, TicketId, Unmapped,
+    Asked, AskedBy, AskedPermission, AtOtherTimes, Explanation, GrantedBy, GrantedOn, NoAgent,
+    OtherPolicy, Right, Rights, Rule, Unmapped,
 };
 use crate::grants::{CategoryAccess, Given, Grants, Group, Source};
 use crate::permission::{Action, Permission};
 use crate::sentence;
-use crate::ticket::{Ticket, UNMAPPED};
+use crate::subject::Subject;
+use crate::ticket::UNMAPPED;
 use crate::time::{Moment, Validity};
 
 /// What was asked.
 pub struct Question<'a> {
     pub agent: Option<i64>,
-    pub ticket: Option<TicketId>,
+    pub asked: Asked,
     pub table: String,
-    pub action: Action,
+    pub of: TableOf,
     /// The external keys that are missing.
     pub unmapped: Vec<Unmapped>,
     /// Else who asks may not see the ticket, and asks about itself. It learns the first rule that failed,
     /// with the category or department that this rule asked about, and nothing else of the ticket.
     pub is_told_all: bool,
-    /// The permissions that the table needs, asked after the rules, and whether the agent has them.
-    pub features: Vec<(String, bool)>,
-    /// What the policies of the owner's own say, if they are asked, after all else.
-    pub own_policies: Option<bool>,
+    /// The permissions that the tables need, asked after the rules.
+    pub features: Vec<Feature>,
+    /// Tables with policies of the owner's own that are asked, after all else, and what they say.
+    pub own_policies: Vec<(String, bool)>,
     /// Those that are not asked.
     pub other_policies: Vec<OtherPolicy>,
     /// All groups, if who asks is told which would grant what is missing.
@@ -40,25 +41,48 @@ pub struct Question<'a> {
     pub timestamp: &'a dyn Fn(Moment) -> String,
 }
 
+/// What the rows of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableOf {
+    Tickets,
+    /// Rows that belong to tickets.
+    Children,
+    Others,
+}
+
+/// A permission that a table needs, and whether the agent has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    pub table: String,
+    pub permission: String,
+    pub passed: bool,
+}
+
 impl Question<'_> {
     /// What is told of an id besides itself.
     pub fn name(&self, column: TicketColumn, id: Option<i64>) -> Option<String> {
         id.filter(|_| self.is_told_all)
             .and_then(|id| (self.name)(column, id))
     }
+
+    /// A table, if it is another than the one that was asked about.
+    fn other_table(&self, table: &str) -> Option<String> {
+        (table != self.table).then(|| table.into())
+    }
 }
 
 /// The answer, with an entry for each rule that was looked at; each that failed is a reason for a refusal.
+/// No subject: there is no such row.
 pub fn explain(
     mut question: Question,
     agent: Option<Result<(Grants, Access), NoAgent>>,
-    ticket: Option<Ticket>,
+    subject: Option<Subject>,
 ) -> Explanation {
     let mut rules = Vec::new();
-    let mut looked_at = Vec::new();
+    let mut looked_at: Vec<(Check, bool)> = Vec::new();
     let mut allowed = false;
-    let reason = match (agent, ticket) {
-        (_, None) => "there is no such ticket".into(),
+    let reason = match (agent, subject) {
+        (_, None) => sentence::no_row(&question).into(),
         (None, _) => "without an agent nothing is allowed".into(),
         (Some(Err(why)), _) => {
             rules.push(Rule::Agent {
@@ -67,9 +91,16 @@ pub fn explain(
             });
             sentence::no_agent(why).into()
         }
-        (Some(Ok((grants, access))), Some(ticket)) => {
-            let mut observer = |check: Check, passed: bool| looked_at.push((check, passed));
-            let by_rules = decide(&access, &ticket, question.action, &mut observer);
+        (Some(Ok((grants, access))), Some(subject)) => {
+            // What is asked of the same ticket once more is not shown again.
+            let mut observer = |check: Check, passed: bool| {
+                let is_heading = |(check, _): &(Check, bool)| matches!(check, Check::OfTicket(_));
+                let since = looked_at.iter().rposition(is_heading).unwrap_or(0);
+                if !looked_at[since..].contains(&(check, passed)) {
+                    looked_at.push((check, passed));
+                }
+            };
+            let by_rules = subject.decide(&access, &mut observer);
             if question.is_told_all {
                 rules.push(Rule::Agent {
                     passed: true,
@@ -82,10 +113,11 @@ pub fn explain(
             let writer = Writer {
                 question: &question,
                 grants: &grants,
+                subject: &subject,
             };
             let given: Vec<_> = looked_at
                 .iter()
-                .map(|(check, _)| GivenRights::of(*check, &grants, &ticket))
+                .map(|(check, _)| GivenRights::of(*check, &grants))
                 .collect();
             let is_hidden = |check: &Check| !question.is_told_all && tells_of_ticket(*check);
             for ((check, passed), given) in looked_at.iter().zip(&given) {
@@ -95,22 +127,26 @@ pub fn explain(
                         asked: None,
                     }
                 } else {
-                    writer.rule(*check, *passed, given, &ticket)
+                    writer.rule(*check, *passed, given)
                 });
             }
-            let failed = looked_at.iter().filter(|(_, passed)| !passed);
-            let mut reasons: Vec<String> = failed
-                .map(|(check, _)| match is_hidden(check) {
-                    true => sentence::HIDDEN.into(),
-                    false => sentence::refusal(*check, &question),
-                })
-                .collect();
+            let mut reasons = vec![];
+            let mut is_of_spam = false;
+            for (check, passed) in &looked_at {
+                is_of_spam |= *check == Check::Spam;
+                if !passed {
+                    reasons.push(match is_hidden(check) {
+                        true => sentence::HIDDEN.into(),
+                        false => sentence::refusal(*check, is_of_spam, &question),
+                    });
+                }
+            }
             if by_rules || question.is_told_all {
                 reasons.extend(beyond_rules(&writer, &mut rules));
             }
             allowed = by_rules && reasons.is_empty();
-            if reasons.is_empty() {
-                sentence::grant(&looked_at, &ticket, &question)
+            if allowed {
+                sentence::grant(&looked_at, &subject, &question)
             } else {
                 let others = given.iter().zip(&looked_at);
                 // Which team would tell of the ticket.
@@ -125,18 +161,22 @@ pub fn explain(
         let asked = looked_at.first().and_then(|(check, _)| match check {
             Check::Silo { .. } => Some(AskedBy::Silo),
             Check::Department { .. } => Some(AskedBy::Department),
-            Check::Permission(_) | Check::Relation(_) | Check::Change(..) => None,
+            _ => None,
         });
         unmapped.retain(|unmapped| unmapped.agent.is_some() || asked == Some(unmapped.asked_by));
     }
     let missing = if allowed { &[] } else { &*unmapped };
+    for policy in &mut question.other_policies {
+        if policy.table == question.table {
+            policy.table.clear();
+        }
+    }
     let summary = sentence::summary(&question, allowed, &reason, missing);
     Explanation {
         agent: question.agent,
         agent_name: question.name(TicketColumn::Assignee, question.agent),
-        ticket: question.ticket,
+        asked: question.asked,
         table: question.table,
-        action: question.action,
         allowed,
         summary,
         rules,
@@ -149,7 +189,12 @@ pub fn explain(
 fn beyond_rules(writer: &Writer, rules: &mut Vec<Rule>) -> Vec<String> {
     let question = writer.question;
     let mut reasons = vec![];
-    for (permission, passed) in &question.features {
+    for feature in &question.features {
+        let Feature {
+            table,
+            permission,
+            passed,
+        } = feature;
         if question.is_told_all || !passed {
             let given = |grants: &Grants| {
                 let mut given = GivenRights::default();
@@ -160,22 +205,26 @@ fn beyond_rules(writer: &Writer, rules: &mut Vec<Rule>) -> Vec<String> {
             rules.push(Rule::Feature {
                 passed: *passed,
                 permission: permission.clone(),
+                table: question.other_table(table),
                 rights: writer.rights(&given(writer.grants), given),
             });
         }
         if !passed {
-            reasons.push(sentence::missing_feature(permission, &question.table));
+            reasons.push(sentence::missing_feature(permission, table));
             if !question.is_told_all {
                 return reasons;
             }
         }
     }
-    if let Some(passed) = question.own_policies {
+    for (table, passed) in &question.own_policies {
         if question.is_told_all || !passed {
-            rules.push(Rule::OtherPolicies { passed });
+            rules.push(Rule::OtherPolicies {
+                passed: *passed,
+                table: question.other_table(table),
+            });
         }
         if !passed {
-            reasons.push(sentence::hidden_by_policy(&question.table));
+            reasons.push(sentence::hidden_by_policy(table));
         }
     }
     reasons
@@ -186,8 +235,8 @@ fn beyond_rules(writer: &Writer, rules: &mut Vec<Rule>) -> Vec<String> {
 fn tells_of_ticket(check: Check) -> bool {
     match check {
         Check::Permission(permission) => permission != Permission::Use,
-        Check::Change(..) | Check::Relation(_) => true,
         Check::Silo { .. } | Check::Department { .. } => false,
+        _ => true,
     }
 }
 
@@ -200,11 +249,12 @@ fn known(id: Option<i64>) -> Option<i64> {
 struct Writer<'a> {
     question: &'a Question<'a>,
     grants: &'a Grants,
+    subject: &'a Subject,
 }
 
 impl Writer<'_> {
-    fn rule(&self, check: Check, passed: bool, given: &GivenRights, ticket: &Ticket) -> Rule {
-        let rights = self.rights(given, |grants| GivenRights::of(check, grants, ticket));
+    fn rule(&self, check: Check, passed: bool, given: &GivenRights) -> Rule {
+        let mut rights = self.rights(given, |grants| GivenRights::of(check, grants));
         match check {
             Check::Permission(permission) => Rule::Permission {
                 passed,
@@ -217,7 +267,7 @@ impl Writer<'_> {
                 category_access: given.category_access,
                 rights,
             },
-            Check::Relation(relations) => Rule::Relation {
+            Check::Relation(relations, _) => Rule::Relation {
                 passed,
                 relations: relations.iter().collect(),
                 memberships: rights.at_other_times,
@@ -236,6 +286,34 @@ impl Writer<'_> {
                 permissions: check.permissions(),
                 rights,
             },
+            Check::Spam => Rule::Spam { passed },
+            Check::OfTicket(nth) => Rule::Ticket {
+                passed,
+                ticket: self.subject.nth_ticket(nth).cloned(),
+            },
+            Check::Author(author) => Rule::Author {
+                passed,
+                author: known(author),
+            },
+            Check::NoUpdate => Rule::NoUpdate { passed },
+            Check::Shared { owner, shared } => {
+                if passed {
+                    rights.would_grant.clear();
+                } else if let Subject::Shared { groups, .. } = self.subject
+                    && shared.is_some()
+                {
+                    rights.would_grant.extend(groups.iter().cloned());
+                    rights.would_grant.sort();
+                    rights.would_grant.dedup();
+                }
+                Rule::Shared {
+                    passed,
+                    owner: known(owner),
+                    owner_name: self.question.name(TicketColumn::Assignee, owner),
+                    is_shared: shared,
+                    rights,
+                }
+            }
         }
     }
 
@@ -328,7 +406,7 @@ impl Default for GivenRights {
 }
 
 impl GivenRights {
-    fn of(check: Check, grants: &Grants, ticket: &Ticket) -> GivenRights {
+    fn of(check: Check, grants: &Grants) -> GivenRights {
         let mut rights = GivenRights::default();
         match check {
             Check::Permission(permission) => {
@@ -367,11 +445,15 @@ impl GivenRights {
                     .flat_map(|d| grants.department_given(d, level));
                 rights.add_all(grants, given.map(GivenRight::of));
             }
-            Check::Relation(_) => {
-                let team = ticket.team.value();
+            Check::Relation(_, team) => {
                 let membership = team.and_then(|team| Some((team, grants.teams.validity(&team)?)));
                 rights.add_all(grants, membership.map(GivenRight::of_team));
             }
+            Check::Shared { .. } => {
+                let name = Permission::ManageShared.name();
+                rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
+            }
+            Check::Spam | Check::OfTicket(_) | Check::Author(_) | Check::NoUpdate => {}
         }
         rights.only_needed()
     }
@@ -435,10 +517,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::explanation::RowId;
     use crate::grants::Level;
     use crate::grants::tests::{grants, group};
     use crate::permission::Change;
-    use crate::ticket::{Column, Status};
+    use crate::ticket::{Column, Status, Ticket};
 
     /// Agent 7 of Staff, with category 1 and department 1, which is above 3.
     fn staff(permissions: &[&str]) -> Grants {
@@ -463,16 +546,23 @@ mod tests {
         }
     }
 
+    fn asked(action: Action) -> Asked {
+        Asked::Action {
+            ticket: Some(RowId::Number(42)),
+            action,
+        }
+    }
+
     fn question() -> Question<'static> {
         Question {
             agent: Some(7),
-            ticket: Some(TicketId::Number(42)),
+            asked: asked(Action::View),
             table: "desk.ticket".into(),
-            action: Action::View,
+            of: TableOf::Tickets,
             unmapped: vec![],
             is_told_all: true,
             features: vec![],
-            own_policies: None,
+            own_policies: vec![],
             other_policies: vec![],
             groups: vec![],
             name: &|_, _| None,
@@ -483,7 +573,12 @@ mod tests {
     fn answer(question: Question, grants: &Grants, ticket: Ticket) -> Value {
         let access = Access::compile(grants);
         let agent = Some(Ok((grants.clone(), access)));
-        serde_json::to_value(explain(question, agent, Some(ticket))).unwrap()
+        let action = match question.asked {
+            Asked::Action { action, .. } => action,
+            Asked::Command { .. } => Action::View,
+        };
+        let subject = Subject::Ticket(ticket, action);
+        serde_json::to_value(explain(question, agent, Some(subject))).unwrap()
     }
 
     const VIEW: [&str; 2] = ["ticket.use", "ticket.view.unassigned"];
@@ -582,8 +677,12 @@ mod tests {
     fn features_and_policies_of_the_owner_are_asked_after_the_rules() {
         let asked = |feature, own| {
             let question = Question {
-                features: vec![("invoice.view".into(), feature)],
-                own_policies: Some(own),
+                features: vec![Feature {
+                    table: "desk.ticket".into(),
+                    permission: "invoice.view".into(),
+                    passed: feature,
+                }],
+                own_policies: vec![("desk.ticket".into(), own)],
                 ..question()
             };
             let answer = answer(question, &staff(&VIEW), ticket());
@@ -615,11 +714,14 @@ mod tests {
             (0, because("there is no such ticket"))
         );
         assert_eq!(
-            summary(None, Some(ticket())),
+            summary(None, Some(Subject::Ticket(ticket(), Action::View))),
             (0, because("without an agent nothing is allowed"))
         );
         assert_eq!(
-            summary(Some(Err(NoAgent::Inactive)), Some(ticket())),
+            summary(
+                Some(Err(NoAgent::Inactive)),
+                Some(Subject::Ticket(ticket(), Action::View))
+            ),
             (1, because("the agent is inactive"))
         );
     }
@@ -673,7 +775,7 @@ mod tests {
         ] {
             let action = Action::Change(change);
             let question = Question {
-                action,
+                asked: asked(action),
                 ..question()
             };
             let answer = answer(question, &staff(&VIEW), ticket());

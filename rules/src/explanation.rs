@@ -1,20 +1,22 @@
-//! The answer of `explain_access`. What these types serialize to is described by
+//! The answer of `explain_access` and `explain_command`. What these types serialize to is described by
 //! docs/explain_access.schema.json.
+
+use std::fmt::{self, Display};
 
 use serde::{Serialize, Serializer};
 
 use crate::grants::{CategoryAccess, Level};
-use crate::permission::{Action, Permission, Relation};
+use crate::permission::{Action, Command, Permission, Relation};
 
-/// Why an agent may or may not do something with a ticket.
+/// Why an agent may or may not do something.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     pub agent: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_name: Option<String>,
-    pub ticket: Option<TicketId>,
+    #[serde(flatten)]
+    pub asked: Asked,
     pub table: String,
-    pub action: Action,
     pub allowed: bool,
     pub summary: String,
     /// In the order in which they were looked at. Each that failed is a reason for a refusal.
@@ -26,12 +28,37 @@ pub struct Explanation {
     pub other_policies: Vec<OtherPolicy>,
 }
 
-/// As the column has it.
+/// What the agent wants to do.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub enum TicketId {
+pub enum Asked {
+    /// Something with a ticket.
+    Action {
+        ticket: Option<RowId>,
+        action: Action,
+    },
+    /// A command that touches a row: the one with this id, or any such.
+    Command {
+        command: Command,
+        row: Option<RowId>,
+    },
+}
+
+/// As the column has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RowId {
     Number(i64),
     Text(String),
+}
+
+impl Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            RowId::Number(id) => id.fmt(f),
+            RowId::Text(id) => id.fmt(f),
+        }
+    }
 }
 
 /// A rule that was looked at.
@@ -81,14 +108,46 @@ pub enum Rule {
         #[serde(flatten)]
         rights: Rights,
     },
+    /// What follows is asked for since the ticket becomes spam.
+    Spam {
+        passed: bool,
+    },
+    /// What follows is asked of this ticket.
+    Ticket {
+        passed: bool,
+        ticket: Option<RowId>,
+    },
+    Author {
+        passed: bool,
+        author: Option<i64>,
+    },
+    NoUpdate {
+        passed: bool,
+    },
+    Shared {
+        passed: bool,
+        owner: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner_name: Option<String>,
+        /// Of who wants to see it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        is_shared: Option<bool>,
+        #[serde(flatten)]
+        rights: Rights,
+    },
     Feature {
         passed: bool,
         permission: String,
+        /// If it is not the one that was asked about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        table: Option<String>,
         #[serde(flatten)]
         rights: Rights,
     },
     OtherPolicies {
         passed: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        table: Option<String>,
     },
 }
 
@@ -193,6 +252,9 @@ pub enum AskedBy {
 #[derive(Clone, Debug, Serialize)]
 pub struct OtherPolicy {
     pub policy: String,
+    /// Empty for the one that was asked about.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub table: String,
     /// As in CREATE POLICY.
     pub command: &'static str,
 }
@@ -210,4 +272,4 @@ macro_rules! serialize_name {
     };
 }
 
-serialize_name!(Action, Level, Permission, Relation);
+serialize_name!(Action, Command, Level, Permission, Relation);

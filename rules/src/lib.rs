@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod children;
 mod columns;
 mod condition;
 mod decision;
@@ -18,25 +19,28 @@ mod id_set;
 mod permission;
 mod sentence;
 mod shared;
+mod subject;
 mod ticket;
 mod time;
 
 pub use access::{Access, Categories, Departments};
+pub use children::{follower_action, may_write_as};
 pub use columns::{Columns, TicketColumn};
 pub use condition::{Condition, past_silo_condition, silo_condition};
 pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
-pub use explain::{Question, explain};
-pub use explanation::{AskedBy, Explanation, NoAgent, OtherPolicy, TicketId, Unmapped};
+pub use explain::{Feature, Question, TableOf, explain};
+pub use explanation::{Asked, AskedBy, Explanation, NoAgent, OtherPolicy, RowId, Unmapped};
 pub use grants::{
     CategoryAccess, DepartmentTree, Given, Grants, Group, Held, Level, Membership,
     PermissionAccess, Source, Timed,
 };
 pub use id_set::IdSet;
-pub use permission::{Action, Change, Permission, Relation};
+pub use permission::{Action, Change, Command, Permission, Relation};
 pub use shared::{
     SharedCondition, change_shared_condition, may_change_shared, may_see_shared,
     see_shared_condition,
 };
+pub use subject::Subject;
 pub use ticket::{
     Column, Meaning, Relations, Restriction, Shape, Status, Statuses, Ticket, UNMAPPED,
 };

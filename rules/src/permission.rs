@@ -71,6 +71,39 @@ impl Action {
     }
 }
 
+/// What an SQL command does with rows, as in CREATE POLICY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Command {
+    pub const ALL: [Command; 4] = [
+        Command::Select,
+        Command::Insert,
+        Command::Update,
+        Command::Delete,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Command::Select => "SELECT",
+            Command::Insert => "INSERT",
+            Command::Update => "UPDATE",
+            Command::Delete => "DELETE",
+        }
+    }
+
+    /// In any case, as key words of SQL.
+    pub fn from_name(name: &str) -> Option<Command> {
+        let is_it = |command: &Command| command.name().eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(is_it)
+    }
+}
+
 /// A permission of the starting catalog that deskguard itself asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {

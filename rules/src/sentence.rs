@@ -4,10 +4,12 @@ use std::fmt::Display;
 
 use crate::columns::TicketColumn;
 use crate::decision::Check;
-use crate::explain::Question;
-use crate::explanation::{GrantedBy, NoAgent, TicketId, Unmapped};
-use crate::permission::{Action, Change, Relation};
-use crate::ticket::{Column, Relations, Ticket, UNMAPPED};
+use crate::explain::{Question, TableOf};
+use crate::explanation::{Asked, GrantedBy, NoAgent, Unmapped};
+use crate::grants::Level;
+use crate::permission::{Action, Change, Command, Permission, Relation};
+use crate::subject::Subject;
+use crate::ticket::{Relations, UNMAPPED};
 
 /// The reason where the rule that failed would tell of the ticket.
 pub const HIDDEN: &str = "it lacks a permission to view tickets like this one";
@@ -19,20 +21,65 @@ pub fn summary(question: &Question, allowed: bool, reason: &str, missing: &[Unma
         None => "An agent that is NULL".into(),
     };
     let may = if allowed { "may" } else { "may not" };
-    let action = match question.action {
-        Action::View => "view",
-        Action::Change(change) => verb(change),
-    };
-    let ticket: &dyn Display = match &question.ticket {
-        Some(TicketId::Number(id)) => id,
-        Some(TicketId::Text(id)) => id,
-        None => &"NULL",
-    };
+    let what = wanted(question);
     let missing: String = missing.iter().map(unmapped).collect();
-    format!(
-        "{who} {may} {action} ticket {ticket} of {}: {reason}{missing}.",
-        question.table
-    )
+    format!("{who} {may} {what}: {reason}{missing}.")
+}
+
+/// What the agent wants to do.
+fn wanted(question: &Question) -> String {
+    let table = &question.table;
+    let (command, row) = match &question.asked {
+        Asked::Action { ticket, action } => {
+            let verb = match action {
+                Action::View => "view",
+                Action::Change(change) => verb(*change),
+            };
+            let ticket: &dyn Display = match ticket {
+                Some(id) => id,
+                None => &"NULL",
+            };
+            return format!("{verb} ticket {ticket} of {table}");
+        }
+        Asked::Command { command, row } => (command, row),
+    };
+    let verb = match (command, question.of == TableOf::Tickets) {
+        (Command::Select, true) => "view",
+        (Command::Select, false) => "see",
+        (Command::Insert, true) => return format!("create such a ticket in {table}"),
+        (Command::Insert, false) => return format!("insert such a row into {table}"),
+        (Command::Update, _) => "update",
+        (Command::Delete, _) => "delete",
+    };
+    let kind = match question.of {
+        TableOf::Tickets => "ticket",
+        TableOf::Children | TableOf::Others => "row",
+    };
+    match row {
+        Some(id) if *command == Command::Update => {
+            format!("{verb} {kind} {id} of {table} in this way")
+        }
+        Some(id) => format!("{verb} {kind} {id} of {table}"),
+        None => format!("{verb} such a {kind} of {table}"),
+    }
+}
+
+pub fn no_row(question: &Question) -> &'static str {
+    let is_new = matches!(
+        question.asked,
+        Asked::Command {
+            command: Command::Insert,
+            ..
+        }
+    );
+    match (question.of, question.is_told_all, is_new) {
+        (TableOf::Tickets, ..) => "there is no such ticket",
+        (TableOf::Children, true, true) => "the row would belong to no ticket",
+        (TableOf::Children, false, true) => "the row would belong to none that it sees",
+        (TableOf::Children, true, false) => "there is no such row, or it belongs to no ticket",
+        (TableOf::Others, true, _) => "there is no such row",
+        (TableOf::Children | TableOf::Others, false, _) => "it sees no such row",
+    }
 }
 
 pub fn no_agent(why: NoAgent) -> &'static str {
@@ -42,7 +89,15 @@ pub fn no_agent(why: NoAgent) -> &'static str {
     }
 }
 
-pub fn refusal(failed: Check, question: &Question) -> String {
+pub fn refusal(failed: Check, is_of_spam: bool, question: &Question) -> String {
+    let reason = reason(failed, question);
+    if is_of_spam {
+        return format!("spam needs the right to delete, and {reason}");
+    }
+    reason
+}
+
+fn reason(failed: Check, question: &Question) -> String {
     match failed {
         Check::Permission(permission) => {
             format!("it lacks the permission {}", permission.name())
@@ -58,6 +113,21 @@ pub fn refusal(failed: Check, question: &Question) -> String {
             "the ticket has no category, and a siloed agent sees only tickets of its categories"
                 .into()
         }
+        Check::Department {
+            department: Some(UNMAPPED),
+            level: Level::Assign,
+        } => "the new department is not known, and it may assign tickets only to its departments".into(),
+        Check::Department {
+            department: Some(id),
+            level: Level::Assign,
+        } => format!(
+            "it lacks the level \"assign\" or \"full\" on department {} or an ancestor of it",
+            called(question, TicketColumn::Department, id)
+        ),
+        Check::Department {
+            department: None,
+            level: Level::Assign,
+        } => "the ticket would have no department, and it may assign tickets only to its departments".into(),
         Check::Department {
             department: Some(UNMAPPED),
             ..
@@ -83,7 +153,28 @@ pub fn refusal(failed: Check, question: &Question) -> String {
                 .collect::<Vec<_>>()
                 .join(" and ")
         ),
-        Check::Relation(_) => "of its relation to the ticket".into(),
+        Check::Author(Some(UNMAPPED)) => {
+            "it may not write in the name of who is not known".into()
+        }
+        Check::Author(Some(author)) => {
+            let author = called(question, TicketColumn::Assignee, author);
+            format!("it may not write in the name of agent {author}")
+        }
+        Check::NoUpdate => {
+            format!("rows of {} are inserted and deleted, not updated", question.table)
+        }
+        Check::Shared { shared, .. } => {
+            let manage = Permission::ManageShared.name();
+            let not_shared = match shared {
+                Some(_) => ", the row is not shared with it",
+                None => "",
+            };
+            format!("it is not the owner of the row{not_shared}, and it lacks {manage}")
+        }
+        // These always pass.
+        Check::Author(None) | Check::Relation(..) | Check::Spam | Check::OfTicket(_) => {
+            String::new()
+        }
     }
 }
 
@@ -106,33 +197,79 @@ pub fn other_time(by: &GrantedBy, verb: &str, at: &str) -> String {
     format!("; {right} {verb} at {at}")
 }
 
-pub fn grant(looked_at: &[(Check, bool)], ticket: &Ticket, question: &Question) -> String {
-    let relations = looked_at.iter().find_map(|(check, _)| match check {
-        Check::Relation(relations) => Some(*relations),
+pub fn grant(looked_at: &[(Check, bool)], subject: &Subject, question: &Question) -> String {
+    let checks = || looked_at.iter().map(|(check, _)| *check);
+    let mut reasons = Vec::new();
+    let relations = checks().find_map(|check| match check {
+        Check::Relation(relations, _) => Some(relations),
         _ => None,
     });
-    let mut reasons = Vec::new();
+    // To make a new ticket spam one must be able to see it.
+    let relations = relations.filter(|_| !matches!(subject, Subject::NewTicket(_)));
     match relations {
         Some(r) if r.own => reasons.push("the ticket is its own".to_string()),
         Some(r) if r.followed => reasons.push("it follows the ticket".into()),
-        Some(r) => reasons.push(match ticket.department {
-            Column::Value(Some(id)) if id != UNMAPPED => {
-                let department = called(question, TicketColumn::Department, id);
-                format!(
-                    "it has department {department} and may view {} tickets",
-                    names(r)
-                )
-            }
-            Column::Value(_) => {
-                format!("it has all departments and may view {} tickets", names(r))
-            }
-            Column::Absent => format!("it may view {} tickets", names(r)),
-        }),
+        Some(r) => {
+            let department = checks().find_map(|check| match check {
+                Check::Department {
+                    department,
+                    level: Level::Full,
+                } => Some(department),
+                _ => None,
+            });
+            reasons.push(match department {
+                Some(Some(id)) if id != UNMAPPED => {
+                    let department = called(question, TicketColumn::Department, id);
+                    format!(
+                        "it has department {department} and may view {} tickets",
+                        names(r)
+                    )
+                }
+                Some(_) => format!("it has all departments and may view {} tickets", names(r)),
+                None => format!("it may view {} tickets", names(r)),
+            });
+        }
         None => {}
     }
-    if let Some((Check::Change(change, r), _)) = looked_at.last() {
-        reasons.push(format!("it may {} {} tickets", verb(*change), names(*r)));
+    for check in checks() {
+        match check {
+            Check::Permission(Permission::Create) => reasons.push("it may create tickets".into()),
+            Check::Permission(Permission::Unarchive) => {
+                reasons.push("it may take tickets out of the archive".into())
+            }
+            Check::Change(change, r) => {
+                reasons.push(format!("it may {} {} tickets", verb(change), names(r)))
+            }
+            Check::Department {
+                department: Some(id),
+                level: Level::Assign,
+            } if id != UNMAPPED => {
+                let department = called(question, TicketColumn::Department, id);
+                reasons.push(format!("it may assign tickets to department {department}"));
+            }
+            Check::Department {
+                level: Level::Assign,
+                ..
+            } => reasons.push("it has all departments".into()),
+            Check::Shared { owner, .. } if owner == question.agent => {
+                reasons.push("it is the owner of the row".into())
+            }
+            Check::Shared {
+                shared: Some(true), ..
+            } => reasons.push("the row is shared with it".into()),
+            Check::Shared { .. } => {
+                reasons.push(format!("it has {}", Permission::ManageShared.name()))
+            }
+            _ => {}
+        }
     }
+    if reasons.is_empty() {
+        reasons.push(match question.features.is_empty() {
+            true => "no rule refuses it".into(),
+            false => "it has each permission that is needed".into(),
+        });
+    }
+    reasons.dedup();
     reasons.join(", and ")
 }
 

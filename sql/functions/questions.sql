@@ -31,6 +31,13 @@ BEGIN
     END LOOP;
 END $do$;
 
+CREATE FUNCTION deskguard.explain_command(
+    agent_id bigint, command text, protected_table regclass, old_row jsonb DEFAULT NULL, new_row jsonb DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_command_wrapper';
+COMMENT ON FUNCTION deskguard.explain_command(bigint, text, regclass, jsonb, jsonb) IS
+    'Why the agent may or may not SELECT, INSERT, UPDATE or DELETE such a row: with the rules looked at and who granted what';
+
 CREATE FUNCTION deskguard.agent_has_permission(agent_id bigint, permission text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'agent_has_permission_wrapper';
 COMMENT ON FUNCTION deskguard.agent_has_permission(bigint, text) IS

@@ -10,6 +10,14 @@ ALTER TABLE deskguard.permission REPLICA IDENTITY USING INDEX permission_identit
 CREATE UNIQUE INDEX permission_group_identity ON deskguard.permission_group (id, builtin);
 ALTER TABLE deskguard.permission_group REPLICA IDENTITY USING INDEX permission_group_identity;
 
+-- Why a command is allowed or refused.
+CREATE FUNCTION deskguard.explain_command(
+    agent_id bigint, command text, protected_table regclass, old_row jsonb DEFAULT NULL, new_row jsonb DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'explain_command_wrapper';
+COMMENT ON FUNCTION deskguard.explain_command(bigint, text, regclass, jsonb, jsonb) IS
+    'Why the agent may or may not SELECT, INSERT, UPDATE or DELETE such a row: with the rules looked at and who granted what';
+
 -- What an agent has, and who has something.
 CREATE FUNCTION deskguard.effective_departments(agent_id bigint)
 RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz)

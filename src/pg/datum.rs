@@ -23,3 +23,18 @@ pub fn text_datum(text: &str) -> pg_sys::Datum {
         ))
     }
 }
+
+/// A jsonb as PostgreSQL writes it. serde_json alone cannot read each: a number may be too large, or the whole too
+/// deep.
+///
+/// # Safety
+/// The datum is a jsonb.
+pub unsafe fn jsonb_text(datum: pg_sys::Datum) -> String {
+    // SAFETY: as the caller promises; it writes a C string.
+    unsafe {
+        let text = pg_sys::OidOutputFunctionCall(pg_sys::F_JSONB_OUT.into(), datum);
+        std::ffi::CStr::from_ptr(text)
+            .to_string_lossy()
+            .into_owned()
+    }
+}

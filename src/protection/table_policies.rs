@@ -4,7 +4,7 @@
 
 use std::ffi::c_char;
 
-use deskguard_rules::{Access, Action, Change};
+use deskguard_rules::{self as rules, Access, Action, Change};
 use pgrx::prelude::*;
 
 use crate::pg::node::Node;
@@ -16,6 +16,8 @@ pub struct TablePolicies {
     pub features: Vec<Feature>,
     /// Restrictive ones that are not deskguard's.
     pub own: Vec<OwnPolicy>,
+    /// Permissive ones that are not deskguard's: of what they open nothing is left where deskguard opens all.
+    openers: Vec<OwnPolicy>,
     /// Row-level security is enabled, and deskguard does not open the table: it is closed, or opened by
     /// policies of the owner's own only.
     is_closed: bool,
@@ -67,12 +69,25 @@ impl Command {
         matches!(self, Command::All | Command::Select)
     }
 
-    /// Is it asked of the rows of tickets with which this is done? Each action needs sight.
-    fn is_of(self, action: Action) -> bool {
+    /// Is it asked of the rows that a command touches? What is updated or deleted is read, too.
+    fn is_asked_by(self, command: rules::Command) -> bool {
         match self {
-            Command::Update => action == Action::Change(Change::Modify),
-            Command::Delete => action == Action::Change(Change::Delete),
-            _ => self.is_read(),
+            Command::All => true,
+            Command::Select => command != rules::Command::Insert,
+            Command::Insert => command == rules::Command::Insert,
+            Command::Update => command == rules::Command::Update,
+            Command::Delete => command == rules::Command::Delete,
+        }
+    }
+}
+
+/// What is done to the row of a ticket with which this is done.
+pub fn command_of(action: Action) -> rules::Command {
+    match action {
+        Action::Change(Change::Modify) => rules::Command::Update,
+        Action::Change(Change::Delete) => rules::Command::Delete,
+        Action::View | Action::Change(Change::Reply | Change::EditMessages) => {
+            rules::Command::Select
         }
     }
 }
@@ -82,8 +97,8 @@ impl OwnPolicy {
         self.command.name()
     }
 
-    pub fn is_of(&self, action: Action) -> bool {
-        self.command.is_of(action)
+    fn is_asked_by(&self, command: rules::Command) -> bool {
+        self.command.is_asked_by(command)
     }
 
     pub fn is_read(&self) -> bool {
@@ -96,6 +111,7 @@ impl TablePolicies {
         let mut found = TablePolicies {
             features: vec![],
             own: vec![],
+            openers: vec![],
             is_closed: false,
         };
         let relation = open(table);
@@ -108,7 +124,12 @@ impl TablePolicies {
         for policy in policies {
             let command = Command::of(policy.command());
             if policy.is_permissive() {
-                found.is_closed &= !(command.is_read() && opens(policy));
+                let opens = opens(policy);
+                found.is_closed &= !(command.is_read() && opens);
+                if !opens {
+                    let name = policy.name().to_string_lossy().into();
+                    found.openers.push(OwnPolicy { name, command });
+                }
             } else {
                 found.add(policy, command);
             }
@@ -144,10 +165,22 @@ impl TablePolicies {
     }
 
     /// The features that an action needs.
-    pub fn features_of(&self, action: Action) -> impl Iterator<Item = &Feature> {
+    fn features_of(&self, action: Action) -> impl Iterator<Item = &Feature> {
+        self.features_for(command_of(action))
+    }
+
+    /// The features that a command needs.
+    pub fn features_for(&self, command: rules::Command) -> impl Iterator<Item = &Feature> {
         self.features
             .iter()
-            .filter(move |feature| feature.command.is_of(action))
+            .filter(move |feature| feature.command.is_asked_by(command))
+    }
+
+    /// The policies of the owner's own that may refuse a command.
+    pub fn own_for(self, command: rules::Command) -> impl Iterator<Item = OwnPolicy> {
+        let openers = if self.is_closed { self.openers } else { vec![] };
+        let own = self.own.into_iter().chain(openers);
+        own.filter(move |policy| policy.is_asked_by(command))
     }
 
     /// Has the agent the features that an action needs?

@@ -18,7 +18,7 @@ use crate::rights::known_tables;
 use crate::rights::load::Loader;
 use crate::rights::owner_sql::{return_keys, return_rows};
 use crate::rows::allowed::Allowed;
-use crate::rows::explanation::explain;
+use crate::rows::explanation::{About, explain_action};
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
 use crate::tables::key_functions::for_key_types;
@@ -85,7 +85,7 @@ fn may(
     table: Option<pg_sys::Oid>,
 ) -> bool {
     let table = TicketTable::resolve(table);
-    check_may_ask(agent, std::slice::from_ref(&table));
+    check_may_ask(agent, &[table.oid]);
     let id = ticket.map(|id| table.key(id));
     let (Some(agent), Some(id)) = (agent, id) else {
         return false;
@@ -99,7 +99,7 @@ fn may(
 #[pg_extern(sql = false)]
 fn visible_tickets(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) {
     let table = TicketTable::resolve(ticket_table);
-    check_may_ask(agent_id, std::slice::from_ref(&table));
+    check_may_ask(agent_id, &[table.oid]);
     if table.id_type != KeyType::Number {
         error::raise(
             PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
@@ -120,7 +120,7 @@ fn visible_tickets(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fci
 #[pg_extern(sql = false)]
 fn visible_ticket_keys(agent_id: Option<i64>, ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) {
     let table = TicketTable::resolve(ticket_table);
-    check_may_ask(agent_id, std::slice::from_ref(&table));
+    check_may_ask(agent_id, &[table.oid]);
     let rows = fcinfo.rows(pg_sys::TEXTOID);
     if let Some(access) = agent_id.and_then(cache::access) {
         table.return_visible(
@@ -137,7 +137,7 @@ fn who_can(
     table: Option<pg_sys::Oid>,
 ) -> SetOfIterator<'static, i64> {
     let table = TicketTable::resolve(table);
-    check_may_ask(None, std::slice::from_ref(&table));
+    check_may_ask(None, &[table.oid]);
     let keys = ExternalKeys::default();
     let id = ticket.map(|id| table.key(id));
     let id = id.as_ref().map(OwnedKey::borrowed);
@@ -166,13 +166,13 @@ fn why(
     table: Option<pg_sys::Oid>,
 ) -> JsonB {
     let table = TicketTable::resolve(table);
-    check_may_ask(agent_id, std::slice::from_ref(&table));
+    check_may_ask(agent_id, &[table.oid]);
     let id = ticket.map(|id| table.key(id));
-    let is_told_all = may_ask_about_others(std::slice::from_ref(&table));
-    json(&explain(&table, agent_id, id.as_ref(), action, is_told_all))
+    let about = About::agent(agent_id, may_ask_about_others(&[table.oid]));
+    json(&explain_action(about, &table, id.as_ref(), action))
 }
 
-fn json(explanation: &Explanation) -> JsonB {
+pub fn json(explanation: &Explanation) -> JsonB {
     match serde_json::to_value(explanation) {
         Ok(value) => JsonB(value),
         // Keys that are no strings, of which there are none.

@@ -3,4 +3,5 @@
 
 pub mod ask;
 pub mod asker;
+pub mod command;
 pub mod effective;

@@ -222,7 +222,7 @@ impl Loader {
         of
     }
 
-    fn group(&self, id: i64) -> Option<Rc<Group>> {
+    pub fn group(&self, id: i64) -> Option<Rc<Group>> {
         if let Some(known) = self.groups.borrow().get(&id) {
             return known.clone();
         }

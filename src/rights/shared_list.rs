@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use crate::pg::scan::ScanKey;
 use crate::rights::load::Loader;
 use crate::tables::columns::shared_visibility;
-use crate::tables::key::KeySet;
+use crate::tables::key::{KeySet, OwnedKey};
 use crate::tables::shared_table::SharedTable;
 
 /// The objects of a table that are shared with an agent.
@@ -39,6 +39,21 @@ impl Shared {
 }
 
 impl Loader {
+    /// The names of the groups with which an object is shared.
+    pub fn groups_shared_with(&self, table: &SharedTable, object: &OwnedKey) -> Vec<String> {
+        let mut groups = vec![];
+        let of_table = [ScanKey::oid(shared_visibility::OBJECT_TABLE, table.oid)];
+        let index = Some(c"shared_visibility_key");
+        self.catalog()
+            .scan(c"shared_visibility", index, &of_table, |row| {
+                if table.object_of(row).as_ref() == Some(object) {
+                    groups.extend(row.get::<i64>(shared_visibility::GROUP_ID));
+                }
+            });
+        let name = |id| self.group(id).map(|group| group.name.clone());
+        groups.into_iter().filter_map(name).collect()
+    }
+
     /// The objects of a table that are shared with an agent.
     fn shared_with(&self, access: &Access, table: pg_sys::Oid) -> KeySet {
         let Some(shared) = SharedTable::find(self.catalog(), table) else {

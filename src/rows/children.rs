@@ -145,6 +145,19 @@ impl Parent {
         found
     }
 
+    /// The tickets that a row with this id belongs to: several, if the id stands for several rows. None if there is
+    /// no such row, or one belongs to nothing.
+    pub fn tickets_of(&self, id: OwnedKey) -> Option<Vec<OwnedKey>> {
+        let Parent::Messages(messages) = self else {
+            return Some(vec![id]);
+        };
+        let above = messages.find_parents(id.borrowed());
+        let tickets = above.into_iter().map(|id| messages.parent.tickets_of(id?));
+        let tickets: Vec<_> = tickets.collect::<Option<_>>()?;
+        let tickets: Vec<_> = tickets.into_iter().flatten().collect();
+        (!tickets.is_empty()).then_some(tickets)
+    }
+
     /// Is there a row with this id?
     pub fn has_row(&self, key: KeyRef) -> bool {
         self.id().is_some_and(|id| exists(self.oid(), id, key))

@@ -1,113 +1,325 @@
-//! Why an agent may or may not do something with a ticket.
+//! Why an agent may or may not do something.
 
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Action, Explanation, Moment, OtherPolicy, Question, Ticket, TicketId, Unobserved,
+    Access, Action, Asked, Command, Explanation, Feature, Grants, Moment, NoAgent, OtherPolicy,
+    Question, RowId, Subject, TableOf, Ticket, TicketColumn, Unmapped, Unobserved,
 };
 use pgrx::pg_sys;
 
-use crate::protection::table_policies::TablePolicies;
-use crate::rights::cache;
+use crate::pg::relation::display_name;
+use crate::protection::table_policies::{TablePolicies, command_of};
+use crate::rights::cache::{self, Agent};
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::load::Loader;
 use crate::rows::allowed::{Allowed, By};
+use crate::rows::given::Given;
+use crate::rows::tickets::TicketValues;
+use crate::tables::child_table::Parent;
 use crate::tables::key::{Key, OwnedKey};
 use crate::tables::names::Names;
-use crate::tables::principal::Principal;
+use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::ticket_table::TicketTable;
 
-/// Of a ticket that the agent does not see little is told, unless who asks is told all.
-pub fn explain(
-    table: &Rc<TicketTable>,
-    agent_id: Option<i64>,
-    id: Option<&OwnedKey>,
-    action: Action,
-    is_told_all: bool,
-) -> Explanation {
-    let loader = Loader::now();
-    let agent = agent_id.map(|agent| {
-        loader.grants(agent).map(|grants| {
-            let access = Access::compile(&grants);
-            (grants, access)
-        })
-    });
-    let keys = ExternalKeys::default();
-    let rows = match (id, agent_id) {
-        (Some(id), Some(agent)) => table.find_ticket(id.borrowed(), agent, &keys),
-        (Some(id), None) => table
-            .find_values(id.borrowed(), &keys)
-            .into_iter()
-            .map(|columns| table.ticket(columns, false))
-            .collect(),
-        (None, _) => vec![],
-    };
-    // Of several rows with the id one that is refused, since all must be allowed.
-    let may = |ticket: &Ticket, action| match &agent {
-        Some(Ok((_, access))) => deskguard_rules::decide(access, ticket, action, &mut Unobserved),
-        _ => false,
-    };
-    let first_refused = |action| rows.iter().find(|ticket| !may(ticket, action)).copied();
-    let ticket = first_refused(Action::View)
-        .or_else(|| first_refused(action))
-        .or(rows.first().copied());
-    let mut unmapped = vec![];
-    if let (Some(id), Some(_)) = (id, ticket) {
-        unmapped = table.unmapped(id.borrowed(), agent_id, &keys);
-    }
-    let names = Names::of(loader.catalog());
-    let mut question = Question {
-        agent: agent_id,
-        ticket: id.map(ticket_id),
-        table: table.name(),
-        action,
-        unmapped,
-        is_told_all: first_refused(Action::View).is_none(),
-        features: vec![],
-        own_policies: None,
-        other_policies: vec![],
-        groups: vec![],
-        name: &|column, id| names.get(Principal::of_column(column)?, id),
-        timestamp: &timestamp,
-    };
-    let mut policies = TablePolicies::of(table.oid);
-    if let Some(Ok((_, access))) = &agent {
-        let features = policies.features_of(action);
-        question.features = features
-            .map(|feature| {
-                (
-                    feature.permission.clone(),
-                    access.has_named(&feature.permission),
-                )
+/// An agent that is asked about, and who asks.
+pub struct About {
+    pub loader: Loader,
+    pub agent: Option<i64>,
+    pub known: Option<Result<(Grants, Access), NoAgent>>,
+    pub keys: ExternalKeys,
+    /// May who asks ask about others? Else it is the agent itself, and is told little of what it does not see.
+    pub is_told_all: bool,
+}
+
+/// What the answer says besides the rules.
+#[derive(Default)]
+pub struct Besides {
+    pub unmapped: Vec<Unmapped>,
+    features: Vec<Feature>,
+    own_policies: Vec<(String, bool)>,
+    other_policies: Vec<OtherPolicy>,
+}
+
+impl About {
+    pub fn agent(agent: Option<i64>, is_told_all: bool) -> About {
+        let loader = Loader::now();
+        let known = agent.map(|agent| {
+            loader.grants(agent).map(|grants| {
+                let access = Access::compile(&grants);
+                (grants, access)
             })
-            .collect();
-        question.is_told_all &= policies.allow(access, Action::View);
-    }
-    policies.own.retain(|policy| policy.is_of(action));
-    if let (Some(access), Some(id)) = (agent_id.and_then(cache::access), id) {
-        let seen = Allowed::of_question(&access, table, Action::View);
-        if seen.by() == By::Policies {
-            // Of a ticket that the rules hide nothing more is asked.
-            let is_asked = question.is_told_all;
-            let is_seen = is_asked && seen.contains(id.borrowed());
-            question.own_policies = is_asked.then_some(is_seen);
-            question.is_told_all = is_seen;
-            policies.own.retain(|policy| !policy.is_read());
+        });
+        About {
+            loader,
+            agent,
+            known,
+            keys: ExternalKeys::default(),
+            is_told_all,
         }
     }
-    question.other_policies = policies
-        .own
-        .into_iter()
-        .map(|policy| OtherPolicy {
+
+    /// None for one that is unknown or inactive.
+    pub fn access(&self) -> Option<&Access> {
+        let known = self.known.as_ref()?.as_ref().ok();
+        known.map(|(_, access)| access)
+    }
+
+    /// The same, as sessions have them.
+    pub fn rights(&self) -> Option<Rc<Agent>> {
+        self.agent.and_then(cache::access)
+    }
+
+    pub fn may(&self, subject: &Subject) -> bool {
+        let access = self.access();
+        access.is_some_and(|access| subject.decide(access, &mut Unobserved))
+    }
+
+    /// The rows of a ticket, with what they have in the columns that the rules ask for.
+    pub fn tickets(&self, table: &TicketTable, id: &OwnedKey) -> Vec<(TicketValues, Ticket)> {
+        let rows = table.find_values(id.borrowed(), &self.keys);
+        let follows = |agent| table.follows(agent, id.borrowed(), &self.keys);
+        let followed = !rows.is_empty() && self.agent.is_some_and(follows);
+        let ticket = |values| (values, table.ticket(values, followed));
+        rows.into_iter().map(ticket).collect()
+    }
+
+    /// Adds the features that a command on a table needs, and the policies of the owner's own that it asks.
+    pub fn add_policies(&self, besides: &mut Besides, table: pg_sys::Oid, command: Command) {
+        self.add_features(besides, table, command);
+        let own = TablePolicies::of(table).own_for(command);
+        besides.other_policies.extend(own.map(|policy| OtherPolicy {
             command: policy.command(),
             policy: policy.name,
-        })
-        .collect();
-    if is_told_all {
-        question.is_told_all = true;
-        question.groups = loader.all_groups();
+            table: display_name(table),
+        }));
     }
-    deskguard_rules::explain(question, agent, ticket)
+
+    fn add_features(&self, besides: &mut Besides, table: pg_sys::Oid, command: Command) {
+        let Some(access) = self.access() else {
+            return;
+        };
+        for needed in TablePolicies::of(table).features_for(command) {
+            let feature = Feature {
+                table: display_name(table),
+                permission: needed.permission.clone(),
+                passed: access.has_named(&needed.permission),
+            };
+            if !besides.features.contains(&feature) {
+                besides.features.push(feature);
+            }
+        }
+    }
+
+    /// May the agent see the ticket, by features and all policies, as far as who asks can know that? Notes
+    /// what policies of the owner's own say, where they are asked.
+    pub fn sees_by_policies(
+        &self,
+        besides: &mut Besides,
+        table: &Rc<TicketTable>,
+        id: &OwnedKey,
+        is_seen_by_rules: bool,
+    ) -> bool {
+        let Some(rights) = self.rights() else {
+            return is_seen_by_rules;
+        };
+        let by_features = TablePolicies::of(table.oid).allow(&rights, Action::View);
+        let seen = Allowed::of_question(&rights, table, Action::View);
+        if seen.by() != By::Policies {
+            return is_seen_by_rules && by_features;
+        }
+        besides.forget_read_policies(table.oid);
+        // Of a ticket that the rules hide nothing more is asked.
+        if !(is_seen_by_rules && by_features) {
+            return false;
+        }
+        let is_seen = seen.contains(id.borrowed());
+        besides.own_policies.push((table.name(), is_seen));
+        is_seen
+    }
+
+    /// Does who asks see the row with this id? What it does not see is like what is not there.
+    pub fn shows(&self, besides: &mut Besides, rows: &Parent, id: &OwnedKey) -> bool {
+        if self.is_told_all {
+            return true;
+        }
+        besides.forget_read_policies(rows.oid());
+        let rights = self.rights();
+        rights.is_some_and(|rights| rows.allows(&rights, Action::View, id.borrowed()))
+    }
+
+    /// The tickets that rows of a parent belong to in the end, with which something is to be done. None if one of the rows is not there, or who asks does
+    /// not see it.
+    pub fn tickets_above(
+        &self,
+        besides: &mut Besides,
+        parent: &Parent,
+        action: Action,
+        rows: Vec<Option<OwnedKey>>,
+    ) -> Option<Vec<OwnedKey>> {
+        let mut above = parent;
+        loop {
+            let (table, next) = match above {
+                Parent::Messages(messages) => (messages.oid, Some(&messages.parent)),
+                Parent::Tickets(tickets) => (tickets.oid, None),
+            };
+            // They are read, for all that is done with them.
+            self.add_policies(besides, table, Command::Select);
+            self.add_features(besides, table, command_of(action));
+            match next {
+                Some(next) => above = next,
+                None => break,
+            }
+        }
+        let mut tickets = vec![];
+        for row in rows {
+            let row = row?;
+            if matches!(parent, Parent::Messages(_)) && !self.shows(besides, parent, &row) {
+                return None;
+            }
+            tickets.extend(parent.tickets_of(row)?);
+        }
+        (!tickets.is_empty()).then_some(tickets)
+    }
+
+    /// Names are told of the ids in the answer if `tells_names`, and always to who may ask about others. are told of all ids in the answer, and not only to who may ask about others.
+    pub fn explain(
+        self,
+        (table, of): (String, TableOf),
+        asked: Asked,
+        besides: Besides,
+        (is_told_all, tells_names): (bool, bool),
+        subject: Option<Subject>,
+    ) -> Explanation {
+        let names = Names::of(self.loader.catalog());
+        let is_told_all = is_told_all || self.is_told_all;
+        let tells_names = tells_names || self.is_told_all;
+        let name = |column, id| {
+            let is_agent = column == TicketColumn::Assignee && Some(id) == self.agent;
+            let told = tells_names || is_agent;
+            told.then(|| names.get(Principal::of_column(column)?, id))?
+        };
+        let groups = match self.is_told_all {
+            true => self.loader.all_groups(),
+            false => vec![],
+        };
+        let question = Question {
+            agent: self.agent,
+            asked,
+            table,
+            of,
+            unmapped: besides.unmapped,
+            is_told_all,
+            features: besides.features,
+            own_policies: besides.own_policies,
+            other_policies: besides.other_policies,
+            groups,
+            name: &name,
+            timestamp: &timestamp,
+        };
+        deskguard_rules::explain(question, self.known, subject)
+    }
+}
+
+impl Besides {
+    /// Of a table whose rows were asked for under all of its policies.
+    pub fn forget_read_policies(&mut self, table: pg_sys::Oid) {
+        let name = display_name(table);
+        self.other_policies
+            .retain(|policy| policy.table != name || !matches!(policy.command, "ALL" | "SELECT"));
+    }
+}
+
+/// Of a ticket that the agent does not see little is told, unless who asks is told all. An UPDATE is told what it
+/// makes of the ticket.
+pub fn explain_ticket(
+    about: About,
+    table: &Rc<TicketTable>,
+    id: Option<&OwnedKey>,
+    (asked, action): (Asked, Action),
+    given: Option<&Given>,
+) -> Explanation {
+    let mut rows = id.map_or(vec![], |id| about.tickets(table, id));
+    // Of several rows with the id one that is refused, since all must be allowed.
+    let refused = |rows: &[(TicketValues, Ticket)], action| {
+        let is_refused = |(_, ticket): &(_, Ticket)| !about.may(&Subject::Ticket(*ticket, action));
+        rows.iter().position(is_refused)
+    };
+    let hidden = refused(&rows, Action::View);
+    let mut besides = Besides::default();
+    about.add_policies(&mut besides, table.oid, command_of(action));
+    let is_seen = match id {
+        Some(id) => about.sees_by_policies(&mut besides, table, id, hidden.is_none()),
+        None => hidden.is_none(),
+    };
+    if let (Some(id), false) = (id, rows.is_empty()) {
+        besides.unmapped = table.unmapped(id.borrowed(), about.agent, &about.keys);
+    }
+    let first = hidden.or_else(|| refused(&rows, action)).unwrap_or(0);
+    let mut subject = None;
+    if let Some((_, ticket)) = rows.get(first) {
+        subject = Some(Subject::Ticket(*ticket, action));
+    }
+    // What it would become says something of what it is.
+    if let (Some(given), true) = (given, is_seen || about.is_told_all) {
+        let department = table.column(TicketColumn::Department);
+        let is_its_key = |key: &Option<Option<OwnedKey>>| {
+            let key = key.as_ref().and_then(|key| key.as_ref());
+            let is_it = |missing: &Unmapped| {
+                Some(&*missing.column) == department
+                    && missing.value == key.map(|key| key.to_string())
+            };
+            besides.unmapped.iter().any(is_it)
+        };
+        let updated = |(mut values, ticket): (TicketValues, Ticket)| {
+            let after = table.with_given(values, given, &about.keys);
+            // Of another department that is nobody's external_key, which has the same id.
+            if values.department == Some(UNMAPPED)
+                && after.department == Some(UNMAPPED)
+                && department
+                    .is_some_and(|column| given.has(column) && !is_its_key(&given.key(column)))
+            {
+                values.department = None;
+            }
+            Subject::UpdatedTicket {
+                before: table.ticket(values, ticket.followed),
+                after: table.ticket(after, ticket.followed),
+            }
+        };
+        let mut all: Vec<_> = rows.drain(..).map(updated).collect();
+        let refused = all.iter().position(|subject| !about.may(subject));
+        let first = hidden.or(refused).unwrap_or(0);
+        subject = (first < all.len()).then(|| all.swap_remove(first));
+        let given = table.unmapped_given(given, &about.keys);
+        besides.unmapped.extend(given);
+    }
+    let is_of_command = matches!(asked, Asked::Command { .. });
+    about.explain(
+        (table.name(), TableOf::Tickets),
+        asked,
+        besides,
+        (is_seen, !is_of_command),
+        subject,
+    )
+}
+
+pub fn explain_new_ticket(about: About, table: &Rc<TicketTable>, given: &Given) -> Explanation {
+    let mut besides = Besides::default();
+    about.add_policies(&mut besides, table.oid, Command::Insert);
+    besides.unmapped = table.unmapped_given(given, &about.keys);
+    let values = table.with_given(TicketValues::UNKNOWN, given, &about.keys);
+    let subject = Subject::NewTicket(table.ticket(values, false));
+    let asked = Asked::Command {
+        command: Command::Insert,
+        row: None,
+    };
+    about.explain(
+        (table.name(), TableOf::Tickets),
+        asked,
+        besides,
+        (true, false),
+        Some(subject),
+    )
 }
 
 /// Why an agent may not do something with a ticket that it sees, as a sentence. None if it may, as its
@@ -118,14 +330,28 @@ pub fn reason(
     id: &OwnedKey,
     action: Action,
 ) -> Option<String> {
-    let explanation = explain(table, Some(agent), Some(id), action, false);
+    let about = About::agent(Some(agent), false);
+    let explanation = explain_action(about, table, Some(id), action);
     (!explanation.allowed).then_some(explanation.summary)
 }
 
-fn ticket_id(key: &OwnedKey) -> TicketId {
+pub fn explain_action(
+    about: About,
+    table: &Rc<TicketTable>,
+    id: Option<&OwnedKey>,
+    action: Action,
+) -> Explanation {
+    let asked = Asked::Action {
+        ticket: id.map(row_id),
+        action,
+    };
+    explain_ticket(about, table, id, (asked, action), None)
+}
+
+pub fn row_id(key: &OwnedKey) -> RowId {
     match key {
-        Key::Number(id) => TicketId::Number(*id),
-        Key::Uuid(_) | Key::Text(_) => TicketId::Text(key.to_string()),
+        Key::Number(id) => RowId::Number(*id),
+        Key::Uuid(_) | Key::Text(_) => RowId::Text(key.to_string()),
     }
 }
 

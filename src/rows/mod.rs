@@ -6,4 +6,6 @@ pub mod children;
 pub mod estimate;
 pub mod explanation;
 pub mod followed;
+pub mod given;
+pub mod objects;
 pub mod tickets;

@@ -12,7 +12,7 @@ use crate::rights::cache::Agent;
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::own_query::Acting;
 use crate::rights::owner_sql::{for_each_of_many, for_each_row};
-use crate::tables::key::{ColumnKey, KeyRef, KeySet, KeyType, OwnedKey};
+use crate::tables::key::{ColumnKey, Key, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
 use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::rule_function::RuleFunction;
@@ -89,7 +89,7 @@ impl TicketTable {
                 None => "NULL::pg_catalog.int8".into(),
             };
             format!(
-                "SELECT {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
+                "SELECT {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
                 Principal::ALL.map(column).join(", "),
                 // Where it is not known, a ticket counts as confidential.
                 match self.column(TicketColumn::Confidential) {
@@ -99,6 +99,7 @@ impl TicketTable {
                     ),
                     None => "NULL::pg_catalog.int8".into(),
                 },
+                self.expression(TicketColumn::Status),
                 self.name(),
                 quote_identifier(&self.id)
             )
@@ -115,7 +116,12 @@ impl TicketTable {
                 assignee: id(Principal::Agent),
                 team: id(Principal::Team),
                 confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
-                ..TicketValues::UNKNOWN
+                status: self
+                    .statuses
+                    .of(match row.key(Principal::ALL.len() as i32 + 2) {
+                        Some(Key::Text(status)) => Some(status),
+                        _ => None,
+                    }),
             });
         });
         found
@@ -166,19 +172,7 @@ impl TicketTable {
             else {
                 continue;
             };
-            let mut add = |value, agent| {
-                found.push(Unmapped {
-                    column: column.into(),
-                    value,
-                    table: format!("deskguard.{}", principal.table().to_string_lossy()),
-                    agent,
-                    asked_by: match principal {
-                        Principal::Category => AskedBy::Silo,
-                        Principal::Department => AskedBy::Department,
-                        Principal::Agent | Principal::Team => AskedBy::Relation,
-                    },
-                });
-            };
+            let mut add = |value, agent| found.push(unmapped(principal, column, value, agent));
             if let (Principal::Agent, Some(agent)) = (principal, agent)
                 && keys.key(principal, agent, key_type).is_none()
             {
@@ -261,6 +255,26 @@ impl TicketTable {
             f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
         }
         follows
+    }
+}
+
+/// What an external key is missing for: a value of a column, or an agent.
+pub fn unmapped(
+    principal: Principal,
+    column: &str,
+    value: Option<String>,
+    agent: Option<i64>,
+) -> Unmapped {
+    Unmapped {
+        column: column.into(),
+        value,
+        table: format!("deskguard.{}", principal.table().to_string_lossy()),
+        agent,
+        asked_by: match principal {
+            Principal::Category => AskedBy::Silo,
+            Principal::Department => AskedBy::Department,
+            Principal::Agent | Principal::Team => AskedBy::Relation,
+        },
     }
 }
 

@@ -139,7 +139,8 @@ impl<'a> KeyRef<'a> {
         })
     }
 
-    fn converted(self, to: KeyType) -> Option<OwnedKey> {
+    /// As a key of a column of this type; none if it cannot be read as one.
+    pub fn converted(self, to: KeyType) -> Option<OwnedKey> {
         Some(match (to, self) {
             (KeyType::Number, Key::Number(_)) | (KeyType::Uuid, Key::Uuid(_)) => self.to_owned(),
             (KeyType::Number, Key::Text(text)) => Key::Number(text.trim().parse().ok()?),

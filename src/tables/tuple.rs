@@ -1,8 +1,10 @@
-//! The columns of the rows that triggers get.
+//! The columns of the rows that triggers get, or that commands write.
 
 use pgrx::prelude::*;
 
-use crate::tables::key::{KeyRef, OwnedKey};
+use crate::pg::relation::{open, text};
+use crate::pg::run_as_owner::RunAsOwner;
+use crate::tables::key::{Key, KeyRef, OwnedKey};
 use crate::tables::trigger_call::TriggerCall;
 
 /// A column of a table.
@@ -54,6 +56,52 @@ pub unsafe fn key<'a>(
 ) -> Option<KeyRef<'a>> {
     // SAFETY: as the caller promises.
     unsafe { KeyRef::from_datum(value(row, descriptor, place)?, place.type_oid) }
+}
+
+/// What a column has where an INSERT leaves it out, by its default: NULL if that is another for each row, or is
+/// made of the row. A boolean is 0 or 1, what is no key its text.
+pub fn default_value(table: pg_sys::Oid, column: &str) -> Option<OwnedKey> {
+    let _owner = RunAsOwner::to_read(table);
+    let relation = open(table);
+    // SAFETY: the relation is open, and the place is one of its; the value is copied before its memory is freed.
+    unsafe {
+        let Place {
+            number,
+            type_oid,
+            is_generated,
+        } = place(&relation, column)?;
+        let default = pg_sys::build_column_default(relation.as_ptr(), number.into());
+        if is_generated || default.is_null() || pg_sys::contain_volatile_functions(default) {
+            return None;
+        }
+        let state = pg_sys::CreateExecutorState();
+        let expression = pg_sys::ExecPrepareExpr(default.cast(), state);
+        let context = pg_sys::MakePerTupleExprContext(state);
+        let mut is_null = false;
+        let value = pg_sys::ExecEvalExprSwitchContext(expression, context, &mut is_null);
+        let known = (!is_null).then(|| match type_oid {
+            pg_sys::BOOLOID => Key::Number((value.value() != 0).into()),
+            _ => match KeyRef::from_datum(value, type_oid) {
+                Some(key) => key.to_owned(),
+                None => Key::Text(output(value, type_oid).into()),
+            },
+        });
+        pg_sys::FreeExecutorState(state);
+        known
+    }
+}
+
+/// A value as its type writes it.
+///
+/// # Safety
+/// The value is of the type.
+unsafe fn output(value: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
+    let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+    // SAFETY: as the caller promises.
+    unsafe {
+        pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
+        text(pg_sys::OidOutputFunctionCall(function, value)).unwrap_or_default()
+    }
 }
 
 /// A column of the row that an UPDATE is about to write. One that is generated is computed here as PostgreSQL

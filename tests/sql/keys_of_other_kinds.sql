@@ -198,7 +198,8 @@ BEGIN
             SELECT array_agg(arguments) AS arguments FROM (
                 SELECT string_agg(CASE
                     WHEN type = 'regclass'::regtype THEN (SELECT n.value FROM kinds.named AS n ORDER BY md5(n.name || g || position) LIMIT 1)
-                    WHEN type = 'text'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', '''view''', '''ticket.use''', '''row 1''', '''1''', '''''', quote_literal(kinds.uuid(1))]) AS v ORDER BY md5(v || g || position) LIMIT 1)
+                    WHEN type = 'text'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', '''view''', '''SELECT''', '''ticket.use''', '''row 1''', '''1''', '''''', quote_literal(kinds.uuid(1))]) AS v ORDER BY md5(v || g || position) LIMIT 1)
+                    WHEN type = 'jsonb'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', '''{}''', '''{"id": 1}''', '''{"id": "x"}''', '''{"n": null}''', '''1''']) AS v ORDER BY md5(v || g || position) LIMIT 1)
                     WHEN type = 'uuid'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', quote_literal(kinds.uuid(1)), quote_literal(kinds.uuid(99))]) AS v ORDER BY md5(v || g || position) LIMIT 1)
                     WHEN type = 'boolean'::regtype THEN (ARRAY['NULL', 'true', 'false'])[1 + g % 3]
                     WHEN type IN ('bigint'::regtype, 'integer'::regtype) THEN (SELECT v FROM unnest(ARRAY['NULL', '1', '2', '3', '-2147483648', '2147483647']) AS v ORDER BY md5(v || g || position) LIMIT 1)
@@ -212,7 +213,7 @@ BEGIN
     LOOP
         function := asked.proname;
         FOREACH outcome IN ARRAY asked.arguments LOOP
-            outcome := kinds.asked(format('SELECT %s FROM (SELECT %s.%I(%s)) AS x', CASE WHEN asked.proretset THEN 'count(*)' ELSE '1' END, asked.schema, asked.proname, outcome));
+            outcome := kinds.asked(format('SELECT %s FROM (SELECT %s.%I(%s)) AS x', CASE WHEN asked.proretset THEN 'count(*)' ELSE 'x IS NULL' END, asked.schema, asked.proname, outcome));
             IF outcome LIKE 'error%' THEN
                 RETURN NEXT;
             END IF;

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use deskguard_tests::help_desk::{HelpDesk, Id, KeyForm, Kind};
 use deskguard_tests::lab;
-use deskguard_tests::lab::{Counts, Outcome, broken, query, refused, same};
+use deskguard_tests::lab::{Counts, Outcome, broken, fail, query, refused, same};
+use deskguard_tests::literal;
 use postgres::error::SqlState;
 use postgres::{Client, Row};
+use serde_json::Value;
+
+use crate::schema;
 
 /// The ids of tickets in a query's first column, a text; each may come once.
 pub fn ids(client: &mut Client, desk: &HelpDesk, sql: &str) -> Outcome<BTreeSet<Id>> {
@@ -61,6 +65,35 @@ pub fn touched(
         ids.len() as u64,
     )?;
     Ok(ids)
+}
+
+/// What an agent is told that asks about a command of its own: the command, its table, and the old and the new row as
+/// SQL. Nobody and who is not active may not ask.
+pub fn explained(
+    client: &mut Client,
+    desk: &HelpDesk,
+    who: Option<Id>,
+    (command, table): (&str, &str),
+    (old, new): (&str, &str),
+    expected: bool,
+) -> Outcome {
+    let is_active = |agent: &Id| desk.agents.iter().any(|a| a.id == *agent && a.active);
+    let Some(agent) = who.filter(is_active) else {
+        return Ok(());
+    };
+    let table = literal(table);
+    let sql =
+        format!("SELECT deskguard.explain_command({agent}, '{command}', {table}, {old}, {new})");
+    let answer: Value = query(client, &sql, &[])?[0].get(0);
+    schema::check(&answer).map_err(|reason| fail(format!("{sql}: {reason}: {answer}")))?;
+    same(
+        &format!("{sql}: {answer}"),
+        &answer["allowed"],
+        &expected.into(),
+    )?;
+    let rules = answer["rules"].as_array().map_or(&[][..], |rules| rules);
+    let is_refused = rules.is_empty() || rules.iter().any(|rule| rule["passed"] == false);
+    same(&format!("rules of {sql}: {answer}"), is_refused, !expected)
 }
 
 /// No ticket has this id.

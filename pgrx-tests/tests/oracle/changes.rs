@@ -5,7 +5,7 @@ use deskguard_tests::ident;
 use deskguard_tests::lab::{Counts, Outcome, refused, same};
 use postgres::Client;
 
-use crate::ask::{NO_TICKET, attempt};
+use crate::ask::{NO_TICKET, attempt, explained};
 use crate::counts::count_change;
 use crate::writes::values;
 
@@ -135,6 +135,10 @@ fn change_one(
         _ => refused(),
     };
     same(&sql, attempt(client, &sql, counts)?, expected.clone())?;
+    let named = desk.table.json_sql(&[Part::Id], old);
+    let given = desk.table.json_sql(parts, new);
+    let command = ("UPDATE", &*table);
+    explained(client, desk, who, command, (&named, &given), may)?;
 
     match expected {
         Ok(0) if !matches!(form, Form::OnConflictNothing) => {}

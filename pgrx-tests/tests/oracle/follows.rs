@@ -1,11 +1,11 @@
 //! Who may follow and unfollow.
 
 use deskguard_tests::help_desk::{Case, Id};
-use deskguard_tests::ident;
 use deskguard_tests::lab::{Counts, Outcome, refused, same};
+use deskguard_tests::{ident, literal};
 use postgres::Client;
 
-use crate::ask::attempt;
+use crate::ask::{attempt, explained};
 use crate::reads::Follower;
 
 pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut Counts) -> Outcome {
@@ -20,6 +20,10 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         Some(_) => "another",
         None => "nobody",
     };
+    let json = |ticket: &str, agent: &str| {
+        let (on, by) = (literal(columns.ticket.name), literal(columns.agent.name));
+        format!("jsonb_build_object({on}, {ticket}, {by}, {agent})")
+    };
     let values = |ticket: Id, agent: Id| {
         let (ticket_kind, agent_kind) = (columns.ticket.kind, columns.agent.kind);
         (ticket_kind.literal(ticket), agent_kind.literal(agent))
@@ -31,6 +35,10 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         let sql = format!("INSERT INTO {table} ({on}, {by}) VALUES ({ticket}, {agent})");
         let expected = if changes(row) { Ok(1) } else { refused() };
         same(&sql, attempt(client, &sql, counts)?, expected)?;
+        let is_there = desk.ticket(row.0.unwrap_or_default()).is_some();
+        let json = json(&ticket, &agent);
+        let may = changes(row) && is_there;
+        explained(client, desk, who, ("INSERT", &table), ("NULL", &json), may)?;
         counts.either(changes(row), &format!("follow {}", whom(row)));
     }
 
@@ -50,6 +58,11 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
             let equal = desk.followers.iter().filter(|other| **other == row).count() as u64;
             let expected = if changes(row) { equal } else { 0 };
             same(&sql, attempt(client, &sql, counts)?, Ok(expected))?;
+            let json = json(&ticket, &agent);
+            let sees = who.is_some_and(|agent| desk.sees_follower(agent, row));
+            for (command, may) in [("DELETE", changes(row)), ("SELECT", sees)] {
+                explained(client, desk, who, (command, &table), (&json, "NULL"), may)?;
+            }
             counts.either(changes(row), &format!("unfollow {}", whom(row)));
         }
     }

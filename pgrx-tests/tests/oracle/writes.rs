@@ -8,7 +8,7 @@ use deskguard_tests::lab::{Counts, Outcome, broken, counted, fail, refused, same
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::ask::{NO_TICKET, attempt, touched};
+use crate::ask::{NO_TICKET, attempt, explained, touched};
 
 /// UPDATE and DELETE, with and without WHERE, on the table and on its partitions.
 pub fn writes(
@@ -180,6 +180,9 @@ pub fn inserts(
         let may = who.is_some_and(|agent| desk.create(agent, ticket));
         let expected = if may { Ok(1) } else { refused() };
         same(&sql, attempt(client, &sql, counts)?, expected.clone())?;
+        let new = desk.table.row_json_sql(ticket);
+        let command = ("INSERT", &*desk.table.sql());
+        explained(client, desk, who, command, ("NULL", &new), may)?;
         counts.either(may, "insert");
         let of_the_day = Ticket {
             status: None,

@@ -61,6 +61,21 @@ impl TicketTable {
             .join(", ")
     }
 
+    /// The values of these columns as a JSON object.
+    pub fn json_sql(&self, parts: &[Part], ticket: &Ticket) -> String {
+        let named = |part: &Part| {
+            let name = literal(self.column(*part)?);
+            Some(format!("{name}, {}", self.value(*part, ticket)))
+        };
+        let values: Vec<String> = parts.iter().filter_map(named).collect();
+        format!("jsonb_build_object({})", values.join(", "))
+    }
+
+    /// All of them.
+    pub fn row_json_sql(&self, ticket: &Ticket) -> String {
+        self.json_sql(&ALL_PARTS, ticket)
+    }
+
     /// Its columns, quoted, in one order.
     pub(super) fn columns(&self) -> Vec<(Part, String)> {
         let quoted = |part| Some((part, ident(self.column(part)?)));

@@ -1,0 +1,97 @@
+//! What an explanation is about, and the rules that are asked of it.
+
+use crate::access::Access;
+use crate::children::may_write_as;
+use crate::decision::{Check, Observer, decide, decide_new, decide_update, look};
+use crate::explanation::RowId;
+use crate::permission::Action;
+use crate::shared::{may_change_shared, may_see_shared};
+use crate::ticket::{Column, Ticket};
+
+pub enum Subject {
+    Ticket(Ticket, Action),
+    NewTicket(Ticket),
+    UpdatedTicket {
+        before: Ticket,
+        after: Ticket,
+    },
+    /// A row that belongs to tickets.
+    Child {
+        /// What is asked of each of them.
+        action: Action,
+        tickets: Vec<(RowId, Ticket)>,
+        /// Of a new one that may name who wrote it.
+        author: Option<Option<i64>>,
+    },
+    /// A row of a table whose rows nobody updates.
+    NotUpdated,
+    Shared {
+        /// As it is, and as it becomes.
+        owners: Vec<Column>,
+        /// With the agent.
+        is_shared: bool,
+        is_change: bool,
+        /// The groups with which it is shared, for who is told all.
+        groups: Vec<String>,
+    },
+    /// A row of which only features are asked.
+    AnyRow,
+}
+
+impl Subject {
+    pub fn decide(&self, access: &Access, observer: &mut impl Observer) -> bool {
+        match self {
+            Subject::Ticket(ticket, action) => decide(access, ticket, *action, observer),
+            Subject::NewTicket(ticket) => decide_new(access, ticket, observer),
+            Subject::UpdatedTicket { before, after } => {
+                decide_update(access, before, after, observer)
+            }
+            Subject::Child {
+                action,
+                tickets,
+                author,
+            } => {
+                let mut allowed = !tickets.is_empty();
+                for (nth, (_, ticket)) in tickets.iter().enumerate() {
+                    look(observer, Check::OfTicket(nth), true);
+                    allowed &= decide(access, ticket, *action, observer);
+                }
+                if let Some(author) = *author {
+                    allowed &= look(
+                        observer,
+                        Check::Author(author),
+                        may_write_as(access, author),
+                    );
+                }
+                allowed
+            }
+            Subject::NotUpdated => look(observer, Check::NoUpdate, false),
+            Subject::Shared {
+                owners,
+                is_shared,
+                is_change,
+                ..
+            } => {
+                let mut allowed = true;
+                for owner in owners {
+                    let (passed, shared) = match is_change {
+                        true => (may_change_shared(access, *owner), None),
+                        false => (may_see_shared(access, *owner, *is_shared), Some(*is_shared)),
+                    };
+                    let owner = owner.value();
+                    allowed &= look(observer, Check::Shared { owner, shared }, passed);
+                }
+                allowed
+            }
+            Subject::AnyRow => true,
+        }
+    }
+
+    /// The ticket that [`Check::OfTicket`] names.
+    pub fn nth_ticket(&self, nth: usize) -> Option<&RowId> {
+        match self {
+            Subject::Child { tickets, .. } => tickets.get(nth).map(|(id, _)| id),
+            _ => None,
+        }
+    }
+}
