@@ -1,14 +1,11 @@
--- How backends and their plans hear of changes that concern everyone: see src/signals/generation.rs.
-CREATE TABLE deskguard_internal.rights_signal ();
-COMMENT ON TABLE deskguard_internal.rights_signal IS
+-- How backends and their plans hear of changes that concern everyone: see src/signals/generation.rs. Views, because
+-- VACUUM and ANALYZE, also those of a database, invalidate the relcache entries of tables.
+CREATE VIEW deskguard_internal.rights_signal AS SELECT;
+COMMENT ON VIEW deskguard_internal.rights_signal IS
     'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
-CREATE TABLE deskguard_internal.external_key_signal ();
-COMMENT ON TABLE deskguard_internal.external_key_signal IS
+CREATE VIEW deskguard_internal.external_key_signal AS SELECT;
+COMMENT ON VIEW deskguard_internal.external_key_signal IS
     'Always empty; the same for external keys, which backends need not load again for other changes';
-
--- As all tables, for publications of all tables.
-ALTER TABLE deskguard_internal.rights_signal REPLICA IDENTITY FULL;
-ALTER TABLE deskguard_internal.external_key_signal REPLICA IDENTITY FULL;
 
 -- Whoever changes rights says so to those whom it concerns: see src/signals/concern.rs. By row, so that logical
 -- replication does it, too, and before, so that nothing sees the change without having heard of it.

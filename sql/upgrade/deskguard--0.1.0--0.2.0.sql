@@ -1,8 +1,14 @@
 \echo Use "ALTER EXTENSION deskguard UPDATE" to load this file. \quit
 
--- A publication of all tables stops nobody.
-ALTER TABLE deskguard_internal.rights_signal REPLICA IDENTITY FULL;
-ALTER TABLE deskguard_internal.external_key_signal REPLICA IDENTITY FULL;
+-- VACUUM and ANALYZE are no change of rights. To drop the tables is one: all sessions look for the views.
+DROP TABLE deskguard_internal.rights_signal;
+DROP TABLE deskguard_internal.external_key_signal;
+CREATE VIEW deskguard_internal.rights_signal AS SELECT;
+COMMENT ON VIEW deskguard_internal.rights_signal IS
+    'Always empty; whoever changes the rights of everyone invalidates its relcache entry, of which all backends hear at commit';
+CREATE VIEW deskguard_internal.external_key_signal AS SELECT;
+COMMENT ON VIEW deskguard_internal.external_key_signal IS
+    'Always empty; the same for external keys, which backends need not load again for other changes';
 
 -- A publication can leave the built-in rows out.
 CREATE UNIQUE INDEX permission_identity ON deskguard.permission (name, builtin);

@@ -2,7 +2,7 @@
 //!
 //! Whoever changes rights queues a message for PostgreSQL's invalidation of caches. It is sent to all
 //! backends at commit, dropped at rollback, applied by oneself at the next command, and replayed on
-//! standbys. Two empty tables stand for what concerns everyone: their relcache entries are invalidated.
+//! standbys. Two empty views stand for what concerns everyone: their relcache entries are invalidated.
 //! What concerns one agent, one group's members or one role is said by the invalidation of a row of
 //! pg_sequence that does not exist: such a message carries the hash of the row's key, and this key is
 //! made from the agent's id. No catalog is changed by it, and nobody else listens to that cache.
@@ -107,7 +107,7 @@ thread_local! {
     static USES_KEYS: Cell<bool> = const { Cell::new(false) };
     /// The subjects on which something of this backend depends, or did, by hash.
     static KNOWN: RefCell<HashMap<u32, Known>> = RefCell::default();
-    /// The OIDs of the tables that stand for what concerns everyone, once something was loaded.
+    /// The OIDs of the views that stand for what concerns everyone, once something was loaded.
     static RIGHTS_SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
     static KEYS_SIGNAL: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
     /// What a message about protected tables carries.

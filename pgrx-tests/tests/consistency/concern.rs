@@ -115,6 +115,9 @@ const MORE: &str = "
 
 /// In this order: some need what others have made.
 const CHANGES: &[(&str, &[i64])] = &[
+    // As autovacuum does, of all tables.
+    ("ANALYZE", NOBODY),
+    ("VACUUM (FREEZE, ANALYZE)", NOBODY),
     // Agents.
     ("INSERT INTO deskguard.agent (id, name, external_key) VALUES (50, 'New', 'x')", NOBODY),
     ("UPDATE deskguard.agent SET name = name || '!'", NOBODY),
