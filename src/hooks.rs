@@ -13,6 +13,7 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
 use crate::kinds::tickets::written_rows;
 use crate::pg::compat::{self, Run, executor_run_hook};
+use crate::pg::memory::{self, Watch};
 use crate::pg::planner::PlanItems;
 use crate::protect::commands;
 use crate::protection::{error_detail, exposed, whole};
@@ -41,6 +42,7 @@ unsafe extern "C-unwind" {
 }
 
 pub fn install() {
+    memory::prepare();
     // SAFETY: while the library is loaded, once.
     unsafe {
         NEXT_ANALYZE.set(pg_sys::post_parse_analyze_hook);
@@ -85,6 +87,8 @@ unsafe extern "C-unwind" fn planner(
 ) -> *mut pg_sys::PlannedStmt {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
+        let mut watch = Watch::default();
+        memory::watch(&mut watch);
         let (depth, asks) = guard(|| {
             let asks = written_rows::prepare(query);
             (statement::before_planning(text), asks)
@@ -100,6 +104,7 @@ unsafe extern "C-unwind" fn planner(
             statement::after_planning(depth, plan);
             exposed::refuse_exposed(&*plan);
         });
+        memory::unwatch(&watch);
         plan
     }
 }
@@ -109,6 +114,8 @@ unsafe extern "C-unwind" fn planner(
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
+        let mut watch = Watch::default();
+        memory::watch(&mut watch);
         let depth = guard(|| {
             let started = statement::before_start(query, flags);
             if let Some((statement, asked)) = &started.statement {
@@ -121,6 +128,7 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
             None => standard_ExecutorStart(query, flags),
         };
         guard(|| statement::after_start(query, depth));
+        memory::unwatch(&watch);
     }
 }
 
@@ -131,6 +139,8 @@ executor_run_hook!(executor_run, run);
 unsafe fn run(run: Run) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
+        let mut watch = Watch::default();
+        memory::watch(&mut watch);
         let (entered, is_cut) = guard(|| before_run(run.query));
         let next = NEXT_RUN.get();
         if is_cut {
@@ -139,6 +149,7 @@ unsafe fn run(run: Run) {
             run.run(next);
         }
         guard(|| statement::after_run(entered));
+        memory::unwatch(&watch);
     }
 }
 
@@ -163,12 +174,15 @@ unsafe fn before_run(query: *mut pg_sys::QueryDesc) -> (statement::Entered, bool
 unsafe extern "C-unwind" fn executor_finish(query: *mut pg_sys::QueryDesc) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
+        let mut watch = Watch::default();
+        memory::watch(&mut watch);
         let entered = guard(|| statement::before_finish(query));
         match NEXT_FINISH.get() {
             Some(next) => next(query),
             None => standard_ExecutorFinish(query),
         }
         guard(|| statement::after_run(entered));
+        memory::unwatch(&watch);
     }
 }
 
@@ -178,11 +192,15 @@ extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_
     unsafe {
         guard(|| match event {
             XACT_EVENT_PRE_COMMIT => session::warn_if_set_in_vain(),
-            XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => statement::transaction_ended(),
+            XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
+                statement::transaction_ended();
+                memory::give_back();
+            }
             XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
                 session::forget_set();
                 statement::forget_from(0);
                 statement::transaction_ended();
+                memory::give_back();
             }
             _ => {}
         });

@@ -4,6 +4,7 @@ pub mod call_info;
 pub mod compat;
 pub mod datum;
 pub mod error;
+pub mod memory;
 pub mod node;
 pub mod planner;
 pub mod policy;

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::pg::datum::text_datum;
-use crate::pg::error;
+use crate::pg::{error, memory};
 
 /// The number of a column, in the order of the table's CREATE TABLE.
 pub type Attribute = i16;
@@ -205,6 +205,7 @@ pub unsafe fn scan(
                 break;
             }
             each(&Row { tuple, descriptor });
+            memory::check();
         }
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);

@@ -7,10 +7,12 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
+use crate::pg::memory::{self, Watch};
 use crate::pg::relation::named;
 use crate::protect::column_types;
 use crate::protect::foreign_key_checks;
 use crate::protection::exposed::refuse_exposed_table;
+use crate::rights::{cache, external_keys};
 
 thread_local! {
     static NEXT: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -57,6 +59,8 @@ unsafe extern "C-unwind" fn process_utility(
 ) {
     // SAFETY: called for a command to be run, as the next one is.
     unsafe {
+        let mut watch = Watch::default();
+        memory::watch(&mut watch);
         let before = guard(|| Before::prepare((*statement).utilityStmt));
         match NEXT.get() {
             Some(next) => next(
@@ -89,6 +93,7 @@ unsafe extern "C-unwind" fn process_utility(
         if let Some(table) = before.uncovered {
             guard(|| column_types::cover(table));
         }
+        memory::unwatch(&watch);
     }
 }
 
@@ -119,6 +124,13 @@ impl Before {
                     let copy = &*command.cast::<pg_sys::CopyStmt>();
                     if !copy.relation.is_null() {
                         refuse_exposed_table(named(copy.relation), false, pg_sys::GetUserId());
+                    }
+                }
+                Some(pg_sys::NodeTag::T_DiscardStmt) => {
+                    let discard = &*command.cast::<pg_sys::DiscardStmt>();
+                    if discard.target == pg_sys::DiscardMode::DISCARD_ALL {
+                        cache::forget();
+                        external_keys::forget();
                     }
                 }
                 _ => {}

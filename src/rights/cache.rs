@@ -373,6 +373,15 @@ impl Cache {
     }
 }
 
+/// Forgets the rights of all agents, for DISCARD ALL.
+pub fn forget() {
+    let agents = CACHE.with_borrow_mut(|cache| {
+        cache.bytes = 0;
+        std::mem::take(&mut cache.agents)
+    });
+    drop(agents);
+}
+
 // For DBAs
 
 #[pg_extern(sql = false)]

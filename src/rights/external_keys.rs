@@ -84,6 +84,11 @@ fn keys(principal: Principal) -> Rc<Keys> {
     keys
 }
 
+/// Forgets them, for DISCARD ALL.
+pub fn forget() {
+    KEYS.take();
+}
+
 /// The memory that the external keys take which this backend knows, in bytes.
 pub fn bytes() -> usize {
     KEYS.with_borrow(|all| all.iter().flatten().map(|(_, keys)| keys.bytes()).sum())

@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 use crate::pg::call_info::ResultRows;
 use crate::pg::datum::text_datum;
 use crate::pg::error;
+use crate::pg::memory;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::rights::own_query::{Acting, OwnQuery};
 use crate::tables::key::{ColumnKey, Key, KeyRef};
@@ -221,6 +222,7 @@ unsafe fn read(each: &mut impl FnMut(&SqlRow)) {
                 tuple: *(*table).vals.add(row),
                 descriptor: (*table).tupdesc,
             });
+            memory::check();
         }
         pg_sys::SPI_freetuptable(table);
     }

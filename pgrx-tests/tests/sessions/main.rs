@@ -3,6 +3,7 @@
 mod commands;
 mod hand_over;
 mod identity;
+mod out_of_memory;
 mod parallel;
 mod partitions;
 mod preload;
