@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::time::{Moment, Validity};
 
 /// May an agent see every category, or only those granted to it?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CategoryAccess {
     Silo,
@@ -17,7 +17,7 @@ pub enum CategoryAccess {
 }
 
 /// What a grant on a department allows; a higher level includes the lower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Tickets may be created there and handed over to it.
     Assign,

@@ -13,12 +13,13 @@ use crate::pg::relation::display_name;
 use crate::protection::table_policies::TablePolicies;
 use crate::questions::asker::{check_may_ask, may_ask_about_others};
 use crate::rights::cache;
+use crate::rights::everyone::{Asked, each_agent};
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::known_tables;
-use crate::rights::load::Loader;
 use crate::rights::owner_sql::{return_keys, return_rows};
 use crate::rows::allowed::Allowed;
 use crate::rows::explanation::{About, explain_action};
+use crate::rows::tickets::TicketValues;
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
 use crate::tables::key_functions::for_key_types;
@@ -146,17 +147,27 @@ fn who_can(
     if let (Some(id), false) = (id, rows.is_empty()) {
         let followers = table.followers_of(id, &keys);
         let policies = TablePolicies::of(table.oid);
-        cache::each_access(Loader::now().active_agents(), |agent, access| {
-            let followed = followers.contains(agent);
+        each_agent(asked(&rows), |access| {
+            let followed = followers.contains(access.agent);
             let mut tickets = rows.iter().map(|columns| table.ticket(*columns, followed));
             let may = policies.allow(access, action)
                 && tickets.all(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
             if may {
-                agents.push(agent);
+                agents.push(access.agent);
             }
         });
     }
     SetOfIterator::new(agents)
+}
+
+/// What a ticket has, of which rights can be given.
+fn asked(rows: &[TicketValues]) -> Asked {
+    let all = |of: fn(&TicketValues) -> Option<i64>| rows.iter().filter_map(of).collect();
+    Asked {
+        categories: all(|row| row.category),
+        departments: all(|row| row.department),
+        teams: all(|row| row.team),
+    }
 }
 
 fn why(

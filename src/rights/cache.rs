@@ -149,36 +149,6 @@ pub fn access(agent: i64) -> Option<Rc<Agent>> {
     load(&Loader::now(), agent)
 }
 
-/// Looks at what each of these agents may do, if it is known and active.
-pub fn each_access(agents: impl IntoIterator<Item = i64>, mut each: impl FnMut(i64, &Access)) {
-    let all: Vec<(i64, Option<Option<Rc<Agent>>>)> =
-        look(|cache| agents.into_iter().map(|id| (id, cache.agent(id))).collect());
-    // Those that are missing are loaded together: what they have in common is read once.
-    let is_any_missing = all.iter().any(|(_, found)| found.is_none());
-    let loader = is_any_missing.then(Loader::of_all_agents);
-    for (agent, found) in all {
-        match (found, &loader) {
-            (Some(access), _) => {
-                if let Some(access) = access {
-                    each(agent, &access);
-                }
-            }
-            // There may be more than the cache holds: they are not to drive each other out.
-            (None, Some(loader)) if !CACHE.with_borrow(Cache::is_full) => {
-                if let Some(access) = load(loader, agent) {
-                    each(agent, &access);
-                }
-            }
-            (None, Some(loader)) => {
-                if let Ok(grants) = loader.grants(agent) {
-                    each(agent, &Access::compile(&grants));
-                }
-            }
-            (None, None) => {}
-        }
-    }
-}
-
 /// Loads an agent, and keeps it.
 fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
     let (access, state) = Agent::load(loader, agent);
@@ -343,10 +313,6 @@ impl Cache {
             self.bytes += bytes;
             self.shrink();
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes > settings::cache_bytes() / 4 * 3
     }
 
     /// Drops those least recently used, until the rest is within three quarters of the limit.

@@ -41,9 +41,9 @@ struct AllAgents {
 }
 
 #[derive(Clone, Copy)]
-struct AgentRow {
-    active: bool,
-    category_access: Option<CategoryAccess>,
+pub struct AgentRow {
+    pub active: bool,
+    pub category_access: Option<CategoryAccess>,
 }
 
 impl Loader {
@@ -147,7 +147,7 @@ impl Loader {
                 })
                 .collect(),
             teams,
-            tree: self.tree.get_or_init(|| self.load_tree()).clone(),
+            tree: self.tree().clone(),
             catalog: self.permissions().clone(),
         };
         Ok((grants, groups))
@@ -203,6 +203,10 @@ impl Loader {
         }
     }
 
+    pub fn tree(&self) -> &Rc<DepartmentTree> {
+        self.tree.get_or_init(|| self.load_tree())
+    }
+
     fn load_tree(&self) -> Rc<DepartmentTree> {
         let mut parents = BTreeMap::new();
         self.catalog.scan(c"department", None, &[], |row| {
@@ -243,7 +247,14 @@ impl Loader {
     }
 
     fn load_group(&self, id: i64) -> Option<Group> {
-        let mut group = self.catalog.find(
+        let mut group = self.group_row(id)?;
+        group.held = self.held(&GROUP_GRANTS, id);
+        Some(group)
+    }
+
+    /// A group without what it holds.
+    pub fn group_row(&self, id: i64) -> Option<Group> {
+        self.catalog.find(
             c"permission_group",
             c"permission_group_pkey",
             &[ScanKey::bigint(permission_group::ID, id)],
@@ -258,9 +269,7 @@ impl Loader {
                 },
                 held: Held::default(),
             },
-        )?;
-        group.held = self.held(&GROUP_GRANTS, id);
-        Some(group)
+        )
     }
 
     fn held(&self, tables: &GrantTables, holder: i64) -> Held {
@@ -275,7 +284,7 @@ impl Loader {
 }
 
 impl AgentRow {
-    fn read(row: &Row) -> AgentRow {
+    pub fn read(row: &Row) -> AgentRow {
         AgentRow {
             active: row.required(agent::ACTIVE),
             category_access: row.get(agent::CATEGORY_ACCESS).map(category_access),
@@ -300,14 +309,9 @@ impl Granted {
                     .give(row.required(grant::OBJECT), (), validity);
             }
             Granted::Department => {
-                let level = match row.required(grant::LEVEL) {
-                    "full" => Level::Full,
-                    "assign" => Level::Assign,
-                    other => unknown_word(other),
-                };
                 let validity = validity(row, grant::VALID_FROM_AFTER_LEVEL);
                 held.departments
-                    .give(row.required(grant::OBJECT), level, validity);
+                    .give(row.required(grant::OBJECT), level(row), validity);
             }
             Granted::Category => {
                 let validity = validity(row, grant::VALID_FROM);
@@ -323,8 +327,17 @@ fn read_membership(row: &Row, of: &mut Timed<i64>) {
     of.give(row.required(member::OF), (), validity);
 }
 
+/// The level at which a row gives a department.
+pub fn level(row: &Row) -> Level {
+    match row.required(grant::LEVEL) {
+        "full" => Level::Full,
+        "assign" => Level::Assign,
+        other => unknown_word(other),
+    }
+}
+
 /// The columns valid_from and, after it, valid_until. An infinite bound is none.
-fn validity(row: &Row, from: Attribute) -> Validity {
+pub fn validity(row: &Row, from: Attribute) -> Validity {
     let bound = |column| row.get::<Moment>(column);
     Validity {
         from: bound(from).filter(|from| *from != Moment::MIN),

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod call_site;
+pub mod everyone;
 pub mod external_keys;
 pub mod identity;
 pub mod known_tables;
