@@ -1,8 +1,13 @@
 //! Workers of parallel plans.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use deskguard_tests::ident;
-use deskguard_tests::lab::{act_for, app, code, value};
-use deskguard_tests::server::{APP, MAPPED};
+use deskguard_tests::lab::{act_for, app, code, is_retry, run, say, texts, value};
+use deskguard_tests::server::{APP, Database, MAPPED};
 use deskguard_tests::small_desk::{ANN, BOB, PLAIN, SELECT, both_ways, seen};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -132,4 +137,71 @@ fn parallel_workers_act_for_whom_the_statement_was_bound() {
                 .unwrap();
         }
     }
+}
+
+/// Lists too long for a plan are asked in each process: all of them have those of the leader's state.
+#[test]
+fn an_answer_never_has_two_states_of_the_rights() {
+    const CHANGES: usize = 200;
+    let database = Database::with_deskguard("two_states");
+    let mut superuser = database.superuser();
+    // Agent 1 has the odd categories or the even ones.
+    run(
+        &mut superuser,
+        &format!(
+            "CREATE TABLE public.ticket (id bigint PRIMARY KEY, category_id bigint) WITH (parallel_workers = 3);
+             INSERT INTO public.ticket SELECT i, i % 800 FROM generate_series(1, 40000) AS i;
+             INSERT INTO deskguard.category (id, name) SELECT i, 'C' FROM generate_series(0, 799) AS i;
+             INSERT INTO deskguard.agent (id, name) VALUES (1, 'A');
+             INSERT INTO deskguard.agent_permission VALUES (1, 'ticket.use'), (1, 'ticket.view.unassigned');
+             INSERT INTO deskguard.agent_category SELECT 1, i FROM generate_series(0, 799, 2) AS i;
+             SELECT deskguard.protect_tickets('public.ticket', category_column => 'category_id');
+             GRANT SELECT ON public.ticket TO {APP};
+             ANALYZE"
+        ),
+    );
+    let mut client = app(&database, 1);
+    always_parallel(&mut client);
+    run(&mut client, "SET deskguard.fold_limit = 100");
+    let sql = "SELECT count(*) FILTER (WHERE category_id % 2 = 0), count(*) FILTER (WHERE category_id % 2 = 1)
+               FROM public.ticket";
+    let plan = texts(
+        &mut client,
+        &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}"),
+    );
+    let has = |part: &str| plan.iter().any(|line| line.contains(part));
+    assert!(has("has_category") && has("Workers Launched: "), "{plan:?}");
+
+    let is_over = AtomicBool::new(false);
+    let mut seen: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+    let mut retries = 0;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..CHANGES {
+                let shift = if n % 2 == 0 { 1 } else { -1 };
+                run(
+                    &mut superuser,
+                    &format!(
+                        "UPDATE deskguard.agent_category SET category_id = category_id + {shift}"
+                    ),
+                );
+                thread::sleep(Duration::from_millis(20));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let statement = client.prepare(sql).unwrap();
+        while !is_over.load(Ordering::Relaxed) {
+            match client.query_one(&statement, &[]) {
+                Ok(row) => *seen.entry((row.get(0), row.get(1))).or_default() += 1,
+                Err(error) if is_retry(&error) => retries += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    });
+    say(&format!(
+        "{CHANGES} changes: {seen:?}, {retries} to be retried"
+    ));
+    let whole = [(20000, 0), (0, 20000)];
+    assert!(seen.keys().all(|counts| whole.contains(counts)), "{seen:?}");
+    assert_eq!(seen.len(), 2, "{seen:?}");
 }
