@@ -195,8 +195,8 @@ BEGIN
         SELECT p.pronamespace::regnamespace AS schema, p.proname, p.proretset, COALESCE(c.arguments, '{""}') AS arguments
         FROM pg_proc AS p
         LEFT JOIN LATERAL (
-            SELECT array_agg(arguments) AS arguments FROM (
-                SELECT string_agg(CASE
+            SELECT array_agg(arguments ORDER BY g) AS arguments FROM (
+                SELECT g, string_agg(CASE
                     WHEN type = 'regclass'::regtype THEN (SELECT n.value FROM kinds.named AS n ORDER BY md5(n.name || g || position) LIMIT 1)
                     WHEN type = 'text'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', '''view''', '''SELECT''', '''ticket.use''', '''row 1''', '''1''', '''''', quote_literal(kinds.uuid(1))]) AS v ORDER BY md5(v || g || position) LIMIT 1)
                     WHEN type = 'jsonb'::regtype THEN (SELECT v FROM unnest(ARRAY['NULL', '''{}''', '''{"id": 1}''', '''{"id": "x"}''', '''{"n": null}''', '''1''']) AS v ORDER BY md5(v || g || position) LIMIT 1)
@@ -210,6 +210,8 @@ BEGIN
         WHERE p.pronamespace IN ('deskguard'::regnamespace, 'deskguard_internal'::regnamespace) AND has_function_privilege(p.oid, 'EXECUTE')
             AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype) AND 'internal'::regtype <> ALL (p.proargtypes)
             AND p.proname <> 'cache_stats'
+        -- Who acts changes last.
+        ORDER BY p.proname = 'set_agent', p.proname COLLATE "C", p.oid
     LOOP
         function := asked.proname;
         FOREACH outcome IN ARRAY asked.arguments LOOP
