@@ -4,11 +4,6 @@ DECLARE
     taken name;
     version int := pg_catalog.current_setting('server_version_num');
 BEGIN
-    -- The minor releases with all repairs of row-level security that are known. SECURITY.md has them, too.
-    IF version < (ARRAY[150020, 160016, 170012, 180007])[version / 10000 - 14] THEN
-        RAISE WARNING 'this minor release of PostgreSQL has faults in row-level security that let agents see hidden rows'
-            USING HINT = 'Install the newest one: 15.20, 16.16, 17.12, 18.7 or later.';
-    END IF;
     IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
         RAISE EXCEPTION 'deskguard needs a database with the encoding UTF8, and this one has %', pg_catalog.getdatabaseencoding()
             USING ERRCODE = 'feature_not_supported', HINT = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0.';
@@ -20,6 +15,11 @@ BEGIN
         RAISE EXCEPTION 'there is a schema "%" already', taken
             USING ERRCODE = 'duplicate_schema', HINT = 'Rename or drop it: the extension makes its own.';
     END LOOP;
+    -- The minor releases with all repairs of row-level security that are known. SECURITY.md has them, too.
+    IF version < (ARRAY[150020, 160016, 170012, 180007])[version / 10000 - 14] THEN
+        RAISE WARNING 'this minor release of PostgreSQL has faults in row-level security that let agents see hidden rows'
+            USING HINT = 'Install the newest one: 15.20, 16.16, 17.12, 18.7 or later.';
+    END IF;
 END $$;
 
 CREATE SCHEMA deskguard;

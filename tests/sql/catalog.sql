@@ -37,7 +37,9 @@ SELECT nspname FROM pg_namespace WHERE nspname LIKE 'deskguard%';
 -- What others have made is not taken over.
 SELECT schema, test.attempt_only(format('DO $$ BEGIN CREATE SCHEMA %I; CREATE EXTENSION deskguard; END $$', schema))
 FROM unnest(ARRAY['deskguard', 'deskguard_internal']) AS schema;
+SET client_min_messages = error;
 SELECT test.attempt_only('CREATE EXTENSION deskguard');
+SET client_min_messages = warning;
 ROLLBACK;
 
 -- Functions that run with other rights have a fixed search_path, and nothing but the extension is in its schemas.

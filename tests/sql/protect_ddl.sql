@@ -154,7 +154,9 @@ SET ROLE regress_owner;
 SELECT count(*) AS of_the_owner FROM desk.ticket;
 RESET ROLE;
 -- And can be protected again.
+SET client_min_messages = error;
 CREATE EXTENSION deskguard;
+SET client_min_messages = warning;
 GRANT EXECUTE ON FUNCTION deskguard.protect_tickets TO regress_owner;
 SET ROLE regress_owner;
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', follower_table => 'desk.ticket_follower');

@@ -1,5 +1,8 @@
 -- The extension, the roles and the help desk of the other files.
 CREATE EXTENSION deskguard;
+-- An older minor release is warned of, and no other.
+SELECT num < CASE num / 10000 WHEN 15 THEN 150020 WHEN 16 THEN 160016 WHEN 17 THEN 170012 WHEN 18 THEN 180007 END AS is_warned
+FROM CAST(current_setting('server_version_num') AS int) AS num;
 SELECT extname, nspname, extrelocatable FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
 WHERE extname = 'deskguard';
 SELECT id, name, category_access, department_access, builtin FROM deskguard.permission_group ORDER BY id;

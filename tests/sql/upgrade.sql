@@ -45,7 +45,7 @@ SELECT $lines$
 $lines$ AS lines \gset
 
 \c regress_fresh
-SET client_min_messages = warning;
+SET client_min_messages = error;
 CREATE EXTENSION deskguard;
 SELECT array_agg(line) AS fresh, count(*) > 800 AS are_many FROM (:lines) AS x \gset
 SELECT :'are_many' AS there_are_many_lines;
