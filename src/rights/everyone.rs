@@ -12,6 +12,7 @@ use deskguard_rules::{
     Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Timed, Validity,
 };
 
+use crate::pg::memory;
 use crate::pg::scan::{Attribute, Row, ScanKey};
 use crate::rights::load::{AgentRow, Loader, level, now, validity};
 use crate::rights::settings;
@@ -65,7 +66,8 @@ pub fn each_agent(asked: Asked, mut each: impl FnMut(&Access)) {
     let mut rest = everyone.of_agents.0.as_slice();
     for (id, row) in &everyone.agents {
         pgrx::check_for_interrupts!();
-        // Those of agents before it are inactive, or gone.
+        memory::check();
+        // Those before are of agents that are inactive.
         rest = &rest[rest.partition_point(|(holder, _)| holder < id)..];
         let (own, others) = rest.split_at(rest.partition_point(|(holder, _)| holder == id));
         rest = others;
