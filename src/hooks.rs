@@ -14,7 +14,10 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 use crate::kinds::tickets::written_rows;
 use crate::pg::compat::{self, Run, executor_run_hook};
 use crate::pg::memory::{self, Watch};
-use crate::pg::planner::PlanItems;
+use crate::pg::planned_table::PlannedTable;
+use crate::pg::planner::{PlanItems, Root, items_of_plan};
+use crate::pg::statistics;
+use crate::plan::search;
 use crate::protect::commands;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
@@ -24,6 +27,10 @@ use crate::rows::followed;
 thread_local! {
     static NEXT_ANALYZE: Cell<pg_sys::post_parse_analyze_hook_type> = const { Cell::new(None) };
     static NEXT_PLANNER: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };
+    static NEXT_PATHS: Cell<pg_sys::set_rel_pathlist_hook_type> = const { Cell::new(None) };
+    static NEXT_STATISTICS: Cell<pg_sys::get_relation_stats_hook_type> = const { Cell::new(None) };
+    static NEXT_INDEX_STATISTICS: Cell<pg_sys::get_index_stats_hook_type> =
+        const { Cell::new(None) };
     static NEXT_START: Cell<pg_sys::ExecutorStart_hook_type> = const { Cell::new(None) };
     static NEXT_RUN: Cell<pg_sys::ExecutorRun_hook_type> = const { Cell::new(None) };
     static NEXT_FINISH: Cell<pg_sys::ExecutorFinish_hook_type> = const { Cell::new(None) };
@@ -49,6 +56,12 @@ pub fn install() {
         pg_sys::post_parse_analyze_hook = Some(post_parse_analyze);
         NEXT_PLANNER.set(pg_sys::planner_hook);
         pg_sys::planner_hook = Some(planner);
+        NEXT_PATHS.set(pg_sys::set_rel_pathlist_hook);
+        pg_sys::set_rel_pathlist_hook = Some(set_rel_pathlist);
+        NEXT_STATISTICS.set(pg_sys::get_relation_stats_hook);
+        pg_sys::get_relation_stats_hook = Some(get_relation_stats);
+        NEXT_INDEX_STATISTICS.set(pg_sys::get_index_stats_hook);
+        pg_sys::get_index_stats_hook = Some(get_index_stats);
         NEXT_START.set(pg_sys::ExecutorStart_hook);
         pg_sys::ExecutorStart_hook = Some(executor_start);
         NEXT_RUN.set(pg_sys::ExecutorRun_hook);
@@ -111,6 +124,70 @@ unsafe extern "C-unwind" fn planner(
 
 /// # Safety
 /// Called as PostgreSQL calls the hook.
+unsafe extern "C-unwind" fn set_rel_pathlist(
+    root: *mut pg_sys::PlannerInfo,
+    relation: *mut pg_sys::RelOptInfo,
+    index: pg_sys::Index,
+    entry: *mut pg_sys::RangeTblEntry,
+) {
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe {
+        guard(|| {
+            let root = Root::new(root);
+            if let Some(table) = root.and_then(|root| PlannedTable::new(root, relation, entry)) {
+                search::plan(table);
+            }
+        });
+        if let Some(next) = NEXT_PATHS.get() {
+            next(root, relation, index, entry);
+        }
+    }
+}
+
+/// # Safety
+/// Called as PostgreSQL calls the hook.
+unsafe extern "C-unwind" fn get_relation_stats(
+    root: *mut pg_sys::PlannerInfo,
+    entry: *mut pg_sys::RangeTblEntry,
+    column: pg_sys::AttrNumber,
+    found: *mut pg_sys::VariableStatData,
+) -> bool {
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe {
+        if statistics::is_estimated(root) && (*entry).rtekind == pg_sys::RTEKind::RTE_RELATION {
+            guard(|| statistics::give((*entry).relid, column, (*entry).inh, found));
+            return true;
+        }
+        match NEXT_STATISTICS.get() {
+            Some(next) => next(root, entry, column, found),
+            None => false,
+        }
+    }
+}
+
+/// # Safety
+/// Called as PostgreSQL calls the hook.
+unsafe extern "C-unwind" fn get_index_stats(
+    root: *mut pg_sys::PlannerInfo,
+    index: pg_sys::Oid,
+    column: pg_sys::AttrNumber,
+    found: *mut pg_sys::VariableStatData,
+) -> bool {
+    // SAFETY: the arguments are PostgreSQL's.
+    unsafe {
+        if statistics::is_estimated(root) {
+            guard(|| statistics::give(index, column, false, found));
+            return true;
+        }
+        match NEXT_INDEX_STATISTICS.get() {
+            Some(next) => next(root, index, column, found),
+            None => false,
+        }
+    }
+}
+
+/// # Safety
+/// Called as PostgreSQL calls the hook.
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
@@ -121,6 +198,8 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
             if let Some((statement, asked)) = &started.statement {
                 followed::load(statement, asked);
             }
+            let items = items_of_plan((*(*query).plannedstmt).invalItems);
+            search::check_parameters(&items, (*query).params);
             started.depth
         });
         match NEXT_START.get() {

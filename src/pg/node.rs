@@ -26,13 +26,19 @@ macro_rules! tagged {
 }
 
 tagged!(
+    ArrayExpr => T_ArrayExpr,
     BoolExpr => T_BoolExpr,
+    BooleanTest => T_BooleanTest,
+    CoerceViaIO => T_CoerceViaIO,
+    CoalesceExpr => T_CoalesceExpr,
     Const => T_Const,
     FromExpr => T_FromExpr,
     FuncExpr => T_FuncExpr,
     JoinExpr => T_JoinExpr,
     ModifyTable => T_ModifyTable,
+    NullTest => T_NullTest,
     OpExpr => T_OpExpr,
+    Param => T_Param,
     RelabelType => T_RelabelType,
     ScalarArrayOpExpr => T_ScalarArrayOpExpr,
     Var => T_Var,
@@ -81,9 +87,11 @@ impl<'p> Node<'p> {
         self.get().map(CallExpr)
     }
 
-    /// The arguments of a call, an operator, an AND or OR.
+    /// The arguments of a call, an operator, an AND or OR, and the elements of an array.
     pub fn arguments(self) -> &'p [Node<'p>] {
         let list = match self.tag() {
+            pg_sys::NodeTag::T_ArrayExpr => self.get().map(|of: &pg_sys::ArrayExpr| of.elements),
+            pg_sys::NodeTag::T_CoalesceExpr => self.get().map(|of: &pg_sys::CoalesceExpr| of.args),
             pg_sys::NodeTag::T_BoolExpr => self.get().map(|of: &pg_sys::BoolExpr| of.args),
             pg_sys::NodeTag::T_FuncExpr => self.get().map(|of: &pg_sys::FuncExpr| of.args),
             pg_sys::NodeTag::T_OpExpr => self.get().map(|of: &pg_sys::OpExpr| of.args),
@@ -144,6 +152,27 @@ impl<'p> Node<'p> {
     pub fn copy(self) -> Node<'p> {
         // SAFETY: the copy is all new.
         unsafe { Node::made(pg_sys::copyObjectImpl(self.as_ptr().cast())) }
+    }
+
+    /// The value of a constant that is a text, byte by byte; none for NULL.
+    pub fn bytes(self) -> Option<&'p [u8]> {
+        let constant = self.get::<pg_sys::Const>()?;
+        let is_text = constant.consttype == pg_sys::TEXTOID && !constant.constisnull;
+        // SAFETY: a value of this type, which lives as long as the constant, or is made beside it.
+        is_text.then(|| unsafe { text_bytes(constant.constvalue) })
+    }
+
+    /// What is tested, relabelled, or converted by way of its text.
+    pub fn inner(self) -> Option<Node<'p>> {
+        let inner = match self.tag() {
+            pg_sys::NodeTag::T_RelabelType => self.get().map(|of: &pg_sys::RelabelType| of.arg),
+            pg_sys::NodeTag::T_NullTest => self.get().map(|of: &pg_sys::NullTest| of.arg),
+            pg_sys::NodeTag::T_BooleanTest => self.get().map(|of: &pg_sys::BooleanTest| of.arg),
+            pg_sys::NodeTag::T_CoerceViaIO => self.get().map(|of: &pg_sys::CoerceViaIO| of.arg),
+            _ => None,
+        };
+        // SAFETY: a part of this node.
+        inner.and_then(|inner| unsafe { Node::new(inner.cast()) })
     }
 
     /// A varchar stands as a relabelled text.
@@ -214,6 +243,19 @@ impl<'p> Node<'p> {
             pg_sys::set_opfuncid(clause.cast());
             Node::made(clause)
         }
+    }
+}
+
+/// A text, byte by byte.
+///
+/// # Safety
+/// A value of type text or varchar, which is there for the lifetime. If it has to be decompressed, that is done in the
+/// current memory context, which must be there, too.
+pub unsafe fn text_bytes<'a>(text: pg_sys::Datum) -> &'a [u8] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let text = pg_sys::pg_detoast_datum_packed(text.cast_mut_ptr());
+        pgrx::varlena::varlena_to_byte_slice(text)
     }
 }
 

@@ -49,6 +49,19 @@ impl<'p> Root<'p> {
         Some(unsafe { &**table }.relid)
     }
 
+    /// Do policies apply to what has this number in the query? They are those of the table that is named there, for its
+    /// partitions and children, too. None for what has no such number.
+    pub fn policies_apply(self, mut number: usize) -> Option<bool> {
+        while let Some(child) = self.partition(number) {
+            number = child.parent_relid as usize;
+        }
+        // SAFETY: the list has such entries.
+        let entries = unsafe { items::<pg_sys::RangeTblEntry>(self.query().rtable) };
+        let entry = entries.get(number.wrapping_sub(1))?;
+        // SAFETY: an entry of the list.
+        Some(!unsafe { &**entry }.securityQuals.is_null())
+    }
+
     /// What is known of a table of the query as the partition or child of another.
     pub fn partition(self, number: usize) -> Option<&'p pg_sys::AppendRelInfo> {
         // SAFETY: there while the query is planned.

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 use crate::pg::error;
 use crate::rights::cache::{self, Rights};
-use crate::rights::settings;
+use crate::rights::settings::{self, SearchIndex};
 use crate::signals::generation::{self, Tick};
 
 thread_local! {
@@ -41,6 +41,17 @@ fn is_trusted() -> bool {
         // Looked at in any case, so that the session hears when it is no superuser any more.
         let role = cache::role(session_user);
         role.trusted || pg_sys::superuser_arg(session_user)
+    }
+}
+
+/// May this session's conditions look rows up before the policies are asked, if they tell nothing of a row?
+pub fn may_search_by_index() -> bool {
+    match settings::search_index() {
+        SearchIndex::On => true,
+        SearchIndex::Off => false,
+        // What runs in a security-restricted operation is not the application's.
+        // SAFETY: reads the backend's state.
+        SearchIndex::Trusted => !unsafe { pg_sys::InSecurityRestrictedOperation() } && is_trusted(),
     }
 }
 

@@ -55,6 +55,20 @@ enum RefusedChanges {
     Error,
 }
 
+/// In which sessions conditions of the user may look rows up before the policies. For superusers only: what EXPLAIN
+/// ANALYZE counts then depends on hidden rows.
+static SEARCH_INDEX: GucSetting<SearchIndex> = GucSetting::<SearchIndex>::new(SearchIndex::Trusted);
+
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum SearchIndex {
+    #[name = c"trusted"]
+    Trusted,
+    #[name = c"on"]
+    On,
+    #[name = c"off"]
+    Off,
+}
+
 /// What the leader of parallel workers tells them: see leader.rs.
 static LEADER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 pub const LEADER_NAME: &CStr = c"deskguard.leader";
@@ -127,6 +141,17 @@ pub fn register() {
     );
     // SAFETY: the hook is guarded, and reads no catalog.
     unsafe {
+        GucRegistry::define_enum_guc_with_hooks(
+            c"deskguard.search_index",
+            c"In which sessions searches use indexes before the policies are asked: trusted, on or off.",
+            c"Full text, LIKE, jsonb, arrays and so on. The rows are the same; the time of a search, and what EXPLAIN ANALYZE counts, then depend on hidden rows.",
+            &SEARCH_INDEX,
+            GucContext::Suset,
+            GucFlags::default(),
+            None,
+            Some(search_index_changed),
+            None,
+        );
         GucRegistry::define_string_guc_with_hooks(
             LEADER_NAME,
             c"For whom the parallel workers of a query run.",
@@ -223,6 +248,11 @@ extern "C-unwind" fn default_category_access_changed(_new: std::ffi::c_int, _ext
     generation::all_changed();
 }
 
+#[pg_guard]
+extern "C-unwind" fn search_index_changed(_new: std::ffi::c_int, _extra: *mut c_void) {
+    generation::drop_all_plans();
+}
+
 pub fn leader() -> Option<CString> {
     LEADER.get()
 }
@@ -238,6 +268,10 @@ pub fn folding() -> bool {
 /// Is a change of a row by its key that the agent may not change an error?
 pub fn refuses_changes() -> bool {
     REFUSED_CHANGES.get() == RefusedChanges::Error
+}
+
+pub fn search_index() -> SearchIndex {
+    SEARCH_INDEX.get()
 }
 
 pub fn fold_limit() -> usize {
