@@ -13,6 +13,7 @@ use crate::plan::pattern::{self, Asked, Wrong};
 use crate::protection::whole::is_whole;
 use crate::rights::identity::may_search_by_index;
 use crate::signals::generation;
+use crate::tables::catalog::is_installed;
 
 /// The plan has a parameter that must be a pattern of LIKE, or its end, which raises no error.
 const PATTERN_ITEM: i32 = -7030;
@@ -27,7 +28,7 @@ pub fn plan(table: PlannedTable) {
     if !table.conditions().any(is_below_policy) && !table.join_conditions().any(is_below_policy) {
         return;
     }
-    if !may_search_by_index() || !is_whole(table.oid()) {
+    if !is_installed() || !may_search_by_index() || !is_whole(table.oid()) {
         return;
     }
     if table.has_children() {

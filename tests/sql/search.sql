@@ -294,3 +294,15 @@ DROP SCHEMA regress_other CASCADE;
 DROP TABLE test.condition, test.other_condition;
 DROP OPERATOR FAMILY test.loud USING btree CASCADE;
 DROP FUNCTION test.searched(text), test.search_index(text), test.plan(text), test.found_by(text), test.compare(numeric, numeric);
+
+-- In a database without deskguard the policies of others are nothing to it.
+\c postgres
+CREATE TABLE other_ticket (id int, doc tsvector);
+ALTER TABLE other_ticket ENABLE ROW LEVEL SECURITY;
+CREATE POLICY first ON other_ticket USING (id = 1);
+GRANT SELECT ON other_ticket TO regress_app;
+\c - regress_app
+EXPLAIN (COSTS OFF) SELECT * FROM other_ticket WHERE doc @@ 'word7';
+\c - postgres
+DROP TABLE other_ticket;
+\c regression

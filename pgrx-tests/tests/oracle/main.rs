@@ -29,7 +29,7 @@ use crate::changes::changes;
 use crate::counts::{assert_nothing_missed, count};
 use crate::database::{Lab, Labs};
 use crate::follows::follows;
-use crate::reads::{identity, reads};
+use crate::reads::{identity, reads, searches};
 use crate::writes::{inserts, writes};
 
 #[test]
@@ -163,6 +163,7 @@ fn session(
     let plan = PLANS[turn % PLANS.len()];
     let in_session = |error: TestCaseError| fail(format!("as {name}, {plan}: {error}"));
     identity(client, &case.desk, who).map_err(in_session)?;
+    searches(client, &case.desk, who).map_err(in_session)?;
     writes(client, &case.desk, who, counts).map_err(in_session)?;
     inserts(client, case, who, turn, counts).map_err(in_session)?;
     changes(client, case, who, turn, counts).map_err(in_session)?;

@@ -5,10 +5,10 @@ use std::io::Read as _;
 
 use deskguard_tests::help_desk::{HelpDesk, Id, Partitioning};
 use deskguard_tests::ident;
-use deskguard_tests::lab::{Outcome, broken, fail, query, same};
+use deskguard_tests::lab::{Outcome, broken, fail, query, same, try_run};
 use postgres::{Client, Row};
 
-use crate::ask::ids;
+use crate::ask::{id_of, ids};
 
 /// A follower row: ticket, agent.
 pub type Follower = (Option<Id>, Option<Id>);
@@ -32,13 +32,16 @@ fn select_ids(desk: &HelpDesk, table: &str) -> String {
     format!("SELECT {}::text FROM {table}", ident(desk.table.id.name))
 }
 
-pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
-    let seen: BTreeSet<Id> = desk
-        .tickets
-        .iter()
+fn seen_by(desk: &HelpDesk, who: Option<Id>) -> BTreeSet<Id> {
+    let tickets = desk.tickets.iter();
+    tickets
         .filter(|ticket| who.is_some_and(|agent| desk.view(agent, ticket)))
         .map(|ticket| ticket.id)
-        .collect();
+        .collect()
+}
+
+pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
+    let seen = seen_by(desk, who);
     let sql = select_ids(desk, &desk.table.sql());
     same(&sql, ids(client, desk, &sql)?, seen.clone())?;
     let sql = format!("SELECT count(*) FROM {}", desk.table.sql());
@@ -84,4 +87,47 @@ pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
         same(&sql, rows, expected)?;
     }
     Ok(())
+}
+
+/// What is searched for is found among what is seen, by indexes: with a constant, in a custom and in a generic plan.
+pub fn searches(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
+    let seen = seen_by(desk, who);
+    let found = |words: &[&str]| -> BTreeSet<Id> {
+        let tickets = desk.tickets.iter();
+        tickets
+            .filter(|ticket| seen.contains(&ticket.id) && words.contains(&ticket.word().as_str()))
+            .map(|ticket| ticket.id)
+            .collect()
+    };
+    let select = select_ids(desk, &desk.table.sql());
+    let one = found(&["word1"]);
+    try_run(client, "SET enable_seqscan = off")?;
+    for (condition, expected) in [
+        ("doc @@ plainto_tsquery('simple', 'word1')", &one),
+        ("doc @@ 'all' AND subject ILIKE '%T WORD1'", &one),
+        ("subject ~ 't word1$' AND meta ? 'word'", &one),
+        ("meta ->> 'word' LIKE 'word1%'", &one),
+        (
+            "doc @@ 'word0' OR meta @> '{\"word\": \"word1\"}'",
+            &found(&["word0", "word1"]),
+        ),
+        ("doc @@ 'all & !word1'", &found(&["word0", "word2"])),
+    ] {
+        let sql = format!("{select} WHERE {condition}");
+        same(&sql, &ids(client, desk, &sql)?, expected)?;
+    }
+    for plans in ["force_custom_plan", "force_generic_plan"] {
+        try_run(client, &format!("SET plan_cache_mode = {plans}"))?;
+        for condition in [
+            "doc @@ to_tsquery('simple', $1)",
+            "subject ILIKE '%' || $1 AND meta ->> 'word' = $1",
+            "meta @> jsonb_build_object('word', $1::text)",
+        ] {
+            let sql = format!("{select} WHERE {condition}");
+            let rows = query(client, &sql, &[&"word1"])?;
+            let rows: BTreeSet<Id> = rows.iter().map(|row| id_of(desk, row)).collect();
+            same(&format!("{sql}, {plans}"), &rows, &one)?;
+        }
+    }
+    try_run(client, "RESET plan_cache_mode; RESET enable_seqscan")
 }

@@ -296,6 +296,36 @@ pub fn messages_and_followers(tickets: i64, agents: i64) -> String {
     )
 }
 
+/// The same tickets with what is searched: a document, attributes, and a state of which one is rare.
+pub fn searched(tickets: i64) -> String {
+    format!(
+        "CREATE EXTENSION pg_trgm;
+         CREATE SCHEMA plain_search;
+         CREATE TYPE plain_search.state AS ENUM ('open', 'pending', 'closed', 'merged');
+         CREATE TABLE plain_search.ticket AS
+         SELECT ticket.*, to_tsvector('simple', subject || ' word' || id * 7919 % ({tickets} / 40) || ' often' || id % 50) AS doc,
+             jsonb_build_object('key', id * 7907 % ({tickets} / 40), 'source', 'mail') AS meta,
+             (CASE WHEN id % 1000 = 1 THEN 'merged' ELSE 'closed' END)::plain_search.state AS state
+         FROM plain.ticket ORDER BY ticket.id;
+         {};
+         {};
+         ALTER TABLE plain_search.ticket ENABLE ROW LEVEL SECURITY;
+         GRANT USAGE ON SCHEMA plain_search TO PUBLIC;
+         GRANT SELECT ON plain_search.ticket TO PUBLIC;",
+        index("plain_search.ticket"),
+        search_indexes("plain_search.ticket"),
+    )
+}
+
+pub fn search_indexes(table: &str) -> String {
+    format!(
+        "CREATE INDEX ON {table} USING gin (doc);
+         CREATE INDEX ON {table} USING gin (subject gin_trgm_ops);
+         CREATE INDEX ON {table} USING gin (meta);
+         CREATE INDEX ON {table} (state)"
+    )
+}
+
 /// The same tickets and what is around them with other keys, in the same order.
 pub fn with_keys(keys: Keys) -> String {
     let plain = keys.schema("plain");

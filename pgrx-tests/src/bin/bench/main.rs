@@ -25,12 +25,12 @@ use keys::Keys;
 use measure::Effort;
 use queries::Query;
 use report::Report;
-use variants::{DESK, FOLLOWED, UUID, UUID_FOLLOWED};
+use variants::{DESK, FOLLOWED, SEARCH, UUID, UUID_FOLLOWED};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, tickets, agents, repeat, part @ ..] = arguments.as_slice() else {
-        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool]");
+        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool|search]");
     };
     let tickets: i64 = tickets.parse().expect("TICKETS is a number");
     let agents: i64 = agents.parse().expect("AGENTS is a number");
@@ -42,7 +42,8 @@ fn main() {
         [] => "results",
         [part] if part == "growth" => "growth",
         [part] if part == "pool" => "pool",
-        _ => panic!("the parts that can be measured alone are growth and pool"),
+        [part] if part == "search" => "search",
+        _ => panic!("the parts that can be measured alone are growth, pool and search"),
     };
 
     let start = Instant::now();
@@ -63,6 +64,7 @@ fn main() {
     match name {
         "growth" => bench.growth(),
         "pool" => bench.pool(),
+        "search" => bench.search(),
         _ => bench.all(),
     }
     bench.report.finish();
@@ -118,6 +120,7 @@ impl Bench<'_> {
         backend::checks(database, superuser, &compared, effort, report);
         folding::on_and_off(database, &compared, effort.less(), report);
         self.with_uuids(&compared, &followers);
+        self.measure_search(&compared);
         self.measure_growth();
         // These two add agents and categories by the thousand.
         let (superuser, report) = (&mut self.superuser, &mut self.report);
@@ -166,6 +169,31 @@ impl Bench<'_> {
             variants::access_tables(self.agents, Keys::Integer),
         ]);
         self.measure_growth();
+    }
+
+    fn search(&mut self) {
+        let compared: Vec<&Agent> = self.agents.iter().take(desk::COMPARED).collect();
+        self.load(&[
+            desk::tickets(self.tickets, self.agents.len() as i64),
+            desk::permissions(self.agents),
+            variants::roles(),
+            variants::access_tables(self.agents, Keys::Integer),
+        ]);
+        self.measure_search(&compared);
+    }
+
+    fn measure_search(&mut self, compared: &[&Agent]) {
+        let mut agents = compared.to_vec();
+        agents.retain(|agent| ["narrow", "medium", "wide", "all"].contains(&agent.name.as_str()));
+        self.load(&[
+            desk::searched(self.tickets),
+            SEARCH.policies(&agents),
+            SEARCH.protect(),
+        ]);
+        let (database, effort, report) = (self.database, self.effort.less(), &mut self.report);
+        report.title("Searches");
+        report.table_head();
+        compare::queries(database, SEARCH, &agents, &Query::SEARCHES, effort, report);
     }
 
     fn pool(&mut self) {

@@ -18,6 +18,11 @@ pub enum Query {
     PointPrepared,
     Insert,
     Update,
+    FullText,
+    NewestFullText,
+    Trigram,
+    Jsonb,
+    Enum,
 }
 
 /// What differs between agents, or from one run to the next.
@@ -45,6 +50,15 @@ impl Query {
         Query::Update,
     ];
 
+    /// Those of the table that has columns to be searched.
+    pub const SEARCHES: [Query; 5] = [
+        Query::FullText,
+        Query::NewestFullText,
+        Query::Trigram,
+        Query::Jsonb,
+        Query::Enum,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Query::Queue => "queue",
@@ -58,6 +72,11 @@ impl Query {
             Query::PointPrepared => "point prepared",
             Query::Insert => "insert",
             Query::Update => "update by key",
+            Query::FullText => "full text",
+            Query::NewestFullText => "full text, newest",
+            Query::Trigram => "ILIKE",
+            Query::Jsonb => "jsonb",
+            Query::Enum => "enum status",
         }
     }
 
@@ -79,6 +98,11 @@ impl Query {
             Query::Point | Query::PointPrepared => deskguard <= (limit * 1.3).max(limit + 0.060),
             Query::TicketMessages => deskguard <= (limit * 1.3).max(limit + 0.060),
             Query::Messages => deskguard <= limit * 1.5,
+            Query::FullText
+            | Query::NewestFullText
+            | Query::Trigram
+            | Query::Jsonb
+            | Query::Enum => deskguard <= (limit * 1.2).max(limit + 0.2),
             _ => deskguard <= limit * 1.10,
         }
     }
@@ -176,6 +200,32 @@ impl Query {
                 };
                 format!("INSERT INTO {table} ({COLUMNS}) {row}")
             }
+            Query::FullText => format!(
+                "SELECT id, subject FROM {table} {}",
+                filter(&[&format!(
+                    "doc @@ to_tsquery('simple', 'word{}')",
+                    round % 100
+                )])
+            ),
+            Query::NewestFullText => format!(
+                "SELECT id, subject FROM {table} {} ORDER BY updated_at DESC LIMIT 20",
+                filter(&[&format!(
+                    "doc @@ to_tsquery('simple', 'often{}')",
+                    round % 10
+                )])
+            ),
+            Query::Trigram => format!(
+                "SELECT id, subject FROM {table} {}",
+                filter(&[&format!("subject ILIKE '%{:04X}%'", 0x1a2b + round % 100)])
+            ),
+            Query::Jsonb => format!(
+                "SELECT id, subject FROM {table} {}",
+                filter(&[&format!("meta @> '{{\"key\": {}}}'", round % 100)])
+            ),
+            Query::Enum => format!(
+                "SELECT count(*) FROM {table} {}",
+                filter(&["state = 'merged'"])
+            ),
             Query::Update => format!(
                 "UPDATE {table} SET status = 'pending', updated_at = now() {}",
                 filter(&[&format!("id = {id}")])

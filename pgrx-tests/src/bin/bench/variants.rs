@@ -72,27 +72,40 @@ pub struct Desk {
     pub schema: &'static str,
     pub keys: Keys,
     pub followers: bool,
+    /// Has the table columns to be searched?
+    pub search: bool,
 }
 
 pub const DESK: Desk = Desk {
     schema: "desk",
     keys: Keys::Integer,
     followers: false,
+    search: false,
 };
 pub const FOLLOWED: Desk = Desk {
     schema: "followed",
     keys: Keys::Integer,
     followers: true,
+    search: false,
 };
 pub const UUID: Desk = Desk {
     schema: "desk_uuid",
     keys: Keys::Uuid,
     followers: false,
+    search: false,
 };
 pub const UUID_FOLLOWED: Desk = Desk {
     schema: "followed_uuid",
     keys: Keys::Uuid,
     followers: true,
+    search: false,
+};
+
+pub const SEARCH: Desk = Desk {
+    schema: "search",
+    keys: Keys::Integer,
+    followers: false,
+    search: true,
 };
 
 impl Desk {
@@ -102,6 +115,8 @@ impl Desk {
             variants.insert(1, Variant::LimitAny);
         }
         match self.keys {
+            // The others are slower still.
+            Keys::Integer if self.search => variants.push(Variant::AnyArray),
             Keys::Integer => variants.extend(Variant::POLICIES),
             // The others are not faster with these keys.
             Keys::Uuid => variants.push(Variant::AnyArray),
@@ -122,7 +137,10 @@ impl Desk {
 
     /// The schema of the same tables without deskguard.
     pub fn plain(&self) -> String {
-        self.keys.schema("plain")
+        match self.search {
+            true => "plain_search".into(),
+            false => self.keys.schema("plain"),
+        }
     }
 
     /// The tickets that an agent follows, if that counts.
@@ -140,6 +158,9 @@ impl Desk {
             "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO PUBLIC; {};",
             desk::copy(&plain, &format!("{schema}.ticket"), "true")
         );
+        if self.search {
+            sql += &format!("{};", desk::search_indexes(&format!("{schema}.ticket")));
+        }
         let mut mapping = desk::MAPPING.to_string();
         if self.followers {
             let table = format!("{schema}.ticket_follower");
@@ -147,7 +168,7 @@ impl Desk {
             mapping += &format!(", follower_table => '{table}'");
         }
         sql += &format!("; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})");
-        if !self.followers {
+        if !self.followers && !self.search {
             sql += &format!("; {}", desk::protect_messages(&plain, schema));
         }
         sql

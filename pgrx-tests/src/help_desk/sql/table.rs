@@ -4,6 +4,9 @@ use crate::help_desk::{Column, Part, Partitioning, StatusKind, TicketTable};
 use crate::server::{APP, MAPPED, OWNER};
 use crate::{ident, literal};
 
+/// The columns that no rule asks, and that are searched.
+const SEARCHED: &str = "subject text, doc tsvector, meta jsonb";
+
 impl TicketTable {
     pub(super) fn create_sql(&self) -> String {
         [
@@ -44,7 +47,7 @@ impl TicketTable {
         // A dropped column makes column numbers of a table and its partitions differ.
         let Some((strategy, Column { name, kind })) = key else {
             return format!(
-                "CREATE TABLE {table} (gone text, {forward}, subject text, PRIMARY KEY ({id}));\n\
+                "CREATE TABLE {table} (gone text, {forward}, {SEARCHED}, PRIMARY KEY ({id}));\n\
                  ALTER TABLE {table} DROP COLUMN gone;\n"
             );
         };
@@ -61,10 +64,10 @@ impl TicketTable {
         let (first, second) = (&partitions[0], &partitions[1]);
         let [first_bound, second_bound] = bounds;
         format!(
-            "CREATE TABLE {table} ({forward}, subject text{unique}) \
+            "CREATE TABLE {table} ({forward}, {SEARCHED}{unique}) \
              PARTITION BY {strategy} ({key});\n\
              CREATE TABLE {first} PARTITION OF {table} {first_bound};\n\
-             CREATE TABLE {second} (gone int, subject text, {backward}{unique});\n\
+             CREATE TABLE {second} (gone int, {SEARCHED}, {backward}{unique});\n\
              ALTER TABLE {second} DROP COLUMN gone;\n\
              ALTER TABLE {table} ATTACH PARTITION {second} {second_bound};\n"
         )
@@ -96,9 +99,13 @@ impl TicketTable {
     fn create_indexes_sql(&self) -> String {
         let columns = self.columns().into_iter().filter(|_| self.indexed);
         let table = self.sql();
-        columns
+        let mut sql: String = columns
             .map(|(_, column)| format!("CREATE INDEX ON {table} ({column});\n"))
-            .collect()
+            .collect();
+        for searched in ["USING gin (doc)", "USING gin (meta)", "((meta ->> 'word'))"] {
+            sql += &format!("CREATE INDEX ON {table} {searched};\n");
+        }
+        sql
     }
 
     fn grant_sql(&self) -> String {

@@ -5,6 +5,13 @@ use crate::help_desk::changes::ALL_PARTS;
 use crate::help_desk::{Column, Id, Part, Ticket, TicketTable};
 use crate::{ident, literal};
 
+impl Ticket {
+    /// The word that its texts have.
+    pub fn word(&self) -> String {
+        format!("word{}", self.id.rem_euclid(3))
+    }
+}
+
 impl TicketTable {
     /// The names and the values of a ticket's columns, as lists.
     fn row(&self, ticket: &Ticket) -> (String, String) {
@@ -14,7 +21,14 @@ impl TicketTable {
             .map(|(part, _)| self.value(*part, ticket))
             .collect();
         let names: Vec<String> = columns.into_iter().map(|(_, name)| name).collect();
-        (names.join(", "), values.join(", "))
+        let (names, values) = (names.join(", "), values.join(", "));
+        let word = ticket.word();
+        (
+            format!("{names}, subject, doc, meta"),
+            format!(
+                "{values}, 'About {word}', to_tsvector('simple', '{word} all'), '{{\"word\": \"{word}\"}}'"
+            ),
+        )
     }
 
     /// The value of one of a ticket's columns.
