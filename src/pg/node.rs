@@ -29,8 +29,6 @@ tagged!(
     ArrayExpr => T_ArrayExpr,
     BoolExpr => T_BoolExpr,
     BooleanTest => T_BooleanTest,
-    CoerceViaIO => T_CoerceViaIO,
-    CoalesceExpr => T_CoalesceExpr,
     Const => T_Const,
     FromExpr => T_FromExpr,
     FuncExpr => T_FuncExpr,
@@ -91,7 +89,6 @@ impl<'p> Node<'p> {
     pub fn arguments(self) -> &'p [Node<'p>] {
         let list = match self.tag() {
             pg_sys::NodeTag::T_ArrayExpr => self.get().map(|of: &pg_sys::ArrayExpr| of.elements),
-            pg_sys::NodeTag::T_CoalesceExpr => self.get().map(|of: &pg_sys::CoalesceExpr| of.args),
             pg_sys::NodeTag::T_BoolExpr => self.get().map(|of: &pg_sys::BoolExpr| of.args),
             pg_sys::NodeTag::T_FuncExpr => self.get().map(|of: &pg_sys::FuncExpr| of.args),
             pg_sys::NodeTag::T_OpExpr => self.get().map(|of: &pg_sys::OpExpr| of.args),
@@ -162,13 +159,12 @@ impl<'p> Node<'p> {
         is_text.then(|| unsafe { text_bytes(constant.constvalue) })
     }
 
-    /// What is tested, relabelled, or converted by way of its text.
+    /// What is tested or relabelled.
     pub fn inner(self) -> Option<Node<'p>> {
         let inner = match self.tag() {
             pg_sys::NodeTag::T_RelabelType => self.get().map(|of: &pg_sys::RelabelType| of.arg),
             pg_sys::NodeTag::T_NullTest => self.get().map(|of: &pg_sys::NullTest| of.arg),
             pg_sys::NodeTag::T_BooleanTest => self.get().map(|of: &pg_sys::BooleanTest| of.arg),
-            pg_sys::NodeTag::T_CoerceViaIO => self.get().map(|of: &pg_sys::CoerceViaIO| of.arg),
             _ => None,
         };
         // SAFETY: a part of this node.

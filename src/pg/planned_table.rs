@@ -175,6 +175,13 @@ impl Index<'_> {
 #[derive(Clone, Copy)]
 pub struct Condition<'p>(NonNull<pg_sys::RestrictInfo>, PhantomData<&'p ()>);
 
+/// The conditions on one table of a query alone.
+pub fn conditions_on(root: Root, number: usize) -> impl Iterator<Item = Condition> {
+    // SAFETY: the planner's; every number of a condition is one of the array.
+    let relation = unsafe { (**(*root.as_ptr()).simple_rel_array.add(number)).baserestrictinfo };
+    conditions(relation)
+}
+
 fn conditions<'p>(list: *mut pg_sys::List) -> impl Iterator<Item = Condition<'p>> {
     // SAFETY: a list of such conditions, of a query that is being planned.
     let all = unsafe { items::<pg_sys::RestrictInfo>(list) };
@@ -203,6 +210,10 @@ impl<'p> Condition<'p> {
     /// May it be looked at before them?
     pub fn is_leakproof(self) -> bool {
         self.get().leakproof
+    }
+
+    pub fn is_of_one_table(self) -> bool {
+        self.tables().nth(1).is_none()
     }
 
     /// The numbers of the tables that it is about.

@@ -74,6 +74,34 @@ impl<'p> Root<'p> {
         unsafe { (*root.append_rel_array.add(number)).as_ref() }
     }
 
+    /// Is this parameter a column of a query around this one? Its value is there before this one starts.
+    pub fn is_outer_column(self, parameter: c_int) -> bool {
+        // SAFETY: the queries around, while they are planned.
+        unsafe {
+            let mut root = self.0.as_ref().parent_root;
+            while let Some(outer) = root.as_ref() {
+                let known = items::<pg_sys::PlannerParamItem>(outer.plan_params).iter();
+                let mut of_this = known.filter(|item| (***item).paramId == parameter);
+                if of_this.any(|item| (*(**item).item).type_ == pg_sys::NodeTag::T_Var) {
+                    return true;
+                }
+                root = outer.parent_root;
+            }
+            false
+        }
+    }
+
+    /// What a function gives now for a constant, if it does not change meanwhile. Its errors are raised.
+    pub fn evaluate(self, call: Node<'p>) -> Option<Node<'p>> {
+        // SAFETY: an expression of the query; the answer is made of new nodes.
+        unsafe {
+            Node::new(pg_sys::estimate_expression_value(
+                self.as_ptr(),
+                call.as_ptr(),
+            ))
+        }
+    }
+
     /// What is equal by the conditions of the query.
     pub fn equal_expressions(self) -> impl Iterator<Item = impl Iterator<Item = Node<'p>> + Clone> {
         // SAFETY: the classes of the query, of so many members each.

@@ -5,7 +5,9 @@ use pgrx::pg_sys;
 
 use crate::pg::extension::{is_family_of_library, is_function_of_library, is_of_extension};
 use crate::pg::node::Node;
+use crate::pg::planner::Root;
 use crate::plan::pattern::{self, Asked};
+use crate::rights::identity::sql_is_applications;
 
 /// What an operator or function needs, besides arguments that tell nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,6 +90,9 @@ const UNITS: [&[u8]; 6] = [
     b"day",
 ];
 
+/// What it truncates the time of now to, besides.
+const LONG_UNITS: [&[u8]; 4] = [b"week", b"month", b"quarter", b"year"];
+
 /// Elements of arrays, besides texts and enums.
 const ELEMENTS: [pg_sys::Oid; 10] = [
     pg_sys::BOOLOID,
@@ -137,42 +142,63 @@ fn is_built_in(object: pg_sys::Oid) -> bool {
     object.to_u32() < pg_sys::FirstNormalObjectId
 }
 
-/// Does a condition tell nothing but whether it is true? `asks` hears of the parameters that must hold patterns which
-/// cannot be wrong.
-pub fn is_leakproof(node: Node, asks: &mut Vec<Asked>) -> bool {
-    Check { asks }.tells_nothing(node)
+/// Does a condition of a query tell nothing but whether it is true? `asks` hears of the parameters that it needs.
+pub fn is_leakproof(root: Root, node: Node, asks: &mut Vec<Asked>) -> bool {
+    Check { root, asks }.tells_nothing(node)
 }
 
-struct Check<'a> {
+struct Check<'a, 'p> {
+    root: Root<'p>,
     asks: &'a mut Vec<Asked>,
 }
 
 /// A call of a function, or an operator.
 struct Call<'p> {
+    node: Node<'p>,
     function: pg_sys::Oid,
     collation: pg_sys::Oid,
     arguments: &'p [Node<'p>],
 }
 
-impl Check<'_> {
+impl<'p> Call<'p> {
+    fn operator(of: &pg_sys::OpExpr, node: Node<'p>) -> Call<'p> {
+        Call {
+            node,
+            function: of.opfuncid,
+            collation: of.inputcollid,
+            arguments: node.arguments(),
+        }
+    }
+
+    fn function(of: &pg_sys::FuncExpr, node: Node<'p>) -> Call<'p> {
+        Call {
+            node,
+            function: of.funcid,
+            collation: of.inputcollid,
+            arguments: node.arguments(),
+        }
+    }
+}
+
+impl Check<'_, '_> {
     fn tells_nothing(&mut self, node: Node) -> bool {
         use pg_sys::NodeTag::*;
         match node.tag() {
-            T_Var | T_Const | T_Param => true,
+            T_Var => true,
             T_RelabelType | T_NullTest | T_BooleanTest => {
                 node.inner().is_some_and(|inner| self.tells_nothing(inner))
             }
             T_BoolExpr => self.all_tell_nothing(node.arguments()),
             T_OpExpr => node
                 .get::<pg_sys::OpExpr>()
-                .is_some_and(|of| self.operator_tells_nothing(of, node.arguments())),
+                .is_some_and(|of| self.operator_tells_nothing(of, node)),
             T_ScalarArrayOpExpr => node
                 .get::<pg_sys::ScalarArrayOpExpr>()
                 .is_some_and(|of| self.list_tells_nothing(of, node.arguments())),
             T_FuncExpr => node
                 .get::<pg_sys::FuncExpr>()
-                .is_some_and(|of| self.function_tells_nothing(of, node.arguments())),
-            _ => is_same_for_all_rows(node),
+                .is_some_and(|of| self.function_tells_nothing(of, node)),
+            _ => self.is_quiet(node),
         }
     }
 
@@ -180,12 +206,8 @@ impl Check<'_> {
         nodes.iter().all(|node| self.tells_nothing(*node))
     }
 
-    fn operator_tells_nothing(&mut self, of: &pg_sys::OpExpr, arguments: &[Node]) -> bool {
-        let call = Call {
-            function: of.opfuncid,
-            collation: of.inputcollid,
-            arguments,
-        };
+    fn operator_tells_nothing(&mut self, of: &pg_sys::OpExpr, node: Node) -> bool {
+        let call = Call::operator(of, node);
         let needs = match operator_needs(of.opno.to_u32()) {
             Some(needs) => Some(needs),
             None if is_similarity(of) => Some(Needs::Characters),
@@ -194,12 +216,8 @@ impl Check<'_> {
         self.call_tells_nothing(needs, call)
     }
 
-    fn function_tells_nothing(&mut self, of: &pg_sys::FuncExpr, arguments: &[Node]) -> bool {
-        let call = Call {
-            function: of.funcid,
-            collation: of.inputcollid,
-            arguments,
-        };
+    fn function_tells_nothing(&mut self, of: &pg_sys::FuncExpr, node: Node) -> bool {
+        let call = Call::function(of, node);
         self.call_tells_nothing(function_needs(of.funcid.to_u32()), call)
     }
 
@@ -212,7 +230,7 @@ impl Check<'_> {
         let is_listed = operator_needs(of.opno.to_u32()) == Some(Needs::Nothing);
         (is_listed || is_marked_leakproof(of.opfuncid))
             && self.tells_nothing(*operand)
-            && is_same_for_all_rows(*list)
+            && self.is_quiet(*list)
     }
 
     fn call_tells_nothing(&mut self, needs: Option<Needs>, call: Call) -> bool {
@@ -220,12 +238,7 @@ impl Check<'_> {
             Some(needs) => self.fulfils(needs, &call),
             None => is_marked_leakproof(call.function),
         };
-        fulfils && self.all_tell_nothing(call.arguments)
-            || is_built_in_and_not_volatile(call.function)
-                && call
-                    .arguments
-                    .iter()
-                    .all(|argument| is_same_for_all_rows(*argument))
+        fulfils && self.all_tell_nothing(call.arguments) || self.is_quiet_call(call)
     }
 
     fn fulfils(&mut self, needs: Needs, call: &Call) -> bool {
@@ -262,41 +275,144 @@ impl Check<'_> {
             .get(1)
             .is_some_and(|pattern| pattern::is_right(*pattern, self.asks))
     }
+
+    /// Has it no column, and raises it no error and no notice, whenever and how often it is evaluated? A condition may be
+    /// looked at row by row, for hidden rows that have passed another one.
+    fn is_quiet(&mut self, node: Node) -> bool {
+        use pg_sys::NodeTag::*;
+        match node.tag() {
+            T_Const | T_SQLValueFunction => true,
+            T_Param => node.get().is_some_and(|of| self.is_known(of)),
+            T_RelabelType => node.inner().is_some_and(|inner| self.is_quiet(inner)),
+            T_ArrayExpr => {
+                node.get::<pg_sys::ArrayExpr>()
+                    .is_some_and(|of| !of.multidims)
+                    && node
+                        .arguments()
+                        .iter()
+                        .all(|element| self.is_quiet(*element))
+            }
+            T_OpExpr => node
+                .get()
+                .is_some_and(|of| self.is_quiet_call(Call::operator(of, node))),
+            T_FuncExpr => node
+                .get()
+                .is_some_and(|of| self.is_quiet_call(Call::function(of, node))),
+            _ => false,
+        }
+    }
+
+    fn is_quiet_call(&mut self, call: Call) -> bool {
+        match (call.function.to_u32(), call.arguments) {
+            (
+                pg_sys::F_NOW | pg_sys::F_TRANSACTION_TIMESTAMP | pg_sys::F_STATEMENT_TIMESTAMP,
+                [],
+            ) => true,
+            (pg_sys::F_TEXTCAT, arguments) => {
+                arguments.iter().all(|argument| self.is_quiet(*argument))
+            }
+            (
+                pg_sys::F_TIMESTAMPTZ_PL_INTERVAL
+                | pg_sys::F_TIMESTAMPTZ_MI_INTERVAL
+                | pg_sys::F_DATE_PLI
+                | pg_sys::F_DATE_MII,
+                [moment, distance],
+            ) => is_near_now(*moment) && is_near(*distance),
+            (pg_sys::F_DATE_TRUNC_TEXT_TIMESTAMPTZ, [unit, moment]) => {
+                let unit = constant_of(Some(unit));
+                unit.is_some_and(|unit| UNITS.contains(&unit) || LONG_UNITS.contains(&unit))
+                    && is_near_now(*moment)
+            }
+            (
+                pg_sys::F_TO_TSQUERY_TEXT
+                | pg_sys::F_PLAINTO_TSQUERY_TEXT
+                | pg_sys::F_PHRASETO_TSQUERY_TEXT
+                | pg_sys::F_WEBSEARCH_TO_TSQUERY_TEXT,
+                [text],
+            ) => text.bytes().is_some() && self.is_quiet_search(call.node),
+            _ => false,
+        }
+    }
+
+    /// The query is made in the configuration of the moment, which those who choose the SQL may change after this. It is
+    /// made now, where an error or a notice tells nothing; if it has words, it gives none.
+    fn is_quiet_search(&self, call: Node) -> bool {
+        sql_is_applications()
+            && self
+                .root
+                .evaluate(call)
+                .is_some_and(|query| is_short(query) && has_words(query))
+    }
+
+    /// A parameter of the query, which is fetched when the plan starts, or a column of a query around this one. What a
+    /// sub-select gives is found out when the first row needs it.
+    fn is_known(&mut self, of: &pg_sys::Param) -> bool {
+        match of.paramkind {
+            pg_sys::ParamKind::PARAM_EXTERN => {
+                self.asks.push(Asked::value(of.paramid));
+                true
+            }
+            pg_sys::ParamKind::PARAM_EXEC => self.root.is_outer_column(of.paramid),
+            _ => false,
+        }
+    }
 }
 
 fn constant_of<'p>(argument: Option<&Node<'p>>) -> Option<&'p [u8]> {
     argument?.without_relabeling().bytes()
 }
 
-/// Is it the same for all rows, and made by nothing of the user's own?
-fn is_same_for_all_rows(node: Node) -> bool {
-    use pg_sys::NodeTag::*;
-    let all = |nodes: &[Node]| nodes.iter().all(|node| is_same_for_all_rows(*node));
-    let inner = || node.inner().is_some_and(is_same_for_all_rows);
+/// The time of now, or of today.
+fn is_near_now(node: Node) -> bool {
+    let is_now = |function: pg_sys::Oid| {
+        const CLOCKS: [u32; 3] = [
+            pg_sys::F_NOW,
+            pg_sys::F_TRANSACTION_TIMESTAMP,
+            pg_sys::F_STATEMENT_TIMESTAMP,
+        ];
+        CLOCKS.contains(&function.to_u32())
+    };
+    let of_time = [
+        pg_sys::DATEOID,
+        pg_sys::TIMESTAMPTZOID,
+        pg_sys::TIMESTAMPOID,
+    ];
     match node.tag() {
-        T_Const | T_Param | T_SQLValueFunction => true,
-        T_RelabelType => inner(),
-        T_CoerceViaIO => is_built_in_or_enum(node.type_oid()) && inner(),
-        T_BoolExpr | T_ArrayExpr | T_CoalesceExpr => all(node.arguments()),
-        T_OpExpr => node
-            .get::<pg_sys::OpExpr>()
-            .is_some_and(|of| is_built_in_and_not_volatile(of.opfuncid) && all(node.arguments())),
-        T_FuncExpr => node
-            .get::<pg_sys::FuncExpr>()
-            .is_some_and(|of| is_built_in_and_not_volatile(of.funcid) && all(node.arguments())),
+        pg_sys::NodeTag::T_SQLValueFunction => of_time.contains(&node.type_oid()),
+        _ => node.call().is_some_and(|call| is_now(call.function())),
+    }
+}
+
+/// A number of days, or an interval, that leads from now to no time that is out of range.
+fn is_near(node: Node) -> bool {
+    const MONTHS: i32 = 12 * 1000;
+    const DAYS: i32 = 365 * 1000;
+    const MICROSECONDS: i64 = DAYS as i64 * 24 * 60 * 60 * 1_000_000;
+    let Some(constant) = node.get::<pg_sys::Const>().filter(|of| !of.constisnull) else {
+        return false;
+    };
+    match constant.consttype {
+        pg_sys::INT4OID => (constant.constvalue.value() as i32).unsigned_abs() <= DAYS as u32,
+        pg_sys::INTERVALOID => {
+            // SAFETY: a value of this type.
+            let interval = unsafe { &*constant.constvalue.cast_mut_ptr::<pg_sys::Interval>() };
+            interval.month.unsigned_abs() <= MONTHS as u32
+                && interval.day.unsigned_abs() <= DAYS as u32
+                && interval.time.unsigned_abs() <= MICROSECONDS as u64
+        }
         _ => false,
     }
 }
 
-fn is_built_in_and_not_volatile(function: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up in the system cache.
-    is_built_in(function)
-        && unsafe { pg_sys::func_volatile(function) } as u8 != pg_sys::PROVOLATILE_VOLATILE
-}
-
-fn is_built_in_or_enum(of: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up in the system cache.
-    is_built_in(of) || unsafe { pg_sys::type_is_enum(of) }
+/// A constant query of full text that is not empty.
+fn has_words(query: Node) -> bool {
+    let query = query.get::<pg_sys::Const>();
+    query.is_some_and(|query| {
+        query.consttype == pg_sys::TSQUERYOID
+            && !query.constisnull
+            // SAFETY: a value of this type is its length, the number of its items, and these.
+            && unsafe { pg_sys::toast_raw_datum_size(query.constvalue) } > 8
+    })
 }
 
 fn is_marked_leakproof(function: pg_sys::Oid) -> bool {

@@ -20,12 +20,30 @@ pub enum Wrong {
     TooLong,
 }
 
-/// A parameter that is a pattern of LIKE, or a part of one. It is looked at when the plan runs.
+/// What a parameter is to a condition. It is looked at when the plan starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Any value.
+    Value,
+    /// A part of a pattern of LIKE, but for its end.
+    Part,
+    /// The end of one, or all of it.
+    End,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub parameter: i32,
-    /// Does the pattern end with it?
-    pub is_end: bool,
+    pub is: Use,
+}
+
+impl Asked {
+    pub fn value(parameter: i32) -> Asked {
+        Asked {
+            parameter,
+            is: Use::Value,
+        }
+    }
 }
 
 /// Can this pattern of LIKE raise no error? `asks` gets the parameters of which that depends.
@@ -43,7 +61,7 @@ fn is_right_part(node: Node, is_end: bool, asks: &mut Vec<Asked>) -> bool {
         let is_known = parameter.paramkind == pg_sys::ParamKind::PARAM_EXTERN;
         asks.push(Asked {
             parameter: parameter.paramid,
-            is_end,
+            is: if is_end { Use::End } else { Use::Part },
         });
         return is_text && is_known;
     }

@@ -6,15 +6,17 @@ use pgrx::prelude::*;
 
 use crate::pg::error;
 use crate::pg::node::text_bytes;
-use crate::pg::planned_table::{Condition, Index, PlannedTable};
+use crate::pg::planned_table::{Condition, Index, PlannedTable, conditions_on};
 use crate::pg::planner::{PlanItem, Root};
 use crate::plan::leakproof::{is_family_leakproof, is_leakproof};
-use crate::plan::pattern::{self, Asked, Wrong};
+use crate::plan::pattern::{self, Asked, Use, Wrong};
 use crate::protection::whole::is_whole;
 use crate::rights::identity::may_search_by_index;
 use crate::signals::generation;
 use crate::tables::catalog::is_installed;
 
+/// The plan has a parameter that is fetched before there is a row.
+const VALUE_ITEM: i32 = -7032;
 /// The plan has a parameter that must be a pattern of LIKE, or its end, which raises no error.
 const PATTERN_ITEM: i32 = -7030;
 const END_OF_PATTERN_ITEM: i32 = -7031;
@@ -39,24 +41,29 @@ pub fn plan(table: PlannedTable) {
         return;
     };
     let mut asks = vec![];
-    let mut listed = |condition: &Condition| {
+    let mut tells_nothing = |condition: &Condition| {
         let mut asked = vec![];
-        let is_listed = is_below_policy(*condition)
-            && !condition.is_leakproof()
-            && condition
-                .clause()
-                .is_some_and(|clause| is_leakproof(clause, &mut asked));
+        let clause = condition.clause();
+        let is_listed = clause.is_some_and(|clause| is_leakproof(table.root, clause, &mut asked));
         if is_listed {
             asks.append(&mut asked);
         }
         is_listed
     };
-    let own: Vec<_> = table.conditions().filter(&mut listed).collect();
-    let joins: Vec<_> = table
-        .join_conditions()
-        .filter(|condition| are_all_whole(table.root, *condition))
-        .filter(&mut listed)
-        .collect();
+    let below_policies = table.conditions().chain(table.join_conditions());
+    let below_policies = below_policies.filter(|condition| is_below_policy(*condition));
+    // What PostgreSQL calls leakproof may raise an error by what is the same for all rows. It would come with the first
+    // hidden row that passes another condition.
+    let (marked, others): (Vec<_>, Vec<_>) =
+        below_policies.partition(|condition| condition.is_leakproof());
+    if others.is_empty() || !marked.iter().all(&mut tells_nothing) {
+        return;
+    }
+    let (own, joins): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .filter(|condition| condition.is_of_one_table() || may_join(table.root, *condition))
+        .filter(&mut tells_nothing)
+        .partition(|condition| condition.is_of_one_table());
     if own.is_empty() && joins.is_empty() {
         return;
     }
@@ -70,21 +77,26 @@ pub fn plan(table: PlannedTable) {
     // It is made anew when the session may not search so any more.
     let items = plan.items();
     items.add(generation::PLAN_MARK);
-    for Asked { parameter, is_end } in asks {
-        let item = if is_end {
-            END_OF_PATTERN_ITEM
-        } else {
-            PATTERN_ITEM
+    for Asked { parameter, is } in asks {
+        let item = match is {
+            Use::Value => VALUE_ITEM,
+            Use::Part => PATTERN_ITEM,
+            Use::End => END_OF_PATTERN_ITEM,
         };
         items.add((item, parameter as u32));
     }
 }
 
-/// A condition that joins tables is looked at before the policies of each.
-fn are_all_whole(root: Root, condition: Condition) -> bool {
+/// A condition that joins tables is looked at before the policies of each of them, and beside its other conditions.
+fn may_join(root: Root, condition: Condition) -> bool {
     condition.tables().all(|number| {
-        root.policies_apply(number)
-            .is_none_or(|applies| !applies || root.table(number).is_some_and(is_whole))
+        let has_policies = root.policies_apply(number).unwrap_or(false);
+        !has_policies
+            || root.table(number).is_some_and(is_whole)
+                && conditions_on(root, number)
+                    .filter(|other| other.security_level() > 0 && other.is_leakproof())
+                    .filter_map(Condition::clause)
+                    .all(|clause| is_leakproof(root, clause, &mut vec![]))
     })
 }
 
@@ -94,20 +106,24 @@ fn is_usable(index: Index) -> bool {
         && index.families().all(is_family_leakproof)
 }
 
-/// Refuses parameters that would raise an error only where a row is compared with them, before there is a row.
+/// Fetches the parameters of conditions that are looked at before the policies, and refuses those that would raise an error
+/// only where a row is compared with them.
 ///
 /// # Safety
 /// The parameters of the query, or null.
 pub unsafe fn check_parameters(plan: &[PlanItem], parameters: pg_sys::ParamListInfo) {
     for (item, parameter) in plan {
-        let is_end = *item == END_OF_PATTERN_ITEM;
-        if !is_end && *item != PATTERN_ITEM {
+        if ![VALUE_ITEM, PATTERN_ITEM, END_OF_PATTERN_ITEM].contains(item) {
             continue;
         }
+        let is_end = *item == END_OF_PATTERN_ITEM;
         // SAFETY: as the caller promises.
         let Some(text) = (unsafe { text_of(parameters, *parameter as i32) }) else {
             continue;
         };
+        if *item == VALUE_ITEM {
+            continue;
+        }
         match pattern::check(text, is_end) {
             Ok(()) => {}
             Err(Wrong::Escape) => error::raise(

@@ -49,10 +49,15 @@ pub fn may_search_by_index() -> bool {
     match settings::search_index() {
         SearchIndex::On => true,
         SearchIndex::Off => false,
-        // What runs in a security-restricted operation is not the application's.
-        // SAFETY: reads the backend's state.
-        SearchIndex::Trusted => !unsafe { pg_sys::InSecurityRestrictedOperation() } && is_trusted(),
+        SearchIndex::Trusted => sql_is_applications(),
     }
+}
+
+/// Does the application choose the SQL of this session, and not its user?
+pub fn sql_is_applications() -> bool {
+    // What runs in a security-restricted operation is somebody else's.
+    // SAFETY: reads the backend's state.
+    !unsafe { pg_sys::InSecurityRestrictedOperation() } && is_trusted()
 }
 
 /// The agent that a trusted session names. One that is not trusted is warned.
