@@ -23,7 +23,7 @@ struct Plant {
     alarm: &'static str,
 }
 
-const PLANTS: [Plant; 5] = [
+const PLANTS: [Plant; 6] = [
     Plant {
         name: "an oracle that calls visible rows hidden",
         sql: "",
@@ -51,6 +51,12 @@ const PLANTS: [Plant; 5] = [
     Plant {
         name: "a function that fails, marked leakproof",
         sql: "ALTER FUNCTION lair.fussy(text) LEAKPROOF",
+        lies: false,
+        alarm: "twins differ",
+    },
+    Plant {
+        name: "an operator that fails for some values, on the list of those that come before policies",
+        sql: "ALTER FUNCTION pg_catalog.int48div(int, bigint) LEAKPROOF; ALTER FUNCTION pg_catalog.int8mi(bigint, bigint) LEAKPROOF",
         lies: false,
         alarm: "twins differ",
     },

@@ -167,7 +167,7 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
     } else {
         format!("{call} = 3")
     };
-    let call = match generator.random.below(9) {
+    let call = match generator.random.below(13) {
         0 => format!("NOT ({call})"),
         1 => format!("({call}) IS NOT NULL"),
         2 => format!("lair.fussy({alias}.{})", table.text),
@@ -177,6 +177,12 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
             "deskguard_internal.followed('desk.ticket', {alias}.{})",
             table.text
         ),
+        // Errors of a pattern, which come with the first row that is compared.
+        5 => format!("{alias}.{} LIKE '%\\'", table.text),
+        6 => format!("{alias}.{} NOT ILIKE 'zq%\\'", table.text),
+        7 => format!("lower({alias}.{}) LIKE lair.pattern()", table.text),
+        8 => format!("{alias}.{} OPERATOR(lair.~~) 'x'", table.text),
+        9 | 10 => format!("1 / ({alias}.{0} - {alias}.{0}) = 1", table.number),
         _ => call,
     };
     let test = match generator.random.below(4) {

@@ -59,6 +59,14 @@ impl Place {
                 EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO deskguard_adversary_eve', f);
             END LOOP; END $$";
         superuser.batch_execute(grants).expect("the grants");
+        // Trusted sessions search by index, and of the others some.
+        for role in [ANN, EVE] {
+            let searches = format!(
+                "ALTER ROLE {role} IN DATABASE {} SET deskguard.search_index = 'on'",
+                database.name()
+            );
+            superuser.batch_execute(&searches).expect("a setting");
+        }
         // The log is for what ends the server.
         let quiet = format!(
             "ALTER DATABASE {} SET log_min_messages = fatal",

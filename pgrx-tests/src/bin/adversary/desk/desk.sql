@@ -1,11 +1,13 @@
 -- The tables of the help desk, but for the partitioned tickets; and what its users and attackers have made.
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE SCHEMA desk;
 CREATE SCHEMA part;
 CREATE SCHEMA keyed;
 
 CREATE TABLE desk.ticket (
     id bigint PRIMARY KEY, subject text, secret bigint, status text DEFAULT 'open', dept int, cat int, assignee int,
-    team int, conf boolean DEFAULT false, created date DEFAULT '2026-01-01'
+    team int, conf boolean DEFAULT false, created date DEFAULT '2026-01-01',
+    doc tsvector GENERATED ALWAYS AS (to_tsvector('simple', subject)) STORED, rank numeric GENERATED ALWAYS AS (secret) STORED
 );
 CREATE INDEX ON desk.ticket (dept);
 CREATE INDEX ON desk.ticket (cat);
@@ -14,6 +16,10 @@ CREATE INDEX ON desk.ticket (team);
 CREATE INDEX ON desk.ticket (subject);
 CREATE INDEX ON desk.ticket (secret);
 CREATE INDEX ON desk.ticket (lower(subject));
+CREATE INDEX ON desk.ticket (lower(subject) text_pattern_ops);
+CREATE INDEX ON desk.ticket USING gin (subject gin_trgm_ops);
+CREATE INDEX ON desk.ticket USING gin (doc);
+CREATE INDEX ON desk.ticket (rank);
 CREATE STATISTICS desk.ticket_statistics ON dept, cat, subject FROM desk.ticket;
 CREATE TABLE desk.follower (
     ticket_id bigint REFERENCES desk.ticket ON DELETE CASCADE, agent_id bigint, note text, code bigint,
@@ -25,6 +31,8 @@ CREATE TABLE desk.message (
 );
 CREATE INDEX ON desk.message (ticket_id);
 CREATE INDEX ON desk.message (body);
+CREATE INDEX ON desk.message (body text_pattern_ops);
+CREATE INDEX ON desk.message USING gist (body gist_trgm_ops);
 CREATE TABLE desk.attachment (
     id bigint PRIMARY KEY, message_id bigint NOT NULL REFERENCES desk.message ON DELETE CASCADE, name text, size bigint
 );
@@ -176,6 +184,16 @@ CREATE FUNCTION lair.less(a bigint, b bigint) RETURNS boolean LANGUAGE plpgsql I
     $$ BEGIN RAISE NOTICE 'compares % %', a, b; RETURN a < b; END $$;
 CREATE OPERATOR lair.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = lair.same, RESTRICT = eqsel, JOIN = eqjoinsel, COMMUTATOR = OPERATOR(lair.===));
 CREATE OPERATOR lair.<<< (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = lair.less, RESTRICT = scalarltsel, JOIN = scalarltjoinsel);
+-- They look like those of searches.
+CREATE FUNCTION lair.is_like(a text, b text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS
+    $$ BEGIN RAISE NOTICE 'compares % %', a, b; RETURN true; END $$;
+CREATE OPERATOR lair.~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = lair.is_like, RESTRICT = likesel, JOIN = likejoinsel);
+CREATE FUNCTION lair.is_found(a tsvector, b tsquery) RETURNS boolean LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS
+    $$ BEGIN RAISE NOTICE 'compares % %', a, b; RETURN true; END $$;
+CREATE OPERATOR lair.@@ (LEFTARG = tsvector, RIGHTARG = tsquery, FUNCTION = lair.is_found, RESTRICT = tsmatchsel, JOIN = tsmatchjoinsel);
+CREATE FUNCTION lair.lower(told text) RETURNS text LANGUAGE plpgsql IMMUTABLE COST 0.0001 AS
+    $$ BEGIN RAISE NOTICE 'lowers %', told; RETURN pg_catalog.lower(told); END $$;
+CREATE FUNCTION lair.pattern() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 'zq%\'; END $$;
 -- Reads what there is to read, wherever it is called.
 CREATE FUNCTION lair.look() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

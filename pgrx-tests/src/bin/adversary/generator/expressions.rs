@@ -76,6 +76,9 @@ impl Generator<'_> {
         {
             return call;
         }
+        if self.random.percent(12) {
+            return self.search();
+        }
         match self.random.below(if depth == 0 { 14 } else { 26 }) {
             0..4 => {
                 let ty = self.ty();

@@ -3,6 +3,7 @@
 
 mod calls;
 mod expressions;
+mod searches;
 mod selects;
 mod settings;
 mod tables;

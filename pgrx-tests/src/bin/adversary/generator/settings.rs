@@ -32,7 +32,7 @@ impl Generator<'_> {
             "SET LOCAL {forced} = {on_off}; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; \
              SET LOCAL min_parallel_table_scan_size = 0"
         );
-        match self.random.below(19) {
+        match self.random.below(20) {
             0 | 1 => format!("SET LOCAL deskguard.fold = {on_off}"),
             2 | 3 => format!(
                 "SET LOCAL deskguard.fold_limit = {}",
@@ -70,6 +70,7 @@ impl Generator<'_> {
             14 => "SET LOCAL work_mem = '64kB'".into(),
             15 | 16 => "SET LOCAL deskguard.refused_changes = error".into(),
             17 => "SET LOCAL row_security = on; SET LOCAL client_min_messages = debug1".into(),
+            18 => "SET LOCAL enable_seqscan = off".into(),
             _ => format!("SET LOCAL jit = {on_off}; SET LOCAL jit_above_cost = 0"),
         }
     }
