@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Permission};
+use deskguard_rules::{Action, Change, Permission, follower_action, may_write_as};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -25,7 +25,6 @@ use crate::tables::key_functions::{for_key_lists, for_key_types};
 const VIEW: Action = Action::View;
 const REPLY: Action = Action::Change(Change::Reply);
 const EDIT: Action = Action::Change(Change::EditMessages);
-const MODIFY: Action = Action::Change(Change::Modify);
 
 /// What a call in a policy needs to know, found out once for each statement.
 struct Call {
@@ -162,7 +161,7 @@ fn is_new_message_ok(
         return false;
     }
     let agent = access.agent;
-    if author.is_some_and(|author| author != agent) {
+    if !may_write_as(access, author) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!(
@@ -203,11 +202,7 @@ fn is_follower_ok(
     let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
         return false;
     };
-    let action = if agent == Some(access.agent) {
-        VIEW
-    } else {
-        MODIFY
-    };
+    let action = follower_action(access, agent);
     let allowed = Allowed::of_statement(&call.statement, access, &followers.parent, action);
     let may = allowed.contains(ticket);
     // Of a follower that is removed it is no more than a condition.
