@@ -441,7 +441,7 @@ fn index_followers(table: &str) -> String {
 pub const MAPPING: &str = "department_column => 'department_id', category_column => 'category_id', \
      assignee_column => 'assignee_id', team_column => 'team_id'";
 
-const VIEWS_ALL: i64 = 101;
+pub const VIEWS_ALL: i64 = 101;
 const VIEWS_UNASSIGNED: i64 = 102;
 const EVERYWHERE: i64 = 103;
 

@@ -204,7 +204,7 @@ impl Bench<'_> {
             variants::roles(),
             DESK.protect(),
         ]);
-        let rounds = self.effort.repeat.min(5);
+        let rounds = self.effort.repeat.min(3);
         pool::measure(
             self.database,
             self.tickets,
