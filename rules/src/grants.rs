@@ -72,6 +72,14 @@ impl<K: Ord, V: Copy> Timed<K, V> {
         self.get(what).map(|(_, validity)| validity)
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&K, Validity)> {
         self.0.iter().map(|(what, (_, validity))| (what, *validity))
     }
@@ -310,7 +318,10 @@ impl Grants {
         mut valid: impl FnMut(Validity) -> bool,
     ) -> BTreeMap<i64, Level> {
         let mut levels: BTreeMap<i64, Option<Level>> = BTreeMap::new();
-        for id in self.tree.0.keys() {
+        // Also one that the tree does not have yet: it is at the top.
+        let granted = self.held_by();
+        let granted = granted.flat_map(|(_, held, _)| held.departments.0.keys());
+        for id in self.tree.0.keys().chain(granted) {
             let above: Vec<i64> = self
                 .tree
                 .path(*id)
@@ -544,6 +555,15 @@ pub(crate) mod tests {
             }
         }
         assert_eq!(levels.len(), 4);
+    }
+
+    #[test]
+    fn a_new_department_that_the_tree_lacks_can_be_granted() {
+        let mut held = grants(vec![]);
+        held.held.departments.insert(404, Level::Full);
+        let levels = held.department_levels(|_| true);
+        assert_eq!(levels.into_iter().collect::<Vec<_>>(), [(404, Level::Full)]);
+        assert!(held.department_given(404, Level::Full).next().is_some());
     }
 
     #[test]

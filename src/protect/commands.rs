@@ -12,7 +12,7 @@ use crate::pg::relation::named;
 use crate::protect::column_types;
 use crate::protect::foreign_key_checks;
 use crate::protection::exposed::refuse_exposed_table;
-use crate::rights::{cache, external_keys};
+use crate::rights::{cache, external_keys, load};
 
 thread_local! {
     static NEXT: Cell<pg_sys::ProcessUtility_hook_type> = const { Cell::new(None) };
@@ -130,6 +130,7 @@ impl Before {
                     let discard = &*command.cast::<pg_sys::DiscardStmt>();
                     if discard.target == pg_sys::DiscardMode::DISCARD_ALL {
                         cache::forget();
+                        load::forget();
                         external_keys::forget();
                     }
                 }

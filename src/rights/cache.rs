@@ -15,7 +15,7 @@ use pgrx::prelude::*;
 
 use crate::pg::error;
 use crate::rights::external_keys::{self, ExternalKeys};
-use crate::rights::load::Loader;
+use crate::rights::load::{Loader, OwnFacts};
 use crate::rights::shared_list::Shared;
 use crate::rights::{role, settings};
 use crate::signals::generation::{self, State, Subject, Tick, refresh};
@@ -55,18 +55,26 @@ impl Deref for Agent {
     }
 }
 
+/// What it may do, and the facts from which that was made.
+type Loaded = (Rc<Agent>, Rc<OwnFacts>);
+
 impl Agent {
     /// None for one that is unknown or inactive.
-    fn load(loader: &Loader, agent: i64) -> (Option<Rc<Agent>>, Rc<State>) {
-        let (access, state) = loader.access(agent);
+    fn load(
+        loader: &Loader,
+        agent: i64,
+        known: Option<Rc<OwnFacts>>,
+    ) -> (Option<Loaded>, Rc<State>) {
+        let (access, state) = loader.access(agent, known);
         let state = Rc::new(state);
-        let agent = access.map(|access| {
-            Rc::new(Agent {
+        let agent = access.map(|(access, facts)| {
+            let agent = Agent {
                 access,
                 external_keys: Rc::new(ExternalKeys::of(state.clone())),
                 state: state.clone(),
                 shared: RefCell::default(),
-            })
+            };
+            (Rc::new(agent), facts)
         });
         (agent, state)
     }
@@ -97,6 +105,10 @@ struct Entry {
     /// None for an agent that is unknown or inactive.
     access: Option<Rc<Agent>>,
     state: Rc<State>,
+    /// Are the rights out of date?
+    is_over: bool,
+    /// Then this may still hold: most changes are of groups.
+    facts: Option<Rc<OwnFacts>>,
     bytes: usize,
     last_used: u64,
 }
@@ -146,18 +158,20 @@ pub fn access(agent: i64) -> Option<Rc<Agent>> {
     if let Some(found) = look(|cache| cache.agent(agent)) {
         return found;
     }
-    load(&Loader::now(), agent)
+    let facts = CACHE.with_borrow(|cache| cache.agents.get(&agent)?.facts.clone());
+    load(&Loader::remembering(), agent, facts)
 }
 
 /// Loads an agent, and keeps it.
-fn load(loader: &Loader, agent: i64) -> Option<Rc<Agent>> {
-    let (access, state) = Agent::load(loader, agent);
+fn load(loader: &Loader, agent: i64, known: Option<Rc<OwnFacts>>) -> Option<Rc<Agent>> {
+    let (loaded, state) = Agent::load(loader, agent, known);
+    let (access, facts) = loaded.unzip();
     refresh();
     // What changed while it was loaded may be half in it: good for now, but not for later.
     let is_current = state.is_current();
     keep(|cache| {
         if is_current {
-            cache.add(agent, access.clone(), state);
+            cache.add(agent, access.clone(), state, facts);
         }
     });
     access
@@ -255,16 +269,25 @@ impl Cache {
         if last == self.swept {
             return;
         }
-        let before = (self.agents.len(), self.roles.len());
+        let mut is_less = false;
         self.agents.retain(|_, entry| {
-            let is_current = entry.state.is_current();
-            if !is_current {
-                self.bytes -= entry.bytes;
+            if !entry.is_over && entry.state.is_current() {
+                return true;
             }
+            is_less |= !entry.is_over;
+            entry.is_over = true;
+            entry.access = None;
+            entry.facts.take_if(|facts| !facts.is_current());
+            self.bytes -= entry.bytes;
+            entry.bytes = entry.facts.as_ref().map_or(0, |facts| facts.bytes());
+            self.bytes += entry.bytes;
+            entry.facts.is_some()
+        });
+        self.roles.retain(|_, role| {
+            let is_current = role.state.is_current();
+            is_less |= !is_current;
             is_current
         });
-        self.roles.retain(|_, role| role.state.is_current());
-        let is_less = before != (self.agents.len(), self.roles.len());
         self.statistics.invalidations += i64::from(is_less);
         self.swept = last;
     }
@@ -272,6 +295,9 @@ impl Cache {
     fn agent(&mut self, agent: i64) -> Option<Option<Rc<Agent>>> {
         self.clock += 1;
         let entry = self.agents.get_mut(&agent)?;
+        if entry.is_over {
+            return None;
+        }
         // Some of its rights may have ended or begun since.
         if let Some(access) = &entry.access
             && !access.time().contains(crate::rights::load::now())
@@ -283,13 +309,24 @@ impl Cache {
         Some(entry.access.clone())
     }
 
-    fn add(&mut self, agent: i64, access: Option<Rc<Agent>>, state: Rc<State>) {
+    fn add(
+        &mut self,
+        agent: i64,
+        access: Option<Rc<Agent>>,
+        state: Rc<State>,
+        facts: Option<Rc<OwnFacts>>,
+    ) {
         self.clock += 1;
+        // Rights of many agents are worth more than what makes those of few anew.
+        let facts = facts.filter(|_| self.bytes < settings::cache_bytes() / 2);
         let bytes = std::mem::size_of::<(i64, Entry)>()
-            + access.as_ref().map_or(0, |access| access.bytes());
+            + access.as_ref().map_or(0, |access| access.bytes())
+            + facts.as_ref().map_or(0, |facts| facts.bytes());
         let entry = Entry {
             access,
             state,
+            is_over: false,
+            facts,
             bytes,
             last_used: self.clock,
         };
@@ -365,7 +402,7 @@ fn cache_stats() -> TableIterator<
     TableIterator::once(CACHE.with_borrow(|cache| {
         let s = cache.statistics;
         (
-            cache.agents.len() as i64,
+            cache.agents.values().filter(|entry| !entry.is_over).count() as i64,
             (cache.bytes + external_keys::bytes()) as i64,
             s.hits,
             s.loads,

@@ -15,6 +15,7 @@ use crate::pg::error;
 use crate::pg::scan::{Attribute, Row, ScanKey};
 use crate::rights::settings;
 use crate::signals::generation::{self, State, Subject, Tick};
+use crate::signals::under_way::NoChange;
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::{
     ALL_NON_DESTRUCTIVE_PERMISSIONS, ALL_PERMISSIONS, agent, department, grant, member, permission,
@@ -30,6 +31,62 @@ pub struct Loader {
     permissions: OnceCell<Rc<BTreeMap<String, bool>>>,
     groups: RefCell<HashMap<i64, Option<Rc<Group>>>>,
     all: Option<AllAgents>,
+    /// Is what this backend remembers of the tables as they are?
+    remembers: bool,
+}
+
+/// What the tables say of an agent by itself: without what its groups have, and what all have in common.
+pub struct OwnFacts {
+    category_access: Option<CategoryAccess>,
+    held: Held,
+    groups: Timed<i64>,
+    teams: Timed<i64>,
+    state: State,
+}
+
+impl OwnFacts {
+    /// Are they as if they were loaded now?
+    pub fn is_current(&self) -> bool {
+        self.state.is_current()
+    }
+
+    /// How much memory they take, roughly.
+    pub fn bytes(&self) -> usize {
+        let held = &self.held;
+        let rights = held.permissions.len() + held.departments.len() + held.categories.len();
+        size_of::<OwnFacts>() + 80 * (rights + self.groups.len() + self.teams.len())
+    }
+}
+
+/// What agents have in common, as of one moment.
+struct Known<T> {
+    what: T,
+    state: State,
+}
+
+#[derive(Default)]
+struct Common {
+    tree: Option<Known<Rc<DepartmentTree>>>,
+    permissions: Option<Known<Rc<BTreeMap<String, bool>>>>,
+    groups: HashMap<i64, Known<Option<Rc<Group>>>>,
+}
+
+/// How many groups are remembered.
+const MOST_GROUPS: usize = 500;
+
+thread_local! {
+    static COMMON: RefCell<Common> = RefCell::default();
+}
+
+/// Forgets what agents have in common, for DISCARD ALL.
+pub fn forget() {
+    COMMON.take();
+}
+
+impl<T: Clone> Known<T> {
+    fn current(&self) -> Option<T> {
+        self.state.is_current().then(|| self.what.clone())
+    }
 }
 
 /// The tables of agents, read as a whole.
@@ -47,6 +104,7 @@ pub struct AgentRow {
 }
 
 impl Loader {
+    /// Reads all with one snapshot.
     pub fn now() -> Loader {
         Loader {
             tick: generation::listen(),
@@ -55,7 +113,17 @@ impl Loader {
             permissions: OnceCell::new(),
             groups: RefCell::default(),
             all: None,
+            remembers: false,
         }
+    }
+
+    /// Reads with one snapshot what this backend does not remember, or all if rights are being changed.
+    pub fn remembering() -> Loader {
+        // Taken before the messages are accepted, and given back when there is a snapshot.
+        let no_change = NoChange::now();
+        let mut loader = Loader::now();
+        loader.remembers = no_change.is_some();
+        loader
     }
 
     /// For many agents: reads each table once, instead of by index for each agent.
@@ -92,27 +160,36 @@ impl Loader {
         &self.catalog
     }
 
-    /// What an agent may do, none for an unknown or inactive one, and on whom that depends.
-    pub fn access(&self, agent: i64) -> (Option<Access>, State) {
+    /// What an agent may do, none for an unknown or inactive one, and on whom that depends. With the facts
+    /// about it; those that are given are used if they still hold.
+    pub fn access(
+        &self,
+        agent: i64,
+        known: Option<Rc<OwnFacts>>,
+    ) -> (Option<(Access, Rc<OwnFacts>)>, State) {
         let mut state = State::of(self.tick);
         state.depends_on(Subject::Agent(agent));
-        let access = self.facts(agent).ok().map(|(grants, groups)| {
+        let known = known.filter(|known| self.remembers && known.is_current());
+        let own = known.map_or_else(|| self.own_facts(agent).map(Rc::new), Ok);
+        let access = own.ok().map(|own| {
             // Whenever it is a member: also of one whose own row is still to come.
-            for (group, _) in groups.iter() {
+            for (group, _) in own.groups.iter() {
                 state.depends_on(Subject::Group(*group));
             }
-            Access::compile(&grants)
+            (Access::compile(&self.grants_of(agent, &own)), own)
         });
         (access, state)
     }
 
     /// All facts about an agent.
     pub fn grants(&self, agent: i64) -> Result<Grants, NoAgent> {
-        self.facts(agent).map(|(grants, _)| grants)
+        let own = self.own_facts(agent)?;
+        Ok(self.grants_of(agent, &own))
     }
 
-    /// With all its memberships in groups.
-    fn facts(&self, agent: i64) -> Result<(Grants, Timed<i64>), NoAgent> {
+    fn own_facts(&self, agent: i64) -> Result<OwnFacts, NoAgent> {
+        let mut state = State::of(self.tick);
+        state.depends_on(Subject::Agent(agent));
         let row = self.agent(agent).ok_or(NoAgent::Unknown)?;
         if !row.active {
             return Err(NoAgent::Inactive);
@@ -129,13 +206,24 @@ impl Loader {
                 self.memberships(c"team_member", c"team_member_agent_id_idx", agent),
             ),
         };
-        let grants = Grants {
+        Ok(OwnFacts {
+            category_access: row.category_access,
+            held,
+            groups,
+            teams,
+            state,
+        })
+    }
+
+    fn grants_of(&self, agent: i64, own: &OwnFacts) -> Grants {
+        Grants {
             agent,
             now: now(),
-            category_access: row.category_access,
+            category_access: own.category_access,
             default_category_access: settings::default_category_access(),
-            held,
-            groups: groups
+            held: own.held.clone(),
+            groups: own
+                .groups
                 .iter()
                 .filter_map(|(id, validity)| {
                     let group = self.group(*id)?;
@@ -146,11 +234,10 @@ impl Loader {
                     })
                 })
                 .collect(),
-            teams,
+            teams: own.teams.clone(),
             tree: self.tree().clone(),
             catalog: self.permissions().clone(),
-        };
-        Ok((grants, groups))
+        }
     }
 
     fn agent(&self, id: i64) -> Option<AgentRow> {
@@ -179,6 +266,13 @@ impl Loader {
     /// All permissions, and whether they are destructive.
     pub fn permissions(&self) -> &Rc<BTreeMap<String, bool>> {
         self.permissions.get_or_init(|| {
+            let known = |common: &Common| common.permissions.as_ref()?.current();
+            if let Some(known) = self.remembered(known) {
+                return known;
+            }
+            let mut state = State::of(self.tick);
+            state.depends_on(Subject::Group(ALL_PERMISSIONS));
+            state.depends_on(Subject::Group(ALL_NON_DESTRUCTIVE_PERMISSIONS));
             let mut all = BTreeMap::new();
             self.catalog.scan(c"permission", None, &[], |row| {
                 all.insert(
@@ -186,7 +280,10 @@ impl Loader {
                     row.required(permission::DESTRUCTIVE),
                 );
             });
-            Rc::new(all)
+            let all = Rc::new(all);
+            let what = all.clone();
+            self.remember(|common| common.permissions = Some(Known { what, state }));
+            all
         })
     }
 
@@ -208,11 +305,20 @@ impl Loader {
     }
 
     fn load_tree(&self) -> Rc<DepartmentTree> {
+        // A new department at the top is told to nobody: a right on it is one on nothing else.
+        let known = |common: &Common| common.tree.as_ref()?.current();
+        if let Some(known) = self.remembered(known) {
+            return known;
+        }
+        let state = State::of(self.tick);
         let mut parents = BTreeMap::new();
         self.catalog.scan(c"department", None, &[], |row| {
             parents.insert(row.required(department::ID), row.get(department::PARENT_ID));
         });
-        Rc::new(DepartmentTree(parents))
+        let tree = Rc::new(DepartmentTree(parents));
+        let what = tree.clone();
+        self.remember(|common| common.tree = Some(Known { what, state }));
+        tree
     }
 
     fn memberships(&self, table: &CStr, index: &CStr, agent: i64) -> Timed<i64> {
@@ -230,9 +336,34 @@ impl Loader {
         if let Some(known) = self.groups.borrow().get(&id) {
             return known.clone();
         }
-        let group = self.load_group(id).map(Rc::new);
+        let known = |common: &Common| common.groups.get(&id)?.current();
+        let group = self.remembered(known).unwrap_or_else(|| {
+            let mut state = State::of(self.tick);
+            state.depends_on(Subject::Group(id));
+            let what = self.load_group(id).map(Rc::new);
+            let group = what.clone();
+            self.remember(|common| {
+                if common.groups.len() >= MOST_GROUPS {
+                    common.groups.clear();
+                }
+                common.groups.insert(id, Known { what, state });
+            });
+            group
+        });
         self.groups.borrow_mut().insert(id, group.clone());
         group
+    }
+
+    fn remembered<T>(&self, find: impl FnOnce(&Common) -> Option<T>) -> Option<T> {
+        let remembers = self.remembers;
+        remembers.then(|| COMMON.with_borrow(find)).flatten()
+    }
+
+    /// For later. What has changed since this loader's moment is out of date by its state.
+    fn remember(&self, store: impl FnOnce(&mut Common)) {
+        if self.remembers {
+            COMMON.with_borrow_mut(store);
+        }
     }
 
     /// By name.

@@ -16,6 +16,7 @@ use std::ffi::{CStr, c_int};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::signals::under_way;
 use crate::tables::catalog::own_table;
 
 /// A moment of the clock: how many messages this backend has heard.
@@ -375,6 +376,9 @@ const MOST_MESSAGES: u32 = 100;
 /// Tells all backends, at commit, that something changes for the subject, and this one at once. Called
 /// before the change, so that nothing sees it without having heard of it.
 pub fn signal(subject: Subject) {
+    if !matches!(subject, Subject::Tables) {
+        under_way::change();
+    }
     // SAFETY: in a transaction that writes, which has an id, or gets one.
     let mut sent = unsafe {
         let transaction = pg_sys::GetTopTransactionId();
@@ -404,6 +408,7 @@ pub fn signal(subject: Subject) {
 
 /// Tells that the rights of everyone may change.
 pub fn signal_all() {
+    under_way::change();
     use_command();
     // SAFETY: queues a message. PostgreSQL drops one that the same command has queued before.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(own_table(c"rights_signal")) };

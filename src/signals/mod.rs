@@ -4,3 +4,4 @@
 pub mod concern;
 pub mod generation;
 pub mod registry;
+pub mod under_way;

@@ -8,6 +8,7 @@ mod copy;
 mod desk;
 mod memory;
 mod next_statement;
+mod remembered;
 mod replication;
 mod roles;
 mod settings;
