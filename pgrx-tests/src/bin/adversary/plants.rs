@@ -56,7 +56,7 @@ const PLANTS: [Plant; 6] = [
     },
     Plant {
         name: "an operator that fails for some values, on the list of those that come before policies",
-        sql: "ALTER FUNCTION pg_catalog.int48div(int, bigint) LEAKPROOF; ALTER FUNCTION pg_catalog.int8mi(bigint, bigint) LEAKPROOF",
+        sql: "ALTER FUNCTION pg_catalog.int48div(int, bigint) LEAKPROOF COST 0.0001; ALTER FUNCTION pg_catalog.int8mi(bigint, bigint) LEAKPROOF COST 0.0001",
         lies: false,
         alarm: "twins differ",
     },

@@ -167,7 +167,7 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
     } else {
         format!("{call} = 3")
     };
-    let call = match generator.random.below(13) {
+    let call = match generator.random.below(16) {
         0 => format!("NOT ({call})"),
         1 => format!("({call}) IS NOT NULL"),
         2 => format!("lair.fussy({alias}.{})", table.text),
@@ -182,7 +182,7 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         6 => format!("{alias}.{} NOT ILIKE 'zq%\\'", table.text),
         7 => format!("lower({alias}.{}) LIKE lair.pattern()", table.text),
         8 => format!("{alias}.{} OPERATOR(lair.~~) 'x'", table.text),
-        9 | 10 => format!("1 / ({alias}.{0} - {alias}.{0}) = 1", table.number),
+        9..13 => format!("1 / ({alias}.{0} - {alias}.{0}) = 1", table.number),
         _ => call,
     };
     let test = match generator.random.below(4) {
