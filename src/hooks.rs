@@ -14,10 +14,11 @@ use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 use crate::kinds::tickets::written_rows;
 use crate::pg::compat::{self, Run, executor_run_hook};
 use crate::pg::memory::{self, Watch};
+use crate::pg::ordered_scans::OrderedTable;
 use crate::pg::planned_table::PlannedTable;
 use crate::pg::planner::{PlanItems, Root, items_of_plan};
 use crate::pg::statistics;
-use crate::plan::search;
+use crate::plan::{ordered_merge, search};
 use crate::protect::commands;
 use crate::protection::{error_detail, exposed, whole};
 use crate::rights::marks::{self, Asked};
@@ -133,9 +134,15 @@ unsafe extern "C-unwind" fn set_rel_pathlist(
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         guard(|| {
-            let root = Root::new(root);
-            if let Some(table) = root.and_then(|root| PlannedTable::new(root, relation, entry)) {
+            let Some(root) = Root::new(root) else {
+                return;
+            };
+            if let Some(table) = PlannedTable::new(root, relation, entry) {
                 search::plan(table);
+            }
+            // Of the ways that search has found.
+            if let Some(table) = OrderedTable::new(root, relation, entry) {
+                ordered_merge::plan(table);
             }
         });
         if let Some(next) = NEXT_PATHS.get() {

@@ -94,6 +94,48 @@ pub unsafe fn altered_constraint(definition: *mut pg_sys::Node) -> *const c_char
     unsafe { (*definition.cast::<Altered>()).conname }
 }
 
+/// A condition on the tables with these numbers, as the planner notes it: 16 knows outer joins in another way (commit
+/// 2489d76c4906).
+///
+/// # Safety
+/// While the query is planned, with a boolean expression of it.
+pub unsafe fn restriction(
+    root: *mut pg_sys::PlannerInfo,
+    clause: *mut pg_sys::Node,
+    security_level: pg_sys::Index,
+    tables: pg_sys::Relids,
+) -> *mut pg_sys::RestrictInfo {
+    use std::ptr::null_mut;
+    // SAFETY: as the caller promises.
+    unsafe {
+        #[cfg(pg16_ge)]
+        return pg_sys::make_restrictinfo(
+            root,
+            clause.cast(),
+            true,
+            false,
+            false,
+            false,
+            security_level,
+            tables,
+            null_mut(),
+            null_mut(),
+        );
+        #[cfg(not(pg16_ge))]
+        return pg_sys::make_restrictinfo(
+            root,
+            clause.cast(),
+            true,
+            false,
+            false,
+            security_level,
+            tables,
+            null_mut(),
+            null_mut(),
+        );
+    }
+}
+
 // Not pgrx's, which makes panics of errors; see hooks.rs.
 unsafe extern "C-unwind" {
     fn standard_ExecutorRun(

@@ -7,6 +7,7 @@ pub mod error;
 pub mod extension;
 pub mod memory;
 pub mod node;
+pub mod ordered_scans;
 pub mod planned_table;
 pub mod planner;
 pub mod policy;

@@ -195,6 +195,26 @@ impl<'p> Node<'p> {
         }
     }
 
+    /// `operand IS NOT TRUE`
+    pub fn is_not_true(self) -> Node<'p> {
+        // SAFETY: the node is new, and of this type.
+        unsafe {
+            let test = new_node::<pg_sys::BooleanTest>(pg_sys::NodeTag::T_BooleanTest);
+            (*test).arg = self.copy().as_ptr().cast();
+            (*test).booltesttype = pg_sys::BoolTestType::IS_NOT_TRUE;
+            (*test).location = -1;
+            Node::made(test)
+        }
+    }
+
+    /// What an AND joins; of anything else itself.
+    pub fn conjuncts(self) -> Vec<Node<'p>> {
+        match self.get::<pg_sys::BoolExpr>() {
+            Some(and) if and.boolop == pg_sys::BoolExprType::AND_EXPR => self.arguments().to_vec(),
+            _ => vec![self],
+        }
+    }
+
     /// `operand = ANY (list)`, or `operand <> ALL (list)`, with the operator for it.
     ///
     /// # Safety

@@ -8,6 +8,7 @@ pub mod key_list;
 pub mod leakproof;
 pub mod literal;
 pub mod operand;
+pub mod ordered_merge;
 pub mod pattern;
 pub mod search;
 pub mod single_row;
