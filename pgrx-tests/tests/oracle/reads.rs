@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use deskguard_tests::help_desk::{HelpDesk, Id, Partitioning};
-use deskguard_tests::ident;
 use deskguard_tests::lab::{Outcome, broken, fail, query, same, try_run};
+use deskguard_tests::{ident, literal};
 use postgres::{Client, Row};
 
 use crate::ask::{id_of, ids};
@@ -32,6 +32,37 @@ fn select_ids(desk: &HelpDesk, table: &str) -> String {
     format!("SELECT {}::text FROM {table}", ident(desk.table.id.name))
 }
 
+/// The tickets in order, and pages of them: without a sort, that is by merging the scans of indexes, where there are any.
+fn in_order(client: &mut Client, desk: &HelpDesk, seen: &BTreeSet<Id>) -> Outcome {
+    try_run(client, "SET enable_sort = off; SET enable_seqscan = off")?;
+    let (id, table) = (ident(desk.table.id.name), desk.table.sql());
+    for direction in ["ASC", "DESC"] {
+        let all =
+            format!("SELECT {id}::text FROM {table} ORDER BY {table}.{id} {direction} LIMIT 1000");
+        let rows = query(client, &all, &[])?;
+        let rows: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+        same(&all, rows.len(), seen.len())?;
+        let ids: BTreeSet<Id> = rows
+            .iter()
+            .map(|text| desk.table.id.kind.id_of(text))
+            .collect();
+        same(&all, &ids, seen)?;
+        let half = rows.len() / 2;
+        if half > 0 {
+            let after = if direction == "ASC" { ">" } else { "<" };
+            let page = format!(
+                "SELECT {id}::text FROM {table} WHERE {table}.{id} {after} {} \
+                 ORDER BY {table}.{id} {direction} LIMIT 3",
+                literal(rows[half - 1])
+            );
+            let found = query(client, &page, &[])?;
+            let found: Vec<&str> = found.iter().map(|row| row.get(0)).collect();
+            same(&page, found, rows[half..rows.len().min(half + 3)].to_vec())?;
+        }
+    }
+    try_run(client, "RESET enable_sort; RESET enable_seqscan")
+}
+
 fn seen_by(desk: &HelpDesk, who: Option<Id>) -> BTreeSet<Id> {
     let tickets = desk.tickets.iter();
     tickets
@@ -44,6 +75,7 @@ pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     let seen = seen_by(desk, who);
     let sql = select_ids(desk, &desk.table.sql());
     same(&sql, ids(client, desk, &sql)?, seen.clone())?;
+    in_order(client, desk, &seen)?;
     let sql = format!("SELECT count(*) FROM {}", desk.table.sql());
     let counted: i64 = query(client, &sql, &[])?[0].get(0);
     same(&sql, counted as usize, seen.len())?;

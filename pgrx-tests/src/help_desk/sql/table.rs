@@ -99,8 +99,14 @@ impl TicketTable {
     fn create_indexes_sql(&self) -> String {
         let columns = self.columns().into_iter().filter(|_| self.indexed);
         let table = self.sql();
+        // The second for tickets in order: of a category, of a department and so on.
+        let id = ident(self.id.name);
         let mut sql: String = columns
-            .map(|(_, column)| format!("CREATE INDEX ON {table} ({column});\n"))
+            .map(|(_, column)| {
+                format!(
+                    "CREATE INDEX ON {table} ({column}); CREATE INDEX ON {table} ({column}, {id});\n"
+                )
+            })
             .collect();
         for searched in ["USING gin (doc)", "USING gin (meta)", "((meta ->> 'word'))"] {
             sql += &format!("CREATE INDEX ON {table} {searched};\n");
