@@ -53,6 +53,8 @@ CREATE INDEX ON desk.follower (ticket_id);
 SELECT deskguard.protect_tickets('desk.queue', department_column => 'dep', category_column => 'cat', assignee_column => 'assignee', follower_table => 'desk.follower');
 SELECT deskguard.protect_tickets('desk.parts', department_column => 'dep', category_column => 'cat', assignee_column => 'assignee');
 GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA desk TO PUBLIC;
+-- A sample of all rows, so that the plans are always the same.
+SET default_statistics_target = 150;
 VACUUM (FREEZE, ANALYZE) desk.queue, desk.parts, desk.follower;
 
 CREATE FUNCTION test.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
