@@ -530,7 +530,7 @@ impl Session<'_> {
             let new = format!("jsonb_build_object('owner_id', {})", world.owner_sql(owner));
             let makes = may.makes(world.named(owner));
             let insert = asked("INSERT", &format!("new_row => {new}"));
-            let inserts = (makes && may.all(&["INSERT"])).then_some(1).unwrap_or(0);
+            let inserts = usize::from(makes && may.all(&["INSERT"]));
             self.counts(&format!("SELECT WHERE {insert}"), Some(inserts))?;
             let updated = if makes || !world.has_owner_column {
                 changed("UPDATE")

@@ -685,7 +685,8 @@ mod tests {
     fn an_observer_learns_of_all_that_refuses_a_command() {
         let grants = staff(&["ticket.use", "ticket.view.unassigned"]);
         let access = Access::compile(&grants);
-        let failed = |decide: &dyn Fn(&mut dyn FnMut(Check, bool)) -> bool| {
+        type Learning<'a> = dyn FnMut(Check, bool) + 'a;
+        let failed = |decide: &dyn Fn(&mut Learning) -> bool| {
             let mut failed = vec![];
             let mut observer = |check: Check, passed: bool| {
                 if !passed {
