@@ -114,6 +114,18 @@ impl DepartmentTree {
             .take(self.0.len().max(1))
     }
 
+    /// Those of these departments that a grant covers, by the department that it is on: each covers itself and those
+    /// below it.
+    pub fn covered(&self, departments: &BTreeSet<i64>) -> BTreeMap<i64, Vec<i64>> {
+        let mut covered: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for department in departments {
+            for above in self.path(*department) {
+                covered.entry(above).or_default().push(*department);
+            }
+        }
+        covered
+    }
+
     /// Each department with those right below it.
     fn children(&self) -> BTreeMap<i64, Vec<i64>> {
         let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
@@ -554,6 +566,20 @@ pub(crate) mod tests {
                 );
             }
         }
+        let all = held.tree.0.keys().copied().collect();
+        let mut covered = BTreeMap::new();
+        for (on, departments) in held.tree.covered(&all) {
+            for (_, held, _) in held.held_by() {
+                let Some((level, _)) = held.departments.get(&on) else {
+                    continue;
+                };
+                for department in &departments {
+                    let highest = covered.entry(*department).or_insert(level);
+                    *highest = level.max(*highest);
+                }
+            }
+        }
+        assert_eq!(covered, levels);
         assert_eq!(levels.len(), 4);
     }
 

@@ -85,15 +85,11 @@ pub fn each_agent(asked: Asked, mut each: impl FnMut(&Access)) {
 impl Everyone {
     fn load(asked: Asked) -> Everyone {
         let loader = Loader::now();
-        let mut through: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-        if !asked.departments.is_empty() {
-            let tree = loader.tree();
-            for department in &asked.departments {
-                for above in tree.path(*department) {
-                    through.entry(above).or_default().push(*department);
-                }
-            }
-        }
+        let through = if asked.departments.is_empty() {
+            BTreeMap::new()
+        } else {
+            loader.tree().covered(&asked.departments)
+        };
         let mut agents = vec![];
         loader.catalog().scan(c"agent", None, &[], |row| {
             let agent = AgentRow::read(row);

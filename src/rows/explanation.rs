@@ -148,8 +148,8 @@ impl About {
         rights.is_some_and(|rights| rows.allows(&rights, Action::View, id.borrowed()))
     }
 
-    /// The tickets that rows of a parent belong to in the end, with which something is to be done. None if one of the rows is not there, or who asks does
-    /// not see it.
+    /// The tickets that rows of a parent belong to in the end, with which something is to be done. None if one of the
+    /// rows is not there, or who asks does not see it.
     pub fn tickets_above(
         &self,
         besides: &mut Besides,
@@ -182,7 +182,8 @@ impl About {
         (!tickets.is_empty()).then_some(tickets)
     }
 
-    /// Names are told of the ids in the answer if `tells_names`, and always to who may ask about others. are told of all ids in the answer, and not only to who may ask about others.
+    /// Who may ask about others is told all, names included. Others are told all rules if `is_told_all`, and the names
+    /// of ids besides their own if `tells_names`.
     pub fn explain(
         self,
         (table, of): (String, TableOf),

@@ -178,8 +178,7 @@ impl TicketTable {
         set(&mut values.team, Principal::Team);
         let confidential = self.column(TicketColumn::Confidential);
         if let Some(given) = confidential.and_then(|column| given.boolean(column)) {
-            // Where it is not known, a ticket counts as confidential.
-            values.confidential = given.unwrap_or(true);
+            values.confidential = given.unwrap_or(TicketValues::UNKNOWN.confidential);
         }
         let status = self.column(TicketColumn::Status);
         if let Some(given) = status.and_then(|column| given.text(column)) {
