@@ -150,14 +150,19 @@ SELECT * FROM test.disagreements('"SELECT", "desk.invoice", {"id": 1}', '"INSERT
 RESET SESSION AUTHORIZATION;
 DELETE FROM deskguard.agent_permission WHERE agent_id = 4;
 
--- Columns that are left out have their defaults, where these are the same for each row.
-CREATE TABLE desk.defaults (id int PRIMARY KEY, department_id int DEFAULT 2, category_id int DEFAULT floor(random() + 1), confidential boolean DEFAULT false,
+-- Columns that are left out have their defaults, where these are constants.
+CREATE TABLE desk.defaults (id int PRIMARY KEY, department_id bigint DEFAULT 2, category_id int DEFAULT floor(random() + 1), confidential boolean DEFAULT false,
     status text DEFAULT 'spam');
 SELECT deskguard.protect_tickets('desk.defaults', department_column => 'department_id', category_column => 'category_id', confidential_column => 'confidential',
     status_column => 'status', spam_values => '{spam}');
 SELECT deskguard.explain_command(2, 'INSERT', 'desk.defaults') ->> 'summary';
 SELECT deskguard.explain_command(2, 'INSERT', 'desk.defaults', new_row => '{"category_id": 1, "status": "open"}') ->> 'summary';
+-- nobody's function is run
+CREATE FUNCTION desk.first_status() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN 'spam'; END $$;
+ALTER TABLE desk.defaults ALTER status SET DEFAULT desk.first_status();
+SELECT deskguard.explain_command(2, 'INSERT', 'desk.defaults', new_row => '{"category_id": 1}') ->> 'summary';
 DROP TABLE desk.defaults;
+DROP FUNCTION desk.first_status();
 
 -- What an agent is told that asks about itself: of what it does not see no more than explain_access() tells, and no names.
 SET SESSION AUTHORIZATION regress_app;
