@@ -134,15 +134,14 @@ unsafe extern "C-unwind" fn set_rel_pathlist(
     // SAFETY: the arguments are PostgreSQL's.
     unsafe {
         guard(|| {
-            let Some(root) = Root::new(root) else {
-                return;
-            };
-            if let Some(table) = PlannedTable::new(root, relation, entry) {
+            let table = Root::new(root);
+            let table = table.and_then(|root| PlannedTable::new(root, relation, entry));
+            if let Some(table) = table {
                 search::plan(table);
-            }
-            // Of the ways that search has found.
-            if let Some(table) = OrderedTable::new(root, relation, entry) {
-                ordered_merge::plan(table);
+                // Of the ways that search has found.
+                if let Some(table) = OrderedTable::of(table) {
+                    ordered_merge::plan(table);
+                }
             }
         });
         if let Some(next) = NEXT_PATHS.get() {

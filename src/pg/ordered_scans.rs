@@ -2,90 +2,53 @@
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ops::Deref;
+use std::ptr;
 
 use pgrx::pg_sys;
 
-use crate::pg::compat;
-use crate::pg::node::{Node, items, new_node};
-use crate::pg::planner::Root;
+use crate::pg::index::{Index, IndexOrder, Prefix};
+use crate::pg::node::{items, new_node};
+use crate::pg::planned_table::PlannedTable;
+use crate::pg::restrict_info::{Condition, list_of};
+use crate::pg::value_list::ValueList;
 
 /// A table of a query that wants its first rows in an order. The planner has found ways to read it.
 #[derive(Clone, Copy)]
-pub struct OrderedTable<'p> {
-    root: Root<'p>,
-    relation: NonNull<pg_sys::RelOptInfo>,
-    entry: &'p pg_sys::RangeTblEntry,
+pub struct OrderedTable<'p>(PlannedTable<'p>);
+
+impl<'p> Deref for OrderedTable<'p> {
+    type Target = PlannedTable<'p>;
+
+    fn deref(&self) -> &PlannedTable<'p> {
+        &self.0
+    }
 }
 
 impl<'p> OrderedTable<'p> {
     /// None if no order is wanted, or all rows, or if parts of the table could not be read one by one.
-    ///
-    /// # Safety
-    /// In set_rel_pathlist_hook, with its arguments.
-    pub unsafe fn new(
-        root: Root<'p>,
-        relation: *mut pg_sys::RelOptInfo,
-        entry: *mut pg_sys::RangeTblEntry,
-    ) -> Option<OrderedTable<'p>> {
+    pub fn of(table: PlannedTable<'p>) -> Option<OrderedTable<'p>> {
         use pg_sys::RelOptKind::{RELOPT_BASEREL, RELOPT_OTHER_MEMBER_REL};
-        // SAFETY: the planner's, which are there while it plans.
-        let (planned, relation, entry) = unsafe {
-            let relation = NonNull::new(relation)?;
-            (&*root.as_ptr(), relation, entry.as_ref()?)
-        };
+        // SAFETY: while the query is planned.
+        let planned = unsafe { &*table.root.as_ptr() };
         // A row that a command waited for is looked at again by the first scan that there is of its table, and no
         // other: so tables of commands that wait for rows have one scan.
-        let waits =
-            root.query().commandType != pg_sys::CmdType::CMD_SELECT || !planned.rowMarks.is_null();
+        let waits = table.root.query().commandType != pg_sys::CmdType::CMD_SELECT
+            || !planned.rowMarks.is_null();
         if planned.query_pathkeys.is_null() || planned.tuple_fraction <= 0.0 || waits {
             return None;
         }
-        // SAFETY: as above.
-        let table = unsafe { relation.as_ref() };
-        let is_table = entry.rtekind == pg_sys::RTEKind::RTE_RELATION
-            && matches!(table.reloptkind, RELOPT_BASEREL | RELOPT_OTHER_MEMBER_REL)
-            && !entry.inh
-            && entry.tablesample.is_null()
-            && table.lateral_relids.is_null()
-            && !table.indexlist.is_null()
-            && !table.baserestrictinfo.is_null()
-            // SAFETY: looks at its paths.
-            && !unsafe { pg_sys::is_dummy_rel(relation.as_ptr()) };
-        is_table.then_some(OrderedTable {
-            root,
-            relation,
-            entry,
-        })
-    }
-
-    pub fn root(self) -> Root<'p> {
-        self.root
-    }
-
-    pub fn oid(self) -> pg_sys::Oid {
-        self.entry.relid
-    }
-
-    /// Its number in the query.
-    pub fn number(self) -> usize {
-        self.relation().relid as usize
-    }
-
-    fn relation(&self) -> &pg_sys::RelOptInfo {
-        // SAFETY: the planner's; it is changed only between uses of this.
-        unsafe { self.relation.as_ref() }
-    }
-
-    /// The conditions on it alone.
-    pub fn filters(&self) -> Vec<Filter<'p>> {
-        // SAFETY: a list of such conditions, which live while the query is planned.
-        let filters = unsafe { items::<pg_sys::RestrictInfo>(self.relation().baserestrictinfo) };
-        let filters = filters.iter().filter_map(|filter| NonNull::new(*filter));
-        filters
-            .map(|filter| Filter(filter, PhantomData))
-            .filter(|filter| filter.get().clause.is_null().eq(&false))
-            .collect()
+        let relation = table.relation();
+        let is_right = matches!(
+            relation.reloptkind,
+            RELOPT_BASEREL | RELOPT_OTHER_MEMBER_REL
+        ) && !table.has_children()
+            && !table.is_sampled()
+            && relation.lateral_relids.is_null()
+            && !relation.indexlist.is_null()
+            && !relation.baserestrictinfo.is_null()
+            && !table.is_dummy();
+        is_right.then_some(OrderedTable(table))
     }
 
     /// Those of its indexes that give their rows in an order, and have nothing of a user's own that would see hidden rows.
@@ -93,33 +56,12 @@ impl<'p> OrderedTable<'p> {
         // SAFETY: the planner's, which live while the query is planned.
         let indexes = unsafe { items::<pg_sys::IndexOptInfo>(self.relation().indexlist) };
         // SAFETY: as above.
-        let indexes = indexes.iter().map(|index| unsafe { &**index });
-        indexes
-            .filter(|index| {
-                !index.sortopfamily.is_null()
-                    && index.amhasgettuple
-                    && (index.indpred.is_null() || index.predOK)
-            })
-            .map(Index)
-            .filter(|index| index.is_built_in())
-    }
-
-    /// A condition like `filter`, asked at the same time as it. It lives as long as the query is planned.
-    ///
-    /// # Safety
-    /// A boolean expression on the columns of the table, in the current memory context.
-    unsafe fn filter(&self, clause: Node<'p>, like: Filter<'p>) -> Filter<'p> {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let level = like.get().security_level;
-            let relids = self.relation().relids;
-            let made = compat::restriction(self.root.as_ptr(), clause.as_ptr(), level, relids);
-            Filter(NonNull::new_unchecked(made), PhantomData)
-        }
+        let indexes = indexes.iter().map(|index| Index(unsafe { &**index }));
+        indexes.filter(|index| index.is_ordered() && index.is_built_in())
     }
 
     /// For how many of the rows are these true?
-    fn selectivity(&self, filters: &[Filter<'p>]) -> f64 {
+    fn selectivity(&self, filters: &[Condition<'p>]) -> f64 {
         let list = list_of(filters);
         let join = pg_sys::JoinType::JOIN_INNER;
         // SAFETY: conditions of the query.
@@ -128,14 +70,21 @@ impl<'p> OrderedTable<'p> {
         }
     }
 
+    /// The conditions of a list, one for each value, and for how many rows each is true.
+    fn each(&self, list: &ValueList<'p>) -> Vec<(Condition<'p>, f64)> {
+        let conditions = list.each(self.root);
+        let with_share = conditions.map(|condition| (condition, self.selectivity(&[condition])));
+        with_share.collect()
+    }
+
     /// Are they about a same column of the table?
-    fn share_columns(&self, one: Filter<'p>, other: Filter<'p>) -> bool {
-        let columns = |filter: Filter<'p>| {
+    fn share_columns(&self, one: Condition<'p>, other: Condition<'p>) -> bool {
+        let number = self.relation().relid;
+        let columns = |condition: Condition<'p>| {
             let mut columns = ptr::null_mut();
-            // SAFETY: looks at the expression.
-            unsafe {
-                let clause = filter.get().clause.cast();
-                pg_sys::pull_varattnos(clause, self.relation().relid, &mut columns);
+            if let Some(clause) = condition.clause() {
+                // SAFETY: looks at the expression.
+                unsafe { pg_sys::pull_varattnos(clause.as_ptr(), number, &mut columns) };
             }
             columns
         };
@@ -184,11 +133,11 @@ impl<'p> OrderedTable<'p> {
     }
 
     /// A table like it, of which only the rows are read for which these are true, and which has no ways to be read.
-    fn part(&self, filters: &[Filter<'p>], rows: f64) -> *mut pg_sys::RelOptInfo {
+    fn part(&self, filters: &[Condition<'p>], rows: f64) -> *mut pg_sys::RelOptInfo {
         // SAFETY: a copy, in memory of its own, which shares what nobody changes.
         unsafe {
             let part = new_node::<pg_sys::RelOptInfo>(pg_sys::NodeTag::T_RelOptInfo);
-            ptr::copy_nonoverlapping(self.relation.as_ptr(), part, 1);
+            ptr::copy_nonoverlapping(self.as_ptr(), part, 1);
             (*part).rows = pg_sys::clamp_row_est(rows);
             (*part).baserestrictinfo = list_of(filters);
             (*part).indexlist = ptr::null_mut();
@@ -203,12 +152,12 @@ impl<'p> OrderedTable<'p> {
 
     /// What has to be looked at where this index is read for rows that fulfil the filters: not what the index's own
     /// predicate says.
-    fn left_by_index(&self, index: Index, filters: &[Filter<'p>]) -> Vec<Filter<'p>> {
-        let own = self.filters();
+    fn left_by_index(&self, index: Index, filters: &[Condition<'p>]) -> Vec<Condition<'p>> {
+        let own: Vec<_> = self.conditions().collect();
         // SAFETY: a list of conditions of the query.
         let left = unsafe { items::<pg_sys::RestrictInfo>(index.0.indrestrictinfo) };
         let is_left =
-            |filter: &&Filter<'p>| !own.contains(filter) || left.contains(&filter.0.as_ptr());
+            |filter: &&Condition<'p>| !own.contains(filter) || left.contains(&filter.as_ptr());
         filters.iter().filter(is_left).copied().collect()
     }
 
@@ -229,7 +178,7 @@ impl<'p> OrderedTable<'p> {
 
     /// Scans of one index, in the order of the query, that give together the rows for which these are true, each row
     /// once: one scan for each value of the lists that the index has before the columns of the order.
-    pub fn scans_of_list(&self, filters: &[Filter<'p>], index: Index<'p>) -> Option<Scans<'p>> {
+    pub fn scans_of_list(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Scans<'p>> {
         let prefix = index.prefix(filters)?;
         // Without a list the planner has found it itself.
         (!prefix.lists.is_empty()).then(|| self.scans(filters, index, prefix))?
@@ -237,14 +186,14 @@ impl<'p> OrderedTable<'p> {
 
     fn scans(
         &self,
-        filters: &[Filter<'p>],
+        filters: &[Condition<'p>],
         index: Index<'p>,
         Prefix { lists, columns }: Prefix<'p>,
     ) -> Option<Scans<'p>> {
         let order = index.order(self.root, columns)?;
         let lists = lists
             .into_iter()
-            .map(|(filter, column)| List::of(filter, index, column))
+            .map(|(filter, column)| ValueList::of(filter, index, column, MOST_SCANS))
             .collect::<Option<Vec<_>>>()?;
         let count: usize = lists.iter().map(|list| list.values.len()).product();
         if count == 0 || count > MOST_SCANS {
@@ -256,20 +205,20 @@ impl<'p> OrderedTable<'p> {
         }
         let others: Vec<_> = filters
             .iter()
-            .filter(|filter| !lists.iter().any(|list| list.filter == **filter))
+            .filter(|filter| !lists.iter().any(|list| list.condition == **filter))
             .copied()
             .collect();
         // Two conditions on one column are estimated as if they had nothing to do with each other.
-        let is_estimated = |list: &List<'p>| {
+        let is_estimated = |list: &ValueList<'p>| {
             let mut others = others.iter();
-            others.all(|other| other.is_not_true() || !self.share_columns(list.filter, *other))
+            others.all(|other| other.is_not_true() || !self.share_columns(list.condition, *other))
         };
         if !lists.iter().all(is_estimated) {
             return None;
         }
         let rows = self.relation().tuples * self.selectivity(&others);
         let others = self.left_by_index(index, &others);
-        let lists: Vec<_> = lists.iter().map(|list| list.each(self)).collect();
+        let lists: Vec<_> = lists.iter().map(|list| self.each(list)).collect();
         let row_cost = self.row_cost_in_order();
         let mut template = None;
         let mut paths = vec![];
@@ -303,7 +252,11 @@ impl<'p> OrderedTable<'p> {
 
     /// Scans that give together the rows for which these are true, each row once, where one of them is an OR: those of each
     /// part of it, without the rows of the parts before. Some of them are in the order of the query.
-    pub fn scans_of_or(&self, filters: &[Filter<'p>], or: Filter<'p>) -> Option<Vec<Scans<'p>>> {
+    pub fn scans_of_or(
+        &self,
+        filters: &[Condition<'p>],
+        or: Condition<'p>,
+    ) -> Option<Vec<Scans<'p>>> {
         let parts = or.clause()?.arguments();
         if parts.len() > MOST_SCANS || parts.len() as f64 * scan_cost() > self.least_cost() {
             return None;
@@ -318,7 +271,7 @@ impl<'p> OrderedTable<'p> {
             // SAFETY: a part of the OR, or made of it.
             let own = unsafe {
                 let conditions = part.conjuncts().into_iter();
-                conditions.map(|condition| self.filter(condition, or))
+                conditions.map(|condition| or.like(self.root, condition))
             };
             let own: Vec<_> = others
                 .iter()
@@ -335,7 +288,7 @@ impl<'p> OrderedTable<'p> {
             found.push(cheapest.or_else(|| self.sorted_scan(&own))?);
             // What is neither true nor false of a row does not keep it from the later parts.
             // SAFETY: made of a part of the OR.
-            before.push(unsafe { self.filter(part.is_not_true(), or) });
+            before.push(unsafe { or.like(self.root, part.is_not_true()) });
         }
         Some(found)
     }
@@ -347,7 +300,7 @@ impl<'p> OrderedTable<'p> {
     }
 
     /// One scan that gives the rows for which these are true in any order, sorted.
-    fn sorted_scan(&self, filters: &[Filter<'p>]) -> Option<Scans<'p>> {
+    fn sorted_scan(&self, filters: &[Condition<'p>]) -> Option<Scans<'p>> {
         let part = self.part(filters, self.relation().tuples * self.selectivity(filters));
         // SAFETY: the part is a new one.
         unsafe {
@@ -427,7 +380,7 @@ impl<'p> OrderedTable<'p> {
         &self,
         part: *mut pg_sys::RelOptInfo,
         index: Index<'p>,
-        filters: &[Filter<'p>],
+        filters: &[Condition<'p>],
         columns: usize,
     ) -> Option<Template<'p>> {
         // SAFETY: as the caller promises; paths of the planner, each as its tag says.
@@ -469,7 +422,7 @@ impl<'p> OrderedTable<'p> {
     }
 
     /// Lets the planner read the table by these scans, whose rows are merged.
-    pub fn add_merge(mut self, all: Vec<Scans<'p>>) {
+    pub fn add_merge(self, all: Vec<Scans<'p>>) {
         let count: usize = all.iter().map(|scans| scans.paths.len()).sum();
         let keys = all.iter().map(|scans| scans.keys).filter(|keys| *keys > 0);
         let Some(keys) = keys.min().filter(|_| count > 1) else {
@@ -498,11 +451,11 @@ impl<'p> OrderedTable<'p> {
             // Wrapped, so that a partitioned table does not take the scans of several of its partitions as its own.
             let path = pg_sys::create_projection_path(
                 root,
-                self.relation.as_ptr(),
+                self.as_ptr(),
                 &raw mut (*merge).path,
                 self.relation().reltarget,
             );
-            pg_sys::add_path(self.relation.as_mut(), path.cast());
+            pg_sys::add_path(self.as_ptr(), path.cast());
         }
     }
 }
@@ -529,7 +482,7 @@ struct Template<'p> {
     clauses: Vec<&'p pg_sys::IndexClause>,
     is_index_only: bool,
     /// The filters that it was made for.
-    values: Vec<Filter<'p>>,
+    values: Vec<Condition<'p>>,
 }
 
 impl<'p> Template<'p> {
@@ -542,8 +495,8 @@ impl<'p> Template<'p> {
         table: &OrderedTable<'p>,
         part: *mut pg_sys::RelOptInfo,
         index: Index<'p>,
-        filters: &[Filter<'p>],
-        values: &[Filter<'p>],
+        filters: &[Condition<'p>],
+        values: &[Condition<'p>],
         order: &IndexOrder,
     ) -> *mut pg_sys::IndexPath {
         let before = &self.values[self.values.len() - values.len()..];
@@ -554,11 +507,11 @@ impl<'p> Template<'p> {
             for clause in &self.clauses {
                 let value = before
                     .iter()
-                    .position(|value| value.0.as_ptr() == clause.rinfo);
+                    .position(|value| value.as_ptr() == clause.rinfo);
                 let own = new_node::<pg_sys::IndexClause>(pg_sys::NodeTag::T_IndexClause);
                 ptr::copy_nonoverlapping(*clause, own, 1);
                 if let Some(value) = value {
-                    (*own).rinfo = values[value].0.as_ptr();
+                    (*own).rinfo = values[value].as_ptr();
                     (*own).indexquals = list_of(&values[value..=value]);
                 }
                 clauses = pg_sys::lappend(clauses, own.cast());
@@ -579,365 +532,4 @@ impl<'p> Template<'p> {
             )
         }
     }
-}
-
-/// A condition `column = ANY (list)`, of which the list is a constant that is not too long.
-struct List<'p> {
-    filter: Filter<'p>,
-    list: &'p pg_sys::ScalarArrayOpExpr,
-    operand: Node<'p>,
-    /// The type of the values.
-    element: pg_sys::Oid,
-    /// Each once.
-    values: Vec<pg_sys::Datum>,
-}
-
-impl<'p> List<'p> {
-    fn of(filter: Filter<'p>, index: Index<'p>, column: usize) -> Option<List<'p>> {
-        let clause = filter.clause()?;
-        let list = clause.get::<pg_sys::ScalarArrayOpExpr>()?;
-        let [operand, array] = clause.arguments() else {
-            return None;
-        };
-        let array = array.get::<pg_sys::Const>()?;
-        if array.constisnull {
-            return None;
-        }
-        // SAFETY: the constant is an array, of elements of this type, which the family of operators compares.
-        unsafe {
-            let value = pg_sys::pg_detoast_datum(array.constvalue.cast_mut_ptr());
-            let value = value.cast::<pg_sys::ArrayType>();
-            let dimensions = value.add(1).cast::<c_int>();
-            let count = pg_sys::ArrayGetNItems((*value).ndim, dimensions);
-            if count < 1 || count as usize > MOST_SCANS {
-                return None;
-            }
-            let element = pg_sys::get_base_element_type(array.consttype);
-            let order = Order::of(*index.0.opfamily.add(column), list)?;
-            let (mut length, mut by_value, mut alignment) = (0, false, 0);
-            pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut alignment);
-            let (mut elements, mut nulls, mut count) = (ptr::null_mut(), ptr::null_mut(), 0);
-            pg_sys::deconstruct_array(
-                value,
-                element,
-                length.into(),
-                by_value,
-                alignment,
-                &mut elements,
-                &mut nulls,
-                &mut count,
-            );
-            let mut values: Vec<pg_sys::Datum> = (0..count as usize)
-                .filter(|n| !*nulls.add(*n))
-                .map(|n| *elements.add(n))
-                .collect();
-            order.each_once(&mut values);
-            Some(List {
-                filter,
-                list,
-                operand: *operand,
-                element,
-                values,
-            })
-        }
-    }
-
-    /// `column = value` for each value, and for how many rows that is true.
-    fn each(&self, table: &OrderedTable<'p>) -> Vec<(Filter<'p>, f64)> {
-        let (mut length, mut by_value) = (0, false);
-        // SAFETY: the values are of this type, and the operator takes them.
-        unsafe {
-            let collation = pg_sys::get_typcollation(self.element);
-            pg_sys::get_typlenbyval(self.element, &mut length, &mut by_value);
-            let filters = self.values.iter().map(|value| {
-                let constant = pg_sys::makeConst(
-                    self.element,
-                    -1,
-                    collation,
-                    length.into(),
-                    *value,
-                    false,
-                    by_value,
-                );
-                let clause = pg_sys::make_opclause(
-                    self.list.opno,
-                    pg_sys::BOOLOID,
-                    false,
-                    self.operand.copy().as_ptr().cast(),
-                    constant.cast(),
-                    pg_sys::InvalidOid,
-                    self.list.inputcollid,
-                );
-                pg_sys::set_opfuncid(clause.cast());
-                table.filter(Node::made(clause), self.filter)
-            });
-            filters
-                .map(|filter| (filter, table.selectivity(&[filter])))
-                .collect()
-        }
-    }
-}
-
-/// The function of a btree family that compares (BTORDER_PROC).
-const BTREE_ORDER: i16 = 1;
-
-/// How a family of operators orders the values of a list.
-struct Order {
-    function: pg_sys::FmgrInfo,
-    collation: pg_sys::Oid,
-}
-
-impl Order {
-    /// # Safety
-    /// A btree family, and a list of values.
-    unsafe fn of(family: pg_sys::Oid, list: &pg_sys::ScalarArrayOpExpr) -> Option<Order> {
-        // SAFETY: look-ups in the system cache; the operator is in the family, as the index has matched it.
-        unsafe {
-            let (mut strategy, mut left, mut right) = (0, pg_sys::InvalidOid, pg_sys::InvalidOid);
-            pg_sys::get_op_opfamily_properties(
-                list.opno,
-                family,
-                false,
-                &mut strategy,
-                &mut left,
-                &mut right,
-            );
-            let function = pg_sys::get_opfamily_proc(family, right, right, BTREE_ORDER);
-            if function == pg_sys::InvalidOid {
-                return None;
-            }
-            let mut order = Order {
-                function: pg_sys::FmgrInfo::default(),
-                collation: list.inputcollid,
-            };
-            pg_sys::fmgr_info(function, &mut order.function);
-            Some(order)
-        }
-    }
-
-    /// # Safety
-    /// Values of the list.
-    unsafe fn each_once(mut self, values: &mut Vec<pg_sys::Datum>) {
-        let mut compare = |one: &pg_sys::Datum, other: &pg_sys::Datum| {
-            // SAFETY: the function compares such values.
-            let order = unsafe {
-                pg_sys::FunctionCall2Coll(&mut self.function, self.collation, *one, *other)
-            };
-            (order.value() as i32).cmp(&0)
-        };
-        let is_ascending = values
-            .windows(2)
-            .all(|pair| compare(&pair[0], &pair[1]).is_lt());
-        if !is_ascending {
-            values.sort_by(&mut compare);
-            values.dedup_by(|one, other| compare(one, other).is_eq());
-        }
-    }
-}
-
-/// An index of a table.
-#[derive(Clone, Copy)]
-pub struct Index<'p>(&'p pg_sys::IndexOptInfo);
-
-/// The first columns of an index.
-struct Prefix<'p> {
-    /// Those that a list is for.
-    lists: Vec<(Filter<'p>, usize)>,
-    columns: usize,
-}
-
-/// In which order an index is read.
-struct IndexOrder {
-    direction: pg_sys::ScanDirection::Type,
-    /// By how many of the query's keys its rows are ordered then.
-    keys: usize,
-}
-
-impl<'p> Index<'p> {
-    fn as_ptr(self) -> *mut pg_sys::IndexOptInfo {
-        ptr::from_ref(self.0).cast_mut()
-    }
-
-    /// Does it compare by what comes with PostgreSQL?
-    fn is_built_in(&self) -> bool {
-        let columns = 0..self.0.nkeycolumns as usize;
-        columns.into_iter().all(|column| {
-            // SAFETY: the index has so many columns.
-            let family = unsafe { *self.0.opfamily.add(column) };
-            family.to_u32() < pg_sys::FirstNormalObjectId
-        })
-    }
-
-    /// Is it `column = value` or `column = ANY (list)`, for a column of the index, as the index compares?
-    ///
-    /// # Safety
-    /// A condition of the query, and one of the columns of the index.
-    unsafe fn is_looked_up(self, filter: *mut pg_sys::RestrictInfo, column: usize) -> bool {
-        // SAFETY: as the caller promises.
-        let Some(clause) = (unsafe { Node::new((*filter).clause.cast()) }) else {
-            return false;
-        };
-        let [left, right] = clause.arguments() else {
-            return false;
-        };
-        let operation = clause.get::<pg_sys::OpExpr>();
-        let list = clause.get::<pg_sys::ScalarArrayOpExpr>();
-        let (operator, collation) = match (operation, list) {
-            (Some(operation), _) => (operation.opno, operation.inputcollid),
-            (_, Some(list)) if list.useOr => (list.opno, list.inputcollid),
-            _ => return false,
-        };
-        // SAFETY: the index has so many columns; what else is called looks at nodes and catalogs.
-        unsafe {
-            let is_column = |side: &Node| {
-                pg_sys::match_index_to_operand(side.as_ptr(), column as c_int, self.as_ptr())
-            };
-            let (value, operator) = if is_column(left) {
-                (right, operator)
-            } else if list.is_none() && is_column(right) {
-                (left, pg_sys::get_commutator(operator))
-            } else {
-                return false;
-            };
-            let wanted = *self.0.indexcollations.add(column);
-            (wanted == pg_sys::InvalidOid || wanted == collation)
-                && pg_sys::get_op_opfamily_strategy(operator, *self.0.opfamily.add(column))
-                    == pg_sys::BTEqualStrategyNumber as c_int
-                && !pg_sys::contain_var_clause(value.as_ptr())
-                && !pg_sys::contain_volatile_functions(value.as_ptr())
-        }
-    }
-
-    /// The first columns for which the conditions have one value, or a list of them.
-    fn prefix(self, filters: &[Filter<'p>]) -> Option<Prefix<'p>> {
-        let mut prefix = Prefix {
-            lists: vec![],
-            columns: 0,
-        };
-        for column in 0..self.0.nkeycolumns as usize {
-            let of_column = |filter: &&Filter<'p>| {
-                // SAFETY: conditions of the query, and a column of the index. What is not leakproof is not asked
-                // by an index before the policies.
-                unsafe {
-                    pg_sys::restriction_is_securely_promotable(filter.0.as_ptr(), self.0.rel)
-                        && self.is_looked_up(filter.0.as_ptr(), column)
-                }
-            };
-            let found: Vec<_> = filters.iter().filter(of_column).collect();
-            let Some(first) = found.first() else {
-                break;
-            };
-            let single = found.iter().any(|filter| !filter.is_list());
-            if !single {
-                prefix.lists.push((**first, column));
-            }
-            prefix.columns += 1;
-        }
-        (prefix.columns > 0 && prefix.columns < self.0.nkeycolumns as usize).then_some(prefix)
-    }
-
-    /// The order of the index if so many of its first columns have one value each.
-    fn order(self, root: Root<'p>, columns: usize) -> Option<IndexOrder> {
-        use pg_sys::ScanDirection::{BackwardScanDirection, ForwardScanDirection};
-        // SAFETY: the copy has the columns after these.
-        unsafe {
-            let rest = new_node::<pg_sys::IndexOptInfo>(pg_sys::NodeTag::T_IndexOptInfo);
-            ptr::copy_nonoverlapping(self.0, rest, 1);
-            (*rest).indextlist = pg_sys::list_copy_tail(self.0.indextlist, columns as c_int);
-            (*rest).ncolumns -= columns as c_int;
-            (*rest).nkeycolumns -= columns as c_int;
-            (*rest).indexkeys = self.0.indexkeys.add(columns);
-            (*rest).indexcollations = self.0.indexcollations.add(columns);
-            (*rest).opfamily = self.0.opfamily.add(columns);
-            (*rest).opcintype = self.0.opcintype.add(columns);
-            (*rest).sortopfamily = self.0.sortopfamily.add(columns);
-            (*rest).reverse_sort = self.0.reverse_sort.add(columns);
-            (*rest).nulls_first = self.0.nulls_first.add(columns);
-            let wanted = (*root.as_ptr()).query_pathkeys;
-            [ForwardScanDirection, BackwardScanDirection]
-                .into_iter()
-                .map(|direction| {
-                    let given = pg_sys::build_index_pathkeys(root.as_ptr(), rest, direction);
-                    let mut keys = 0;
-                    pg_sys::pathkeys_count_contained_in(wanted, given, &mut keys);
-                    IndexOrder {
-                        direction,
-                        keys: keys as usize,
-                    }
-                })
-                .max_by_key(|order| order.keys)
-                .filter(|order| order.keys > 0)
-        }
-    }
-
-    /// A copy for reading a part of the table.
-    ///
-    /// # Safety
-    /// A part of the table of the index.
-    unsafe fn of_part(
-        self,
-        part: *mut pg_sys::RelOptInfo,
-        filters: &[Filter<'p>],
-    ) -> *mut pg_sys::IndexOptInfo {
-        // SAFETY: a copy, which shares what nobody changes.
-        unsafe {
-            let copy = new_node::<pg_sys::IndexOptInfo>(pg_sys::NodeTag::T_IndexOptInfo);
-            ptr::copy_nonoverlapping(self.0, copy, 1);
-            (*copy).rel = part;
-            (*copy).indrestrictinfo = list_of(filters);
-            copy
-        }
-    }
-}
-
-/// A condition on a table, as the planner notes it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Filter<'p>(NonNull<pg_sys::RestrictInfo>, PhantomData<&'p ()>);
-
-impl<'p> Filter<'p> {
-    fn get(&self) -> &pg_sys::RestrictInfo {
-        // SAFETY: the planner's; it is changed only between uses of this.
-        unsafe { self.0.as_ref() }
-    }
-
-    fn clause(self) -> Option<Node<'p>> {
-        // SAFETY: an expression of the query.
-        unsafe { Node::new(self.get().clause.cast()) }
-    }
-
-    /// An OR of a policy's, of which each part can be asked by itself, and twice?
-    pub fn is_or_of_policy(self, root: Root) -> bool {
-        // SAFETY: while the query is planned.
-        let user_level = unsafe { (*root.as_ptr()).qual_security_level };
-        self.clause().is_some_and(|clause| {
-            self.get().security_level < user_level
-                && clause
-                    .get::<pg_sys::BoolExpr>()
-                    .is_some_and(|parts| parts.boolop == pg_sys::BoolExprType::OR_EXPR)
-                // SAFETY: looks at the expression.
-                && unsafe {
-                    !pg_sys::contain_volatile_functions(clause.as_ptr())
-                        && !pg_sys::contain_subplans(clause.as_ptr())
-                }
-        })
-    }
-
-    /// `condition IS NOT TRUE`?
-    fn is_not_true(&self) -> bool {
-        self.clause()
-            .is_some_and(|clause| clause.tag() == pg_sys::NodeTag::T_BooleanTest)
-    }
-
-    /// `column = ANY (list)`?
-    pub fn is_list(&self) -> bool {
-        self.clause()
-            .is_some_and(|clause| clause.tag() == pg_sys::NodeTag::T_ScalarArrayOpExpr)
-    }
-}
-
-fn list_of(filters: &[Filter]) -> *mut pg_sys::List {
-    // SAFETY: the pointers are kept, and not followed.
-    filters.iter().fold(ptr::null_mut(), |list, filter| unsafe {
-        pg_sys::lappend(list, filter.0.as_ptr().cast())
-    })
 }

@@ -1,13 +1,13 @@
 //! A table of a query that is being planned: its conditions, and the ways to read it.
 
-use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use pgrx::pg_sys;
 
-use crate::pg::node::{Node, items};
+use crate::pg::index::Index;
+use crate::pg::node::items;
 use crate::pg::planner::Root;
-use crate::pg::statistics::with_statistics;
+use crate::pg::restrict_info::{Condition, conditions};
 
 /// A table of a query, for which the planner has found ways to read it, and nothing more.
 #[derive(Clone, Copy)]
@@ -41,7 +41,12 @@ impl<'p> PlannedTable<'p> {
         self.entry.relid
     }
 
-    fn relation(&self) -> &pg_sys::RelOptInfo {
+    /// Its number in the query.
+    pub fn number(self) -> usize {
+        self.relation().relid as usize
+    }
+
+    pub(in crate::pg) fn relation(&self) -> &pg_sys::RelOptInfo {
         // SAFETY: the planner's; it is changed only between uses of this.
         unsafe { self.relation.as_ref() }
     }
@@ -59,6 +64,20 @@ impl<'p> PlannedTable<'p> {
     /// Is it read together with its partitions or children?
     pub fn has_children(self) -> bool {
         self.entry.inh
+    }
+
+    pub(in crate::pg) fn is_sampled(self) -> bool {
+        !self.entry.tablesample.is_null()
+    }
+
+    /// Does the planner know that it gives no rows?
+    pub(in crate::pg) fn is_dummy(self) -> bool {
+        // SAFETY: looks at the paths of the planner.
+        unsafe { pg_sys::is_dummy_rel(self.relation.as_ptr()) }
+    }
+
+    pub(in crate::pg) fn as_ptr(self) -> *mut pg_sys::RelOptInfo {
+        self.relation.as_ptr()
     }
 
     /// Counts the rows that the planner expects of it anew, from those of its partitions or children.
@@ -91,11 +110,10 @@ impl<'p> PlannedTable<'p> {
                 .is_some_and(|clause| clause.tag() == pg_sys::NodeTag::T_CurrentOfExpr)
         };
         !self.entry.inh
-            && self.entry.tablesample.is_null()
+            && !self.is_sampled()
             && matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
             && !self.conditions().any(is_current_of)
-            // SAFETY: looks at the paths of the planner.
-            && !unsafe { pg_sys::is_dummy_rel(self.relation.as_ptr()) }
+            && !self.is_dummy()
     }
 
     /// Finds the ways to read it anew, as set_plain_rel_pathlist() does, from new estimates of its conditions. Then `mark`
@@ -152,122 +170,5 @@ impl<'p> PlannedTable<'p> {
                 }
             }
         }
-    }
-}
-
-/// An index of a table.
-#[derive(Clone, Copy)]
-pub struct Index<'p>(&'p pg_sys::IndexOptInfo);
-
-impl Index<'_> {
-    pub fn access_method(self) -> pg_sys::Oid {
-        self.0.relam
-    }
-
-    /// The families of operators of its columns.
-    pub fn families(self) -> impl Iterator<Item = pg_sys::Oid> {
-        // SAFETY: the planner's; so many columns have one.
-        (0..self.0.nkeycolumns as usize).map(move |n| unsafe { *self.0.opfamily.add(n) })
-    }
-}
-
-/// A condition of a query, as the planner notes it.
-#[derive(Clone, Copy)]
-pub struct Condition<'p>(NonNull<pg_sys::RestrictInfo>, PhantomData<&'p ()>);
-
-/// The conditions on one table of a query alone.
-pub fn conditions_on(root: Root, number: usize) -> impl Iterator<Item = Condition> {
-    // SAFETY: the planner's; every number of a condition is one of the array.
-    let relation = unsafe { (**(*root.as_ptr()).simple_rel_array.add(number)).baserestrictinfo };
-    conditions(relation)
-}
-
-fn conditions<'p>(list: *mut pg_sys::List) -> impl Iterator<Item = Condition<'p>> {
-    // SAFETY: a list of such conditions, of a query that is being planned.
-    let all = unsafe { items::<pg_sys::RestrictInfo>(list) };
-    all.iter()
-        .filter_map(|of| NonNull::new(*of))
-        .map(|of| Condition(of, PhantomData))
-}
-
-impl<'p> Condition<'p> {
-    fn get(&self) -> &pg_sys::RestrictInfo {
-        // SAFETY: the planner's; it is changed only between uses of this.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Without what the planner notes of the parts of an OR.
-    pub fn clause(self) -> Option<Node<'p>> {
-        // SAFETY: an expression of the query.
-        unsafe { Node::new(self.get().clause.cast()) }
-    }
-
-    /// How many policies are asked before it.
-    pub fn security_level(self) -> u32 {
-        self.get().security_level
-    }
-
-    /// May it be looked at before them?
-    pub fn is_leakproof(self) -> bool {
-        self.get().leakproof
-    }
-
-    pub fn is_of_one_table(self) -> bool {
-        self.tables().nth(1).is_none()
-    }
-
-    /// The numbers of the tables that it is about.
-    pub fn tables(self) -> impl Iterator<Item = usize> {
-        let (tables, mut last) = (self.get().clause_relids, -1);
-        std::iter::from_fn(move || {
-            // SAFETY: a set of the planner's, or null.
-            last = unsafe { pg_sys::bms_next_member(tables, last) };
-            usize::try_from(last).ok()
-        })
-    }
-
-    /// Lets the planner look at it before the policies.
-    pub fn mark_leakproof(self) {
-        self.with_parts(&|of| of.leakproof = true);
-    }
-
-    /// Estimates of how many rows it is true, with all statistics.
-    pub fn estimate(self, root: Root<'p>) {
-        self.with_parts(&|of| {
-            of.norm_selec = -1.0;
-            of.outer_selec = -1.0;
-        });
-        // SAFETY: a condition of the query, which remembers the answer.
-        with_statistics(root, || unsafe {
-            let condition = self.0.as_ptr().cast();
-            let join = pg_sys::JoinType::JOIN_INNER;
-            pg_sys::clause_selectivity(root.as_ptr(), condition, 0, join, ptr::null_mut());
-        });
-    }
-
-    /// Changes what the planner notes of it and of the parts of an OR.
-    fn with_parts(mut self, change: &dyn Fn(&mut pg_sys::RestrictInfo)) {
-        // SAFETY: the planner's, of which nobody has another reference; the parts are below it.
-        unsafe {
-            change(self.0.as_mut());
-            if let Some(parts) = Node::new(self.get().orclause.cast()) {
-                with_parts_of(parts, change);
-            }
-        }
-    }
-}
-
-fn with_parts_of(node: Node, change: &dyn Fn(&mut pg_sys::RestrictInfo)) {
-    match node.tag() {
-        pg_sys::NodeTag::T_RestrictInfo => {
-            if let Some(part) = NonNull::new(node.as_ptr()) {
-                Condition(part.cast(), PhantomData).with_parts(change);
-            }
-        }
-        pg_sys::NodeTag::T_BoolExpr => {
-            let parts = node.arguments().iter();
-            parts.for_each(|part| with_parts_of(*part, change));
-        }
-        _ => {}
     }
 }

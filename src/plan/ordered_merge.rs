@@ -11,8 +11,8 @@ use crate::rights::marks;
 
 /// The planner has found ways to read a table: adds those that merge ordered scans.
 pub fn plan(table: OrderedTable) {
-    let root = table.root();
-    let filters = table.filters();
+    let root = table.root;
+    let filters: Vec<_> = table.conditions().collect();
     let ors: Vec<_> = filters
         .iter()
         .filter(|filter| filter.is_or_of_policy(root))

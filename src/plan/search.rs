@@ -5,9 +5,11 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::pg::error;
+use crate::pg::index::Index;
 use crate::pg::node::text_bytes;
-use crate::pg::planned_table::{Condition, Index, PlannedTable, conditions_on};
+use crate::pg::planned_table::PlannedTable;
 use crate::pg::planner::{PlanItem, Root};
+use crate::pg::restrict_info::{Condition, conditions_on};
 use crate::plan::leakproof::{is_family_leakproof, is_leakproof};
 use crate::plan::pattern::{self, Asked, Use, Wrong};
 use crate::protection::whole::is_whole;
