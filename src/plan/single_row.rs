@@ -2,6 +2,7 @@
 //!
 //! For one row literals do not pay: planning them takes longer than a call.
 
+use std::cell::OnceCell;
 use std::ffi::{CString, c_int};
 
 use pgrx::pg_sys;
@@ -19,13 +20,19 @@ pub fn is_asked_by_key(root: Root, column: Node, id: &str) -> bool {
         return false;
     }
     let number = named_in_query(root, variable);
-    let (Some(table), Ok(id)) = (root.table(number), CString::new(id)) else {
+    let Some(table) = root.table(number) else {
         return false;
     };
+    let column = OnceCell::new();
     let key = Key {
         table: number as c_int,
-        // SAFETY: a look-up in the system cache.
-        column: unsafe { pg_sys::get_attnum(table, id.as_ptr()) },
+        column: &|| {
+            *column.get_or_init(|| {
+                let id = CString::new(id);
+                // SAFETY: a look-up in the system cache.
+                id.map_or(0, |id| unsafe { pg_sys::get_attnum(table, id.as_ptr()) })
+            })
+        },
     };
     root.conditions().is_some_and(|all| key.is_asked_in(all))
 }
@@ -54,13 +61,14 @@ pub fn target_table(
     root.table(target).filter(|_| is_target)
 }
 
-struct Key {
+struct Key<'a> {
     /// Its number in the query.
     table: c_int,
-    column: pg_sys::AttrNumber,
+    /// Looked up if a condition needs it.
+    column: &'a dyn Fn() -> pg_sys::AttrNumber,
 }
 
-impl Key {
+impl Key<'_> {
     /// Is there a condition in this part of a statement that only the row with one id fulfils?
     fn is_asked_in(&self, part: Node) -> bool {
         // SAFETY: parts of this part.
@@ -98,16 +106,10 @@ impl Key {
             variable.is_some_and(|variable| {
                 variable.varlevelsup == 0
                     && variable.varno as c_int == self.table
-                    && variable.varattno == self.column
+                    && variable.varattno == (self.column)()
             })
         };
-        let is_same_for_all = |side: &Node| {
-            matches!(
-                side.tag(),
-                pg_sys::NodeTag::T_Const | pg_sys::NodeTag::T_Param
-            )
-        };
-        (is_key(left) && is_same_for_all(right) || is_key(right) && is_same_for_all(left))
+        (is_same_for_all(*right) && is_key(left) || is_same_for_all(*left) && is_key(right))
             && FAMILIES.into_iter().any(|family| {
                 // SAFETY: a look-up in the system cache.
                 let strategy =
@@ -115,4 +117,15 @@ impl Key {
                 strategy == pg_sys::BTEqualStrategyNumber as c_int
             })
     }
+}
+
+/// Has an expression one value for a whole query?
+fn is_same_for_all(expression: Node) -> bool {
+    use pg_sys::NodeTag::{T_Const, T_Param};
+    // SAFETY: look at the expression.
+    matches!(expression.tag(), T_Const | T_Param)
+        || unsafe {
+            !pg_sys::contain_vars_of_level(expression.as_ptr(), 0)
+                && !pg_sys::contain_volatile_functions(expression.as_ptr())
+        }
 }

@@ -7,6 +7,7 @@ pub mod features;
 pub mod kind;
 pub mod kinds;
 pub mod policies;
+pub mod rule_functions;
 pub mod table_policies;
 pub mod trigger;
 pub mod whole;

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use crate::pg::node::Node;
 use crate::pg::policy::{Policy, policies};
 use crate::pg::relation::open;
+use crate::protection::rule_functions::rule_of;
 use crate::tables::rule_function::RuleFunction;
 
 pub struct TablePolicies {
@@ -227,7 +228,7 @@ impl Asked {
         let Some(call) = condition.call() else {
             return Asked::Other;
         };
-        match RuleFunction::of(call.function()) {
+        match rule_of(call.function()) {
             Some(RuleFunction::Feature) => {
                 let permission = call.arguments().first().and_then(|named| named.text());
                 permission.map_or(Asked::Other, Asked::Feature)

@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use deskguard_rules::Access;
+use deskguard_rules::{Access, Action, Condition, Shape, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -45,6 +45,8 @@ pub struct Agent {
     pub external_keys: Rc<ExternalKeys>,
     /// What of a table is shared with it.
     shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
+    /// What the rules ask for it of the tickets of tables of a shape, for an action or for the silo.
+    conditions: RefCell<Vec<(Option<Action>, Shape, Rc<Condition>)>>,
 }
 
 impl Deref for Agent {
@@ -73,6 +75,7 @@ impl Agent {
                 external_keys: Rc::new(ExternalKeys::of(state.clone())),
                 state: state.clone(),
                 shared: RefCell::default(),
+                conditions: RefCell::default(),
             };
             (Rc::new(agent), facts)
         });
@@ -82,6 +85,36 @@ impl Agent {
     /// Of which moment the rights are, and on whom they depend.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What [`deskguard_rules::silo_condition`] says for it.
+    pub fn silo_condition(&self, shape: Shape) -> Rc<Condition> {
+        self.condition(None, shape, || silo_condition(self, shape))
+    }
+
+    /// What [`deskguard_rules::past_silo_condition`] says for it.
+    pub fn past_silo_condition(&self, shape: Shape, action: Action) -> Rc<Condition> {
+        self.condition(Some(action), shape, || {
+            past_silo_condition(self, shape, action)
+        })
+    }
+
+    fn condition(
+        &self,
+        action: Option<Action>,
+        shape: Shape,
+        make: impl FnOnce() -> Condition,
+    ) -> Rc<Condition> {
+        let mut all = self.conditions.borrow_mut();
+        let known = all
+            .iter()
+            .find(|known| (known.0, known.1) == (action, shape));
+        if let Some((.., condition)) = known {
+            return condition.clone();
+        }
+        let condition = Rc::new(make());
+        all.push((action, shape, condition.clone()));
+        condition
     }
 
     /// What of a table of shared objects is shared with the agent, as of the state of its rights:

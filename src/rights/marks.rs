@@ -12,7 +12,7 @@ use crate::pg::planner::{PlanItem, PlanItems};
 use crate::rights::cache::{self, Rights};
 use crate::rights::identity::{current_agent, rights_now};
 use crate::rights::load;
-use crate::signals::generation::{self, Tick};
+use crate::signals::generation::{self, State, Tick};
 
 /// For whom and of which generation of rights a plan was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,15 +59,21 @@ pub fn mark(plan: PlanItems, mark: Mark, rights: &Rights) {
         plan.add(generation::PLAN_MARK);
         plan.add((SERIAL_ITEM, MADE.get()));
     }
-    // The agent follows its generation.
+    // The agent follows its generation. High halves are mostly 0, and then left out.
+    let add_high = |item, high: u32| (high != 0).then(|| plan.add((item, high)));
     plan.add((GENERATION_ITEM, mark.generation as u32));
-    plan.add((GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32));
-    for hash in cache::state(mark.agent, rights.as_ref()).plan_hashes() {
-        plan.add((generation::PLAN_MARK.0, hash));
+    add_high(GENERATION_HIGH_ITEM, (mark.generation >> 32) as u32);
+    let depend = |state: &State| {
+        let hashes = state.plan_hashes();
+        hashes.for_each(|hash| plan.add((generation::PLAN_MARK.0, hash)));
+    };
+    match rights {
+        Some(rights) => depend(rights.state()),
+        None => depend(&cache::state(mark.agent, None)),
     }
     if let Some(agent) = mark.agent {
         plan.add((AGENT_LOW_ITEM, agent as u32));
-        plan.add((AGENT_HIGH_ITEM, (agent >> 32) as u32));
+        add_high(AGENT_HIGH_ITEM, (agent >> 32) as u32);
     }
     let time = rights.as_ref().map(|access| access.time());
     for (items, bound) in [

@@ -19,6 +19,10 @@ thread_local! {
 /// The agent that a trusted session acts for: an integer, or empty for nobody.
 static AGENT_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 const AGENT_ID_NAME: &CStr = c"deskguard.agent_id";
+thread_local! {
+    /// The number that it has.
+    static NAMED: Cell<Option<i64>> = const { Cell::new(None) };
+}
 
 /// What holds for agents without a category_access of their own that are in no group. For
 /// superusers only: an agent must not open its own silo.
@@ -238,7 +242,7 @@ unsafe extern "C-unwind" fn agent_id_changed(new_value: *const c_char, _extra: *
     let new = (!new_value.is_null())
         .then(|| unsafe { CStr::from_ptr(new_value) })
         .and_then(|text| parse_agent_id(text).ok()?);
-    if new != agent_id() {
+    if new != NAMED.replace(new) {
         generation::drop_all_plans();
     }
 }
@@ -280,7 +284,7 @@ pub fn fold_limit() -> usize {
 
 /// The agent that deskguard.agent_id names, whether the session is trusted or not.
 pub fn agent_id() -> Option<i64> {
-    AGENT_ID.get().and_then(|text| parse_agent_id(&text).ok()?)
+    NAMED.get()
 }
 
 /// Sets deskguard.agent_id for the transaction or the session.

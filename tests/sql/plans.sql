@@ -126,6 +126,12 @@ EXECUTE by_key (60);
 SELECT generic_plans FROM pg_prepared_statements WHERE name = 'by_key';
 RESET plan_cache_mode;
 SELECT test.plan('DELETE FROM desk.big WHERE id = 60 AND opened = ''2026-01-02''');
+-- One value for the whole query, which is not known when it is planned: a row by key, too.
+SELECT test.plan('SELECT id FROM desk.big_1 WHERE id = current_setting(''deskguard.agent_id'')::int');
+-- Another for each row.
+SELECT test.plan('SELECT id FROM desk.big_1 WHERE id = dep + 1');
+SELECT test.plan('SELECT id FROM desk.big_1 WHERE id = (random() * 10)::int');
+
 -- Other conditions on the id are for many rows.
 SELECT deskguard.set_agent(22, false);
 SELECT test.plan('SELECT * FROM desk.big_1 WHERE id < 7');

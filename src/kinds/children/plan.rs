@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Condition, past_silo_condition, silo_condition};
+use deskguard_rules::{Action, Change, Condition};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
@@ -13,6 +13,7 @@ use crate::plan::folding::{Folded, Subject, fold_call};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::ListOperator;
 use crate::plan::single_row::{is_asked_by_key, target_table};
+use crate::protection::rule_functions::rule_of;
 use crate::protection::table_policies::TablePolicies;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
@@ -21,7 +22,6 @@ use crate::rights::statement::rights_to_estimate_for;
 use crate::rows::estimate::estimate;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::foreign_keys;
-use crate::tables::rule_function::RuleFunction;
 
 #[pg_extern(sql = false)]
 fn child_support(request: Internal) -> Internal {
@@ -37,7 +37,7 @@ fn child_support(request: Internal) -> Internal {
 
 /// The action that a function asks about.
 fn action_of(function: pg_sys::Oid) -> Option<Action> {
-    RuleFunction::of(function)?.action()
+    rule_of(function)?.action()
 }
 
 /// The function that gives the whole list of the rows that [`action_of`] is about.
@@ -130,13 +130,14 @@ fn fold<'p>(
     }
     let shape = child.tickets().shape();
     let conditions = [
-        silo_condition(access, shape),
-        past_silo_condition(access, shape, action),
+        access.silo_condition(shape),
+        access.past_silo_condition(shape, action),
     ];
     let named = call.table()?;
-    if conditions.contains(&Condition::Constant(false)) {
+    let are = |value| move |condition: &Rc<Condition>| **condition == Condition::Constant(value);
+    if conditions.iter().any(are(false)) {
         Some(Folded::from(false))
-    } else if conditions.iter().all(|c| *c == Condition::Constant(true))
+    } else if conditions.iter().all(are(true))
         && foreign_keys::lead_to_tickets(named, &child)
         && rules_decide(&child.parent, access, action)
     {

@@ -15,6 +15,7 @@ use crate::plan::folding::{self, Folded, Subject, fold_call};
 use crate::plan::fraction::{Column, MOST_BY_INDEX, share_of_column};
 use crate::plan::literal::ColumnType;
 use crate::plan::operand::{ListOperator, Operand};
+use crate::protection::rule_functions::rule_of;
 use crate::rights::cache::Agent;
 use crate::rights::marks::{Asked, ask};
 use crate::rights::shared_list::NONE;
@@ -47,7 +48,7 @@ struct TableRule {
 }
 
 fn subject(call: CallExpr) -> Subject<TableRule> {
-    let is_seen = match RuleFunction::of(call.function()) {
+    let is_seen = match rule_of(call.function()) {
         Some(RuleFunction::SharedSeen) => true,
         Some(RuleFunction::SharedChange) => false,
         _ => return Subject::Nothing,
@@ -162,7 +163,7 @@ fn share_of_shared(root: Root, arguments: &[Node], table_number: c_int) -> Optio
 }
 
 fn selectivity(request: Selectivity) -> Option<Answer> {
-    let is_with = RuleFunction::of(request.function()) == Some(RuleFunction::SharedWith);
+    let is_with = rule_of(request.function()) == Some(RuleFunction::SharedWith);
     let root = request.root().filter(|_| is_with && !request.is_join());
     let Some(root) = root else {
         return folding::selectivity(request);
@@ -173,7 +174,7 @@ fn selectivity(request: Selectivity) -> Option<Answer> {
 
 fn index_condition(request: IndexCondition) -> Option<Answer> {
     let call = request.call()?;
-    if RuleFunction::of(call.function())? != RuleFunction::SharedWith {
+    if rule_of(call.function())? != RuleFunction::SharedWith {
         return None;
     }
     let operator = ListOperator::of(&request)?;

@@ -20,6 +20,7 @@ use crate::plan::condition::{Builder, TicketArguments};
 use crate::plan::folding::{Folded, Subject, fold_call, selectivity};
 use crate::plan::operand::Operand;
 use crate::plan::single_row::{is_asked_by_key, target_table};
+use crate::protection::rule_functions::rule_of;
 use crate::rights::cache::Agent;
 use crate::rights::known_tables;
 use crate::rights::marks::{Asked, ask};
@@ -47,7 +48,7 @@ fn simplify(request: Simplify) -> Option<Answer> {
 type TableRule<'p> = (Rule, Option<Rc<TicketTable>>, TicketArguments<'p>);
 
 fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
-    let Some(function) = RuleFunction::of(call.function()) else {
+    let Some(function) = rule_of(call.function()) else {
         return Subject::Nothing;
     };
     let Some(rule) = Rule::of(function) else {
@@ -100,7 +101,7 @@ fn fold<'p>(
     let Some(table) = table else {
         return Some(Folded::from(false));
     };
-    let clause = |access: &Access, condition: Condition| -> Option<Clause<'p>> {
+    let clause = |access: &Access, condition: &Condition| -> Option<Clause<'p>> {
         if condition.asks_followed() {
             ask(plan.items(), Asked::Followed(arguments.table));
         }
@@ -110,14 +111,14 @@ fn fold<'p>(
             table: &table,
             arguments: &arguments,
         };
-        builder.clause(&condition)
+        builder.clause(condition)
     };
     let shape = table.shape();
-    let now = clause(agent, rule.condition(agent, shape))?;
+    let now = clause(agent, &rule.condition_now(agent, shape))?;
     let later = match rule.to_come(agent) {
         Some((moment, from_now_on)) => {
             let condition = rule.condition_at_least(from_now_on, shape);
-            Some((moment, clause(from_now_on, condition)?))
+            Some((moment, clause(from_now_on, &condition)?))
         }
         None => None,
     };
@@ -146,6 +147,13 @@ impl Rule {
             Rule::Action(Action::Change(Change::Modify)) => &[pg_sys::CmdType::CMD_UPDATE],
             Rule::Action(Action::Change(Change::Delete)) => &[pg_sys::CmdType::CMD_DELETE],
             _ => &[],
+        }
+    }
+
+    fn condition_now(self, agent: &Agent, shape: Shape) -> Rc<Condition> {
+        match self {
+            Rule::Silo => agent.silo_condition(shape),
+            Rule::Action(action) => agent.past_silo_condition(shape, action),
         }
     }
 

@@ -5,8 +5,6 @@
 //! it. What it may write is said by create_ok, update_ok and silo_ok. Of a row that it finds, PostgreSQL
 //! asks both the policies for SELECT and those for UPDATE or DELETE, which say that, too.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 
 use deskguard_rules::{Action, Change};
@@ -14,7 +12,7 @@ use pgrx::pg_sys;
 
 use crate::pg::node::{CallExpr, Node, items};
 use crate::pg::planner::Root;
-use crate::signals::generation;
+use crate::protection::rule_functions::{function_of, rule_of};
 use crate::tables::rule_function::RuleFunction;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,11 +26,6 @@ enum Part {
     Change,
     /// create_ok or update_ok
     Written,
-}
-
-thread_local! {
-    /// What functions ask, as of which count of their changes.
-    static KNOWN: RefCell<(u32, HashMap<pg_sys::Oid, Option<Part>>)> = RefCell::default();
 }
 
 /// Shortens what is asked by a command that is about to be planned. Tells whether the rules will be
@@ -108,6 +101,7 @@ unsafe fn shorten_checks(checks: &mut *mut pg_sys::List) -> bool {
                 Some(Part::Silo(written)) => {
                     (*(**check).qual.cast::<pg_sys::FuncExpr>()).funcid = written;
                 }
+                Some(Part::View) if is_of_view_policy(&**check) => continue,
                 Some(Part::View | Part::Change | Part::Written) | None => {}
             }
             asks.extend(part.map(|_| ((**check).kind, part)));
@@ -125,8 +119,8 @@ fn is_of_written_row(check: &pg_sys::WithCheckOption) -> bool {
 }
 
 /// Is this call of view_ok, which is being planned, the policy for SELECT asked of a row that the command
-/// writes? Told here and not by the hook above, which is not there yet when the first statement of a
-/// session loads the library.
+/// writes? Told here, too, since the hook above is not there yet when the first statement of a session loads the
+/// library.
 pub fn is_view_of_written_row(root: Root, call: CallExpr) -> bool {
     // SAFETY: the list has such entries; their names are C strings, and their conditions parts of the query.
     unsafe {
@@ -138,39 +132,25 @@ pub fn is_view_of_written_row(root: Root, call: CallExpr) -> bool {
             (condition.tag() != pg_sys::NodeTag::T_List).then_some((&**check, condition))
         });
         not_done.next().is_some_and(|(check, condition)| {
-            // Our policy, and not one of the user's own that calls the same function.
-            let is_deskguards =
-                !check.polname.is_null() && CStr::from_ptr(check.polname) == c"deskguard_view";
-            is_deskguards && is_of_written_row(check) && call.is(condition)
+            is_of_view_policy(check) && is_of_written_row(check) && call.is(condition)
         })
     }
 }
 
-/// What a call asks, if it is that of one of the rules.
-fn part_of(call: CallExpr) -> Option<Part> {
-    let function = call.function();
-    let changes = generation::function_changes();
-    let known = KNOWN.with_borrow_mut(|(of, all)| {
-        if *of != changes {
-            all.clear();
-            *of = changes;
-        }
-        all.get(&function).copied()
-    });
-    known.unwrap_or_else(|| {
-        let found = find(function);
-        KNOWN.with_borrow_mut(|(_, all)| all.insert(function, found));
-        found
-    })
+/// Is it our policy, and not one of the user's own that calls the same function?
+fn is_of_view_policy(check: &pg_sys::WithCheckOption) -> bool {
+    // SAFETY: names are C strings.
+    !check.polname.is_null() && unsafe { CStr::from_ptr(check.polname) } == c"deskguard_view"
 }
 
-fn find(function: pg_sys::Oid) -> Option<Part> {
-    match RuleFunction::of(function)? {
+/// What a call asks, if it is that of one of the rules.
+fn part_of(call: CallExpr) -> Option<Part> {
+    match rule_of(call.function())? {
         RuleFunction::Ticket(Action::View) => Some(Part::View),
         RuleFunction::Ticket(Action::Change(Change::Modify | Change::Delete)) => Some(Part::Change),
-        RuleFunction::Silo => RuleFunction::WrittenSilo
-            .oid(pg_sys::INT8OID)
-            .map(Part::Silo),
+        RuleFunction::Silo => {
+            function_of(RuleFunction::WrittenSilo, pg_sys::INT8OID).map(Part::Silo)
+        }
         RuleFunction::CreateTicket | RuleFunction::UpdateTicket => Some(Part::Written),
         _ => None,
     }
