@@ -45,7 +45,7 @@ pub fn queries(
                 &desk.named(query.name()),
                 &agent.name,
                 variants.zip(times).collect(),
-                |limit, deskguard| query.is_within_bound(limit, deskguard),
+                |limit, deskguard| query.is_within_bound(desk, agent, limit, deskguard),
             );
             if slow && query != Query::Insert {
                 explain(&mut sessions, query, agent, inputs, report);

@@ -317,6 +317,36 @@ pub fn searched(tickets: i64) -> String {
     )
 }
 
+/// The same tickets with the indexes of queues and dashboards.
+pub fn queued() -> String {
+    format!(
+        "CREATE SCHEMA plain_queues;
+         CREATE TABLE plain_queues.ticket AS SELECT * FROM plain.ticket ORDER BY id;
+         {};
+         {};
+         ALTER TABLE plain_queues.ticket ENABLE ROW LEVEL SECURITY;
+         GRANT USAGE ON SCHEMA plain_queues TO PUBLIC;
+         GRANT SELECT ON plain_queues.ticket TO PUBLIC;",
+        index("plain_queues.ticket"),
+        queue_indexes("plain_queues.ticket"),
+    )
+}
+
+/// For each column of the rules: its tickets in order, and those of a status.
+pub fn queue_indexes(table: &str) -> String {
+    let columns = ["department_id", "category_id", "assignee_id", "team_id"];
+    let indexes = columns.map(|column| {
+        format!(
+            "CREATE INDEX ON {table} ({column}, updated_at, id);
+             CREATE INDEX ON {table} ({column}, status, updated_at, id)"
+        )
+    });
+    format!(
+        "{}; CREATE INDEX ON {table} (status, updated_at, id)",
+        indexes.join("; ")
+    )
+}
+
 pub fn search_indexes(table: &str) -> String {
     format!(
         "CREATE INDEX ON {table} USING gin (doc);

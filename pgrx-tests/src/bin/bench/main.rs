@@ -25,12 +25,12 @@ use keys::Keys;
 use measure::Effort;
 use queries::Query;
 use report::Report;
-use variants::{DESK, FOLLOWED, SEARCH, UUID, UUID_FOLLOWED};
+use variants::{DESK, FOLLOWED, QUEUES, SEARCH, UUID, UUID_FOLLOWED};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, tickets, agents, repeat, part @ ..] = arguments.as_slice() else {
-        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool|search]");
+        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool|search|queues]");
     };
     let tickets: i64 = tickets.parse().expect("TICKETS is a number");
     let agents: i64 = agents.parse().expect("AGENTS is a number");
@@ -43,7 +43,8 @@ fn main() {
         [part] if part == "growth" => "growth",
         [part] if part == "pool" => "pool",
         [part] if part == "search" => "search",
-        _ => panic!("the parts that can be measured alone are growth, pool and search"),
+        [part] if part == "queues" => "queues",
+        _ => panic!("the parts that can be measured alone are growth, pool, search and queues"),
     };
 
     let start = Instant::now();
@@ -65,6 +66,7 @@ fn main() {
         "growth" => bench.growth(),
         "pool" => bench.pool(),
         "search" => bench.search(),
+        "queues" => bench.queues(),
         _ => bench.all(),
     }
     bench.report.finish();
@@ -121,6 +123,7 @@ impl Bench<'_> {
         folding::on_and_off(database, &compared, effort.less(), report);
         self.with_uuids(&compared, &followers);
         self.measure_search(&compared);
+        self.measure_queues(&compared);
         self.measure_growth();
         // These two add agents and categories by the thousand.
         let (superuser, report) = (&mut self.superuser, &mut self.report);
@@ -162,24 +165,39 @@ impl Bench<'_> {
     }
 
     fn growth(&mut self) {
-        self.load(&[
-            desk::tickets(self.tickets, self.agents.len() as i64),
-            desk::permissions(self.agents),
-            variants::roles(),
-            variants::access_tables(self.agents, Keys::Integer),
-        ]);
+        self.load_tickets();
         self.measure_growth();
     }
 
     fn search(&mut self) {
         let compared: Vec<&Agent> = self.agents.iter().take(desk::COMPARED).collect();
+        self.load_tickets();
+        self.measure_search(&compared);
+    }
+
+    fn queues(&mut self) {
+        let compared: Vec<&Agent> = self.agents.iter().take(desk::COMPARED).collect();
+        self.load_tickets();
+        self.measure_queues(&compared);
+    }
+
+    fn load_tickets(&mut self) {
         self.load(&[
             desk::tickets(self.tickets, self.agents.len() as i64),
             desk::permissions(self.agents),
             variants::roles(),
             variants::access_tables(self.agents, Keys::Integer),
         ]);
-        self.measure_search(&compared);
+    }
+
+    fn measure_queues(&mut self, compared: &[&Agent]) {
+        let mut agents = compared.to_vec();
+        agents.retain(|agent| agent.name != "temporary");
+        self.load(&[desk::queued(), QUEUES.policies(&agents), QUEUES.protect()]);
+        let (database, effort, report) = (self.database, self.effort.less(), &mut self.report);
+        report.title("Queues and dashboards");
+        report.table_head();
+        compare::queries(database, QUEUES, &agents, &Query::QUEUES, effort, report);
     }
 
     fn measure_search(&mut self, compared: &[&Agent]) {

@@ -72,40 +72,56 @@ pub struct Desk {
     pub schema: &'static str,
     pub keys: Keys,
     pub followers: bool,
-    /// Has the table columns to be searched?
-    pub search: bool,
+    pub purpose: Purpose,
+}
+
+/// What a table is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    All,
+    /// It has columns to be searched, with their indexes.
+    Search,
+    /// It has the indexes of queues and dashboards.
+    Queues,
 }
 
 pub const DESK: Desk = Desk {
     schema: "desk",
     keys: Keys::Integer,
     followers: false,
-    search: false,
+    purpose: Purpose::All,
 };
 pub const FOLLOWED: Desk = Desk {
     schema: "followed",
     keys: Keys::Integer,
     followers: true,
-    search: false,
+    purpose: Purpose::All,
 };
 pub const UUID: Desk = Desk {
     schema: "desk_uuid",
     keys: Keys::Uuid,
     followers: false,
-    search: false,
+    purpose: Purpose::All,
 };
 pub const UUID_FOLLOWED: Desk = Desk {
     schema: "followed_uuid",
     keys: Keys::Uuid,
     followers: true,
-    search: false,
+    purpose: Purpose::All,
 };
 
 pub const SEARCH: Desk = Desk {
     schema: "search",
     keys: Keys::Integer,
     followers: false,
-    search: true,
+    purpose: Purpose::Search,
+};
+
+pub const QUEUES: Desk = Desk {
+    schema: "queues",
+    keys: Keys::Integer,
+    followers: false,
+    purpose: Purpose::Queues,
 };
 
 impl Desk {
@@ -116,7 +132,11 @@ impl Desk {
         }
         match self.keys {
             // The others are slower still.
-            Keys::Integer if self.search => variants.push(Variant::AnyArray),
+            Keys::Integer if self.purpose == Purpose::Search => variants.push(Variant::AnyArray),
+            // The function takes seconds where there are many tickets.
+            Keys::Integer if self.purpose == Purpose::Queues => {
+                variants.extend([Variant::AnyArray, Variant::Exists]);
+            }
             Keys::Integer => variants.extend(Variant::POLICIES),
             // The others are not faster with these keys.
             Keys::Uuid => variants.push(Variant::AnyArray),
@@ -137,9 +157,10 @@ impl Desk {
 
     /// The schema of the same tables without deskguard.
     pub fn plain(&self) -> String {
-        match self.search {
-            true => "plain_search".into(),
-            false => self.keys.schema("plain"),
+        match self.purpose {
+            Purpose::All => self.keys.schema("plain"),
+            Purpose::Search => "plain_search".into(),
+            Purpose::Queues => "plain_queues".into(),
         }
     }
 
@@ -158,8 +179,11 @@ impl Desk {
             "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO PUBLIC; {};",
             desk::copy(&plain, &format!("{schema}.ticket"), "true")
         );
-        if self.search {
-            sql += &format!("{};", desk::search_indexes(&format!("{schema}.ticket")));
+        let table = format!("{schema}.ticket");
+        match self.purpose {
+            Purpose::All => {}
+            Purpose::Search => sql += &format!("{};", desk::search_indexes(&table)),
+            Purpose::Queues => sql += &format!("{};", desk::queue_indexes(&table)),
         }
         let mut mapping = desk::MAPPING.to_string();
         if self.followers {
@@ -168,7 +192,7 @@ impl Desk {
             mapping += &format!(", follower_table => '{table}'");
         }
         sql += &format!("; SELECT deskguard.protect_tickets('{schema}.ticket', {mapping})");
-        if !self.followers && !self.search {
+        if !self.followers && self.purpose == Purpose::All {
             sql += &format!("; {}", desk::protect_messages(&plain, schema));
         }
         sql
