@@ -70,13 +70,6 @@ impl<'p> OrderedTable<'p> {
         }
     }
 
-    /// The conditions of a list, one for each value, and for how many rows each is true.
-    fn each(&self, list: &ValueList<'p>) -> Vec<(Condition<'p>, f64)> {
-        let conditions = list.each(self.root);
-        let with_share = conditions.map(|condition| (condition, self.selectivity(&[condition])));
-        with_share.collect()
-    }
-
     /// Are they about a same column of the table?
     fn share_columns(&self, one: Condition<'p>, other: Condition<'p>) -> bool {
         let number = self.relation().relid;
@@ -92,6 +85,19 @@ impl<'p> OrderedTable<'p> {
         unsafe { pg_sys::bms_overlap(columns(one), columns(other)) }
     }
 
+    /// The rows of all that it is read with, if it is a partition or child of another table, or of a UNION ALL.
+    fn rows_of_all(&self) -> f64 {
+        let mut rows = self.relation().rows;
+        let mut number = self.number();
+        while let Some(child) = self.root.partition(number) {
+            number = child.parent_relid as usize;
+            // SAFETY: the planner's, which knows how many rows there are of each before it looks for ways to read them.
+            let parent = unsafe { (**(*self.root.as_ptr()).simple_rel_array.add(number)).rows };
+            rows = parent.max(rows);
+        }
+        rows
+    }
+
     /// The part of its rows that the query is thought to read.
     fn fraction(&self) -> f64 {
         // SAFETY: while the query is planned.
@@ -99,7 +105,7 @@ impl<'p> OrderedTable<'p> {
         if wanted < 1.0 {
             wanted
         } else {
-            (wanted / self.relation().rows.max(1.0)).min(1.0)
+            (wanted / self.rows_of_all().max(1.0)).min(1.0)
         }
     }
 
@@ -176,76 +182,85 @@ impl<'p> OrderedTable<'p> {
         }
     }
 
-    /// Scans of one index, in the order of the query, that give together the rows for which these are true, each row
-    /// once: one scan for each value of the lists that the index has before the columns of the order.
-    pub fn scans_of_list(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Scans<'p>> {
-        let prefix = index.prefix(filters)?;
-        // Without a list the planner has found it itself.
-        (!prefix.lists.is_empty()).then(|| self.scans(filters, index, prefix))?
-    }
-
-    fn scans(
-        &self,
-        filters: &[Condition<'p>],
-        index: Index<'p>,
-        Prefix { lists, columns }: Prefix<'p>,
-    ) -> Option<Scans<'p>> {
+    /// How an index gives the rows for which these are true in the order of the query, each row once: one scan for each value
+    /// of the lists that it has before the columns of the order.
+    fn way(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Way<'p>> {
+        let Prefix { lists, columns } = index.prefix(filters)?;
         let order = index.order(self.root, columns)?;
         let lists = lists
             .into_iter()
             .map(|(filter, column)| ValueList::of(filter, index, column, MOST_SCANS))
             .collect::<Option<Vec<_>>>()?;
-        let count: usize = lists.iter().map(|list| list.values.len()).product();
-        if count == 0 || count > MOST_SCANS {
+        // Two conditions on one column are estimated as if they had nothing to do with each other.
+        let is_estimated = |list: &ValueList<'p>| {
+            filters.iter().all(|other| {
+                lists.iter().any(|list| list.condition == *other)
+                    || other.is_not_true()
+                    || !self.share_columns(list.condition, *other)
+            })
+        };
+        if !lists.iter().all(is_estimated) {
             return None;
         }
-        let most = self.least_cost();
-        if count as f64 * scan_cost() > most {
-            return None;
-        }
+        let count = lists.iter().map(|list| list.values.len()).product();
+        let way = Way {
+            index,
+            order,
+            lists,
+            columns,
+            count,
+        };
+        (1..=MOST_SCANS).contains(&count).then_some(way)
+    }
+
+    /// May so many scans cost less than the ways that are known?
+    fn may_pay(&self, count: usize) -> bool {
+        count <= MOST_SCANS && count as f64 * scan_cost() <= self.least_cost()
+    }
+
+    /// Scans of one index, in the order of the query, that give together the rows for which these are true.
+    pub fn scans_of_list(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Scans<'p>> {
+        let way = self.way(filters, index)?;
+        // Without a list the planner has found it itself.
+        let is_new = !way.lists.is_empty();
+        (is_new && self.may_pay(way.count)).then(|| self.scans(filters, &way))?
+    }
+
+    fn scans(&self, filters: &[Condition<'p>], way: &Way<'p>) -> Option<Scans<'p>> {
+        let Way { index, lists, .. } = way;
         let others: Vec<_> = filters
             .iter()
             .filter(|filter| !lists.iter().any(|list| list.condition == **filter))
             .copied()
             .collect();
-        // Two conditions on one column are estimated as if they had nothing to do with each other.
-        let is_estimated = |list: &ValueList<'p>| {
-            let mut others = others.iter();
-            others.all(|other| other.is_not_true() || !self.share_columns(list.condition, *other))
-        };
-        if !lists.iter().all(is_estimated) {
-            return None;
+        let mut rows = self.relation().tuples * self.selectivity(&others);
+        let others = self.left_by_index(*index, &others);
+        let mut conditions = Vec::with_capacity(lists.len());
+        for list in lists {
+            // For each value as many as on average: to look each of them up in the statistics takes longer than all else.
+            let share = self.selectivity(&[list.condition]) / list.values.len() as f64;
+            rows *= share;
+            conditions.push(list.each(self.root, share));
         }
-        let rows = self.relation().tuples * self.selectivity(&others);
-        let others = self.left_by_index(index, &others);
-        let lists: Vec<_> = lists.iter().map(|list| self.each(list)).collect();
-        let row_cost = self.row_cost_in_order();
-        let mut template = None;
-        let mut paths = vec![];
-        for number in 0..count {
-            let (mut rest, mut share) = (number, 1.0);
-            let mut own = others.clone();
-            for list in &lists {
-                let (filter, part) = list[rest % list.len()];
+        let filters_of = |number: usize| {
+            let mut rest = number;
+            let values = conditions.iter().map(|list| {
+                let value = list[rest % list.len()];
                 rest /= list.len();
-                own.push(filter);
-                share *= part;
-            }
-            let values = &own[others.len()..];
-            let part = self.part(&own, rows * share);
-            let clauses = match &template {
-                Some(template) => template,
-                // SAFETY: the part is a new one.
-                None => template.insert(unsafe { self.template(part, index, &own, columns) }?),
-            };
-            // SAFETY: the part is a new one.
-            let path = unsafe { clauses.path(self, part, index, &own, values, &order) };
-            self.adjust_cost(path, row_cost);
-            paths.push(path.cast());
-        }
+                value
+            });
+            others.iter().copied().chain(values).collect::<Vec<_>>()
+        };
+        let first = filters_of(0);
+        let part = self.part(&first, rows);
+        // SAFETY: the part is a new one.
+        let template = unsafe { self.template(part, &first, way) }?;
+        self.adjust_cost(template.path, self.row_cost_in_order());
+        let with_values = |number| template.with_values(*index, &filters_of(number), others.len());
+        let paths = (0..way.count).map(|number| with_values(number).cast());
         Some(Scans {
-            paths,
-            keys: order.keys,
+            paths: paths.collect(),
+            keys: way.order.keys,
             _table: PhantomData,
         })
     }
@@ -257,17 +272,13 @@ impl<'p> OrderedTable<'p> {
         filters: &[Condition<'p>],
         or: Condition<'p>,
     ) -> Option<Vec<Scans<'p>>> {
-        let parts = or.clause()?.arguments();
-        if parts.len() > MOST_SCANS || parts.len() as f64 * scan_cost() > self.least_cost() {
-            return None;
-        }
         let others: Vec<_> = filters
             .iter()
             .filter(|filter| **filter != or)
             .copied()
             .collect();
-        let (mut found, mut before) = (vec![], vec![]);
-        for part in parts {
+        let (mut parts, mut before, mut count) = (vec![], vec![], 0);
+        for part in or.clause()?.arguments() {
             // SAFETY: a part of the OR, or made of it.
             let own = unsafe {
                 let conditions = part.conjuncts().into_iter();
@@ -279,18 +290,27 @@ impl<'p> OrderedTable<'p> {
                 .chain(own)
                 .chain(before.iter().copied())
                 .collect();
-            let in_order = self.indexes().filter_map(|index| {
-                let prefix = index.prefix(&own)?;
-                self.scans(&own, index, prefix)
-            });
-            let cheapest =
-                in_order.min_by(|one, other| self.cost_of(one).total_cmp(&self.cost_of(other)));
-            found.push(cheapest.or_else(|| self.sorted_scan(&own))?);
+            let ways: Vec<_> = self
+                .indexes()
+                .filter_map(|index| self.way(&own, index))
+                .collect();
+            // What is not in order is sorted.
+            count += ways.iter().map(|way| way.count).min().unwrap_or(1);
+            if !self.may_pay(count) {
+                return None;
+            }
+            parts.push((own, ways));
             // What is neither true nor false of a row does not keep it from the later parts.
             // SAFETY: made of a part of the OR.
             before.push(unsafe { or.like(self.root, part.is_not_true()) });
         }
-        Some(found)
+        let scans_of = |(own, ways): (Vec<_>, Vec<_>)| {
+            let in_order = ways.iter().filter_map(|way| self.scans(&own, way));
+            let cheapest =
+                in_order.min_by(|one, other| self.cost_of(one).total_cmp(&self.cost_of(other)));
+            cheapest.or_else(|| self.sorted_scan(&own))
+        };
+        parts.into_iter().map(scans_of).collect()
     }
 
     fn cost_of(&self, scans: &Scans<'p>) -> f64 {
@@ -372,17 +392,18 @@ impl<'p> OrderedTable<'p> {
         path.startup_cost + (path.total_cost - path.startup_cost) / path.rows.max(1.0)
     }
 
-    /// How the planner itself reads a part of the table by an index that has one value each in its first columns.
+    /// How the planner itself reads a part of the table in this order by an index, for one value each in so many of its first
+    /// columns.
     ///
     /// # Safety
     /// A part, with nothing that others have.
     unsafe fn template(
         &self,
         part: *mut pg_sys::RelOptInfo,
-        index: Index<'p>,
         filters: &[Condition<'p>],
-        columns: usize,
+        way: &Way<'p>,
     ) -> Option<Template<'p>> {
+        let index = way.index;
         // SAFETY: as the caller promises; paths of the planner, each as its tag says.
         unsafe {
             let copy = index.of_part(part, filters);
@@ -413,10 +434,27 @@ impl<'p> OrderedTable<'p> {
                         && index.is_looked_up(clause.rinfo, column)
                 })
             };
-            (0..columns).all(is_single).then_some(Template {
+            if !(0..way.columns).all(is_single) {
+                return None;
+            }
+            let root = self.root.as_ptr();
+            let path = pg_sys::create_index_path(
+                root,
+                copy,
+                list_of_clauses(clauses.iter().map(|clause| ptr::from_ref(*clause))),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                pg_sys::list_copy_head((*root).query_pathkeys, way.order.keys as c_int),
+                way.order.direction,
+                path.path.pathtype == pg_sys::NodeTag::T_IndexOnlyScan,
+                ptr::null_mut(),
+                1.0,
+                false,
+            );
+            Some(Template {
+                path,
                 clauses,
-                is_index_only: path.path.pathtype == pg_sys::NodeTag::T_IndexOnlyScan,
-                values: filters.to_vec(),
+                filters: filters.to_vec(),
             })
         }
     }
@@ -460,10 +498,10 @@ impl<'p> OrderedTable<'p> {
     }
 }
 
-/// What it costs to plan a scan, to begin it and to descend the index. Measured: as much as to read some 50 rows.
+/// What it costs to plan a scan, to begin and to end it. Measured: as much as to read some 35 rows in order.
 fn scan_cost() -> f64 {
     // SAFETY: a setting.
-    3.0 * unsafe { pg_sys::random_page_cost }
+    unsafe { pg_sys::random_page_cost }
 }
 
 /// More scans are not worth their time.
@@ -477,59 +515,59 @@ pub struct Scans<'p> {
     _table: PhantomData<&'p ()>,
 }
 
+/// How an index gives rows in the order of the query.
+struct Way<'p> {
+    index: Index<'p>,
+    order: IndexOrder,
+    /// Those of its first columns.
+    lists: Vec<ValueList<'p>>,
+    columns: usize,
+    /// By how many scans.
+    count: usize,
+}
+
 /// How an index is read for one value in each of its first columns.
 struct Template<'p> {
+    path: *mut pg_sys::IndexPath,
     clauses: Vec<&'p pg_sys::IndexClause>,
-    is_index_only: bool,
-    /// The filters that it was made for.
-    values: Vec<Condition<'p>>,
+    /// What the rows fulfil.
+    filters: Vec<Condition<'p>>,
 }
 
 impl<'p> Template<'p> {
-    /// The same for other values, the last of the filters.
-    ///
-    /// # Safety
-    /// A part, with nothing that others have.
-    unsafe fn path(
+    /// The same for rows that fulfil these, of which the first so many are the same.
+    fn with_values(
         &self,
-        table: &OrderedTable<'p>,
-        part: *mut pg_sys::RelOptInfo,
         index: Index<'p>,
         filters: &[Condition<'p>],
-        values: &[Condition<'p>],
-        order: &IndexOrder,
+        same: usize,
     ) -> *mut pg_sys::IndexPath {
-        let before = &self.values[self.values.len() - values.len()..];
-        // SAFETY: as the caller promises; the clauses are those that the planner has made, with other constants in them.
+        let (before, values) = (&self.filters[same..], &filters[same..]);
+        // SAFETY: copies of what the planner has made, with other constants in it.
         unsafe {
-            let copy = index.of_part(part, filters);
-            let mut clauses = ptr::null_mut();
-            for clause in &self.clauses {
-                let value = before
-                    .iter()
-                    .position(|value| value.as_ptr() == clause.rinfo);
+            let with_value = |clause: &&'p pg_sys::IndexClause| {
+                let is_it = |value: &Condition| value.as_ptr() == clause.rinfo;
+                let Some(value) = before.iter().position(is_it) else {
+                    return ptr::from_ref(*clause);
+                };
                 let own = new_node::<pg_sys::IndexClause>(pg_sys::NodeTag::T_IndexClause);
                 ptr::copy_nonoverlapping(*clause, own, 1);
-                if let Some(value) = value {
-                    (*own).rinfo = values[value].as_ptr();
-                    (*own).indexquals = list_of(&values[value..=value]);
-                }
-                clauses = pg_sys::lappend(clauses, own.cast());
-            }
-            let root = table.root.as_ptr();
-            pg_sys::create_index_path(
-                root,
-                copy,
-                clauses,
-                ptr::null_mut(),
-                ptr::null_mut(),
-                pg_sys::list_copy_head((*root).query_pathkeys, order.keys as c_int),
-                order.direction,
-                self.is_index_only,
-                ptr::null_mut(),
-                1.0,
-                false,
-            )
+                (*own).rinfo = values[value].as_ptr();
+                (*own).indexquals = list_of(&values[value..=value]);
+                own.cast_const()
+            };
+            let path = new_node::<pg_sys::IndexPath>(pg_sys::NodeTag::T_IndexPath);
+            ptr::copy_nonoverlapping(self.path, path, 1);
+            (*path).indexinfo = index.of_part((*self.path).path.parent, filters);
+            (*path).indexclauses = list_of_clauses(self.clauses.iter().map(with_value));
+            path
         }
     }
+}
+
+fn list_of_clauses(clauses: impl Iterator<Item = *const pg_sys::IndexClause>) -> *mut pg_sys::List {
+    // SAFETY: the pointers are kept, and not followed.
+    clauses.fold(ptr::null_mut(), |list, clause| unsafe {
+        pg_sys::lappend(list, clause.cast_mut().cast())
+    })
 }

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use pgrx::pg_sys;
 
 use crate::pg::compat;
-use crate::pg::node::{Node, items};
+use crate::pg::node::{Node, items, new_node};
 use crate::pg::planner::Root;
 use crate::pg::statistics::with_statistics;
 
@@ -43,6 +43,27 @@ impl<'p> Condition<'p> {
             let made = compat::restriction(root.as_ptr(), clause.as_ptr(), level, tables);
             Condition(NonNull::new_unchecked(made), PhantomData)
         }
+    }
+
+    /// The same with another clause, in which only constants are others: what the planner notes of it is the same.
+    ///
+    /// # Safety
+    /// A boolean expression, in the current memory context.
+    pub unsafe fn with_clause(self, clause: Node<'p>) -> Condition<'p> {
+        // SAFETY: as the caller promises; a copy, which shares what nobody changes.
+        unsafe {
+            let copy = new_node::<pg_sys::RestrictInfo>(pg_sys::NodeTag::T_RestrictInfo);
+            ptr::copy_nonoverlapping(self.as_ptr(), copy, 1);
+            (*copy).clause = clause.as_ptr().cast();
+            Condition(NonNull::new_unchecked(copy), PhantomData)
+        }
+    }
+
+    /// Lets the planner think that it is true for this share of the rows.
+    pub fn with_share(mut self, share: f64) -> Condition<'p> {
+        // SAFETY: the planner's, of which nobody has another reference.
+        unsafe { self.0.as_mut() }.norm_selec = share;
+        self
     }
 
     pub fn as_ptr(self) -> *mut pg_sys::RestrictInfo {

@@ -77,15 +77,16 @@ impl<'p> ValueList<'p> {
         }
     }
 
-    /// `column = value` for each value.
-    pub fn each(&self, root: Root<'p>) -> impl Iterator<Item = Condition<'p>> {
+    /// `column = value` for each value, each of which is true for this share of the rows.
+    pub fn each(&self, root: Root<'p>, share: f64) -> Vec<Condition<'p>> {
         let (mut length, mut by_value) = (0, false);
         // SAFETY: looks at the type.
         let collation = unsafe {
             pg_sys::get_typlenbyval(self.element, &mut length, &mut by_value);
             pg_sys::get_typcollation(self.element)
         };
-        self.values.iter().map(move |value| {
+        let mut first: Option<Condition> = None;
+        let conditions = self.values.iter().map(|value| {
             // SAFETY: the values are of this type, and the operator takes them.
             unsafe {
                 let constant = pg_sys::makeConst(
@@ -106,10 +107,19 @@ impl<'p> ValueList<'p> {
                     pg_sys::InvalidOid,
                     self.list.inputcollid,
                 );
-                pg_sys::set_opfuncid(clause.cast());
-                self.condition.like(root, Node::made(clause))
+                let operation = clause.cast::<pg_sys::OpExpr>();
+                (*operation).opfuncid = self.list.opfuncid;
+                pg_sys::set_opfuncid(operation);
+                match first {
+                    Some(first) => first.with_clause(Node::made(clause)),
+                    None => {
+                        let condition = self.condition.like(root, Node::made(clause));
+                        *first.insert(condition.with_share(share))
+                    }
+                }
             }
-        })
+        });
+        conditions.collect()
     }
 }
 

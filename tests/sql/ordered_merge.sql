@@ -235,6 +235,13 @@ CREATE INDEX queue_at ON desk.queue (at);
 \c - regress_app
 SET max_parallel_workers_per_gather = 0;
 SELECT agent, test.merged_for(agent, 'SELECT * FROM desk.queue ORDER BY at DESC LIMIT 50') FROM (VALUES (20), (22), (23)) AS a (agent);
+-- Of partitions as much is read as the whole table's rows say, and not each one's own.
+\c - postgres
+CREATE INDEX parts_at ON desk.parts (at);
+\c - regress_app
+SET max_parallel_workers_per_gather = 0;
+SELECT agent, status, test.merged_for(agent, 'SELECT * FROM desk.parts WHERE status = ''' || status || ''' ORDER BY at DESC LIMIT 50')
+FROM (VALUES (20), (22), (24), (25)) AS a (agent), (VALUES ('open'), ('pending'), ('closed')) AS v (status);
 \c - postgres
 DROP TABLE desk.queue, desk.parts, desk.follower;
 DROP FUNCTION test.plan(text), test.merged(text, text), test.merged_for(bigint, text);
