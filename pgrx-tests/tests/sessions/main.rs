@@ -7,5 +7,6 @@ mod out_of_memory;
 mod parallel;
 mod partitions;
 mod preload;
+mod queues;
 mod waits;
 mod ways_around;
