@@ -1,12 +1,14 @@
 //! What an agent's grants come to, in the form that a check per row wants.
 
+use serde::{Deserialize, Serialize};
+
 use crate::grants::{Grants, Level};
 use crate::id_set::IdSet;
 use crate::permission::{Permission, PermissionSet};
 use crate::time::{Moment, Validity};
 
 /// The tickets that the silo rule lets an agent see, by category.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Categories {
     /// Every ticket, also uncategorized ones.
     Open,
@@ -30,14 +32,14 @@ impl Categories {
 }
 
 /// The departments that an agent has, with their descendants.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Departments {
     All,
     Only { full: IdSet, assign: IdSet },
 }
 
 /// What one active agent may do at a moment. An agent that is unknown, inactive or nobody has none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     pub agent: i64,
     permissions: PermissionSet,
@@ -161,6 +163,11 @@ impl Access {
     /// has at each later moment.
     pub fn rest_to_come(&self) -> Option<(Moment, &Access)> {
         Some((self.rest_time.until?, self.from_now_on.as_deref()?))
+    }
+
+    /// These, and at least those at each later moment.
+    pub fn now_and_later(&self) -> impl Iterator<Item = &Access> {
+        std::iter::once(self).chain(self.from_now_on.as_deref())
     }
 
     pub fn has(&self, permission: Permission) -> bool {
@@ -322,6 +329,35 @@ mod tests {
             assert!(access.has_named("invoice.view") && access.has_named("shared.manage"));
             assert_eq!(access.has_named("report.erase"), erases);
             assert!(!access.has_named("never.heard.of"));
+        }
+    }
+
+    #[test]
+    fn rights_are_the_same_when_they_are_read_back() {
+        use crate::grants::tests::NOW;
+
+        let mut staff = group("Staff");
+        staff.held.categories.extend(1..=500);
+        staff.held.departments.insert(2, Level::Full);
+        staff.held.permissions.insert("ticket.use".into());
+        let mut held = grants(vec![staff]);
+        held.held.categories.extend([i64::MIN, i64::MAX]);
+        let until = Validity {
+            from: None,
+            until: Some(NOW + 1),
+        };
+        let mut ending = held.clone();
+        ending.groups[0].validity = until;
+        let mut open = group("Open");
+        open.category_access = CategoryAccess::Open;
+        open.all_departments = true;
+        open.permission_access = PermissionAccess::All;
+        for held in [held, ending, grants(vec![open]), grants(vec![])] {
+            let access = Access::compile(&held);
+            let written = serde_json::to_string(&access).unwrap();
+            assert_eq!(serde_json::from_str::<Access>(&written).unwrap(), access);
+            let ids = access.categories().len() + access.departments_at(Level::Assign).len();
+            assert!(written.len() < 1000 + 2 * 20 * ids, "{written}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sets of ids that are asked for each row of a table.
 
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Some ids. Whether one is among them is told in constant time, whatever their number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +20,15 @@ enum Lookup {
     Hash(FxHashSet<i64>),
 }
 
-impl std::hash::Hash for IdSet {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.sorted.hash(state);
+impl Serialize for IdSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.sorted.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IdSet, D::Error> {
+        Vec::<i64>::deserialize(deserializer).map(IdSet::from_iter)
     }
 }
 

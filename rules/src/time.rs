@@ -1,10 +1,12 @@
 //! For how long a right is given.
 
+use serde::{Deserialize, Serialize};
+
 /// Microseconds, as PostgreSQL counts them.
 pub type Moment = i64;
 
 /// A time with a first moment and an end, which does not belong to it; none is no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
     pub from: Option<Moment>,
     pub until: Option<Moment>,

@@ -3,6 +3,7 @@
 //! Loading an agent takes some twenty index scans; a plan or a check needs it each time, so it is kept
 //! until it hears of a change that concerns the agent: see `generation`.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -12,6 +13,7 @@ use std::rc::Rc;
 use deskguard_rules::{Access, Action, Condition, Shape, past_silo_condition, silo_condition};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::pg::error;
 use crate::rights::external_keys::{self, ExternalKeys};
@@ -20,6 +22,7 @@ use crate::rights::shared_list::Shared;
 use crate::rights::{role, settings};
 use crate::signals::generation::{self, State, Subject, Tick, refresh};
 use crate::tables::catalog::Catalog;
+use crate::tables::principal::Principal;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -47,6 +50,16 @@ pub struct Agent {
     shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
     /// What the rules ask for it of the tickets of tables of a shape, for an action or for the silo.
     conditions: RefCell<Vec<(Option<Action>, Shape, Rc<Condition>)>>,
+    /// By the leader of this parallel worker: its rights are those of then.
+    is_handed_over: bool,
+}
+
+/// What the leader of a statement hands over of its agent to the workers.
+#[derive(Serialize, Deserialize)]
+pub struct HandedOver<'a> {
+    access: Cow<'a, Access>,
+    shared: Vec<(pg_sys::Oid, Rc<Shared>)>,
+    external_keys: external_keys::HandedOver,
 }
 
 impl Deref for Agent {
@@ -76,10 +89,36 @@ impl Agent {
                 state: state.clone(),
                 shared: RefCell::default(),
                 conditions: RefCell::default(),
+                is_handed_over: false,
             };
             (Rc::new(agent), facts)
         });
         (agent, state)
+    }
+
+    /// With what of these tables is shared with it, and the external keys by which protected tables name these.
+    pub fn hand_over(
+        self: &Rc<Agent>,
+        shared: impl Iterator<Item = pg_sys::Oid>,
+        named_by_key: &[Principal],
+    ) -> HandedOver<'_> {
+        HandedOver {
+            access: Cow::Borrowed(&self.access),
+            shared: shared.map(|table| (table, self.shared(table))).collect(),
+            external_keys: self.external_keys.hand_over(&self.access, named_by_key),
+        }
+    }
+
+    /// As a leader has handed it over.
+    pub fn handed_over(from: HandedOver) -> Rc<Agent> {
+        Rc::new(Agent {
+            access: from.access.into_owned(),
+            state: Rc::new(State::of(refresh())),
+            external_keys: Rc::new(ExternalKeys::handed_over(from.external_keys)),
+            shared: RefCell::new(from.shared.into_iter().collect()),
+            conditions: RefCell::default(),
+            is_handed_over: true,
+        })
     }
 
     /// Of which moment the rights are, and on whom they depend.
@@ -123,6 +162,9 @@ impl Agent {
         if let Some(known) = self.shared.borrow().get(&table) {
             return known.clone();
         }
+        if self.is_handed_over {
+            return self.shared_later(table);
+        }
         let shared = Rc::new(Shared::load(&Loader::now(), self, table));
         refresh();
         if !self.state.is_current() {
@@ -130,6 +172,14 @@ impl Agent {
         }
         self.shared.borrow_mut().insert(table, shared.clone());
         CACHE.with_borrow_mut(|cache| cache.has_grown(self, shared.bytes()));
+        shared
+    }
+
+    /// What the plan does not say that it asks was not handed over: as of now, if the rights are still the same.
+    fn shared_later(&self, table: pg_sys::Oid) -> Rc<Shared> {
+        let now = access(self.agent).filter(|now| now.access == self.access);
+        let shared = now.unwrap_or_else(|| error::rights_changed()).shared(table);
+        self.shared.borrow_mut().insert(table, shared.clone());
         shared
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::c_int;
 
 use deskguard_rules::{Moment, Validity};
 use pgrx::pg_sys;
+use serde::{Deserialize, Serialize};
 
 use crate::pg::error;
 use crate::pg::planner::{PlanItem, PlanItems};
@@ -99,7 +100,7 @@ fn statement_start() -> pg_sys::TimestampTz {
 }
 
 /// What a plan asks when it runs, which is loaded before its first row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asked {
     /// Calls of rules. Without a mark their plan serves every agent at any time.
     Rules,

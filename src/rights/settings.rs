@@ -158,14 +158,14 @@ pub fn register() {
         );
         GucRegistry::define_string_guc_with_hooks(
             LEADER_NAME,
-            c"For whom the parallel workers of a query run.",
-            c"Set by deskguard only.",
+            c"For whom the parallel workers of a query run, and with which rights.",
+            c"Set by deskguard only, and shown to nobody.",
             &LEADER,
-            GucContext::Userset,
+            GucContext::Suset,
             GucFlags::NO_SHOW_ALL | GucFlags::NO_RESET_ALL | GucFlags::DISALLOW_IN_FILE,
             Some(check_leader),
             None,
-            None,
+            Some(show_nothing),
         );
     }
     // A misspelt deskguard.* setting is an error from now on.
@@ -231,6 +231,11 @@ unsafe extern "C-unwind" fn check_leader(
     }
 }
 
+/// A function that runs within the statement, for whomever, must not read the rights of its agent.
+extern "C-unwind" fn show_nothing() -> *const c_char {
+    c"".as_ptr()
+}
+
 /// Plans made for the former agent are not for the new one.
 ///
 /// # Safety
@@ -258,7 +263,7 @@ extern "C-unwind" fn search_index_changed(_new: std::ffi::c_int, _extra: *mut c_
 }
 
 pub fn leader() -> Option<CString> {
-    LEADER.get()
+    LEADER.get().filter(|text| !text.is_empty())
 }
 
 pub fn cache_bytes() -> usize {
@@ -332,9 +337,16 @@ pub fn may_be_told(text: Option<&CStr>) -> bool {
 
 /// Sets deskguard.leader while `change` runs.
 pub fn while_telling(change: impl FnOnce()) {
+    struct End;
+    impl Drop for End {
+        /// Also if there was no memory for it: what is told gives rights.
+        fn drop(&mut self) {
+            TELLING.set(false);
+        }
+    }
     TELLING.set(true);
+    let _end = End;
     change();
-    TELLING.set(false);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use deskguard_rules::Access;
 use pgrx::pg_sys;
+use serde::{Deserialize, Serialize};
 
 use crate::pg::scan::ScanKey;
 use crate::rights::load::Loader;
@@ -10,6 +11,7 @@ use crate::tables::key::{KeySet, OwnedKey};
 use crate::tables::shared_table::SharedTable;
 
 /// The objects of a table that are shared with an agent.
+#[derive(Serialize, Deserialize)]
 pub struct Shared {
     pub now: KeySet,
     /// At least those at each later moment; none if the agent's rights do not change by themselves.

@@ -12,7 +12,7 @@
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::rc::Rc;
 
 use pgrx::memcxt::PgMemoryContexts;
@@ -350,9 +350,9 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
         };
         let statement = if !is_run || plan.is_null() {
             None
-        } else if let Some(told) = leader::told().filter(|_| is_outermost()) {
+        } else if let Some(told) = leader::told(query).filter(|_| is_outermost()) {
             // A worker's part of its leader's plan comes without its marks.
-            Some((told.who(), told.asked))
+            Some(((told.agent, told.rights), told.asked))
         } else {
             let who = match own_of(&plan_items) {
                 Some(own) => match &own.acting {
@@ -364,8 +364,12 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
             };
             who.map(|who| (who, marks::asked(&plan_items)))
         };
-        let statement = statement
-            .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
+        let statement = statement.map(|((agent, rights), asked)| {
+            if (*plan).parallelModeNeeded {
+                leader::prepare(&rights);
+            }
+            (Rc::new(Statement::new(agent, rights)), asked)
+        });
         let noted = statement.as_ref().map(|(statement, _)| statement.clone());
         Started {
             depth: push(Doing::Starting(query, noted)),
@@ -467,19 +471,31 @@ pub unsafe fn before_finish(query: Query) -> Entered {
 /// # Safety
 /// The query is the executor's, and about to run.
 pub unsafe fn before_run(query: Query) -> Entered {
-    let statement = STATEMENTS.with_borrow(|all| all.get(&query).cloned());
     // SAFETY: the query and its plan are the executor's.
-    let settings = statement.and_then(|statement| unsafe {
-        let plan = (*query).plannedstmt.as_ref()?;
-        plan.parallelModeNeeded.then(|| {
-            let asked = marks::asked(&items_of_plan(plan.invalItems));
-            leader::tell_workers(statement.agent, &statement.rights, &asked)
-        })
-    });
+    let plan = unsafe { (*query).plannedstmt.as_ref() };
+    let settings = plan
+        .filter(|plan| plan.parallelModeNeeded)
+        .and_then(|plan| {
+            let statement = STATEMENTS.with_borrow(|all| all.get(&query).cloned());
+            match statement {
+                Some(statement) => Some(leader::tell_workers(&message(&statement, plan))),
+                // What a statement around this one tells is for its own workers.
+                None => leader::is_telling().then(|| leader::tell_workers(c"")),
+            }
+        });
     Entered {
         depth: push(Doing::Running(query)),
         settings,
     }
+}
+
+/// What a statement tells its workers, whenever they are started.
+fn message(statement: &Statement, plan: &pg_sys::PlannedStmt) -> Rc<CString> {
+    statement.keep(pg_sys::InvalidOid, || {
+        // SAFETY: the plan is the executor's.
+        let asked = marks::asked(&unsafe { items_of_plan(plan.invalItems) });
+        leader::message(statement.agent, &statement.rights, &asked)
+    })
 }
 
 pub fn after_run(entered: Entered) {

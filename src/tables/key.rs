@@ -7,6 +7,7 @@ use std::hash::Hash;
 use deskguard_rules::IdSet;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -209,7 +210,7 @@ pub fn canonical_uuid(text: &str) -> Option<Uuid> {
 }
 
 /// Keys of one column. Whether one is among them is told in constant time.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum KeySet {
     Numbers(IdSet),
     Uuids(HashSet<Uuid>),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::pg::scan::{Attribute, ScanKey};
 use crate::tables::catalog::{Catalog, own_function_name};
 use crate::tables::columns::{agent, department, named};
-use crate::tables::key::{canonical_uuid, table_bytes};
+use crate::tables::key::{Key, KeyRef, canonical_uuid, table_bytes};
 
 /// What has ids in deskguard's tables, and keys in the help desk's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,16 +128,28 @@ impl Keys {
                 let Some(key) = row.get::<&str>(principal.external_key()) else {
                     return;
                 };
-                let id = row.required(ID);
-                let key: Rc<str> = key.into();
-                if let Some(uuid) = canonical_uuid(&key) {
-                    all.ids_of_uuids.insert(uuid, id);
-                }
-                all.ids.insert(key.clone(), id);
-                all.keys.insert(id, key);
+                all.add(row.required(ID), key);
             },
         );
         all
+    }
+
+    pub fn add(&mut self, id: i64, key: &str) {
+        let key: Rc<str> = key.into();
+        if let Some(uuid) = canonical_uuid(&key) {
+            self.ids_of_uuids.insert(uuid, id);
+        }
+        self.ids.insert(key.clone(), id);
+        self.keys.insert(id, key);
+    }
+
+    /// What a key stands for.
+    pub fn id(&self, key: KeyRef) -> Option<i64> {
+        match key {
+            Key::Number(id) => Some(id),
+            Key::Uuid(uuid) => self.ids_of_uuids.get(&uuid).copied(),
+            Key::Text(text) => self.ids.get(text).copied(),
+        }
     }
 
     /// The memory that they take, in bytes.
