@@ -17,7 +17,8 @@ pub struct Index<'p>(pub &'p pg_sys::IndexOptInfo);
 pub struct Prefix<'p> {
     /// Those that a list is for.
     pub lists: Vec<(Condition<'p>, usize)>,
-    pub columns: usize,
+    /// One for each of the columns.
+    pub conditions: Vec<Condition<'p>>,
 }
 
 /// In which order an index is read.
@@ -100,7 +101,7 @@ impl<'p> Index<'p> {
     pub fn prefix(self, filters: &[Condition<'p>]) -> Option<Prefix<'p>> {
         let mut prefix = Prefix {
             lists: vec![],
-            columns: 0,
+            conditions: vec![],
         };
         for column in 0..self.0.nkeycolumns as usize {
             let of_column = |filter: &&Condition<'p>| {
@@ -115,13 +116,14 @@ impl<'p> Index<'p> {
             let Some(first) = found.first() else {
                 break;
             };
-            let single = found.iter().any(|filter| !filter.is_list());
-            if !single {
+            let single = found.iter().find(|filter| !filter.is_list());
+            if single.is_none() {
                 prefix.lists.push((**first, column));
             }
-            prefix.columns += 1;
+            prefix.conditions.push(**single.unwrap_or(first));
         }
-        (prefix.columns > 0 && prefix.columns < self.0.nkeycolumns as usize).then_some(prefix)
+        let columns = prefix.conditions.len();
+        (columns > 0 && columns < self.0.nkeycolumns as usize).then_some(prefix)
     }
 
     /// The order of the index if so many of its first columns have one value each.

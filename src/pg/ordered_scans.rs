@@ -92,8 +92,8 @@ impl<'p> OrderedTable<'p> {
         while let Some(child) = self.root.partition(number) {
             number = child.parent_relid as usize;
             // SAFETY: the planner's, which knows how many rows there are of each before it looks for ways to read them.
-            let parent = unsafe { (**(*self.root.as_ptr()).simple_rel_array.add(number)).rows };
-            rows = parent.max(rows);
+            let parent = unsafe { (*(*self.root.as_ptr()).simple_rel_array.add(number)).as_ref() };
+            rows = parent.map_or(rows, |parent| parent.rows.max(rows));
         }
         rows
     }
@@ -185,7 +185,8 @@ impl<'p> OrderedTable<'p> {
     /// How an index gives the rows for which these are true in the order of the query, each row once: one scan for each value
     /// of the lists that it has before the columns of the order.
     fn way(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Way<'p>> {
-        let Prefix { lists, columns } = index.prefix(filters)?;
+        let Prefix { lists, conditions } = index.prefix(filters)?;
+        let columns = conditions.len();
         let order = index.order(self.root, columns)?;
         let lists = lists
             .into_iter()
@@ -202,28 +203,60 @@ impl<'p> OrderedTable<'p> {
         if !lists.iter().all(is_estimated) {
             return None;
         }
-        let count = lists.iter().map(|list| list.values.len()).product();
-        let way = Way {
+        let count: usize = lists.iter().map(|list| list.values.len()).product();
+        if !(1..=MOST_SCANS).contains(&count) {
+            return None;
+        }
+        let rows: f64 = conditions
+            .iter()
+            .map(|condition| self.selectivity(&[*condition]))
+            .product();
+        let rows = self.fraction() * rows * self.relation().tuples;
+        // SAFETY: settings.
+        let least = unsafe { pg_sys::cpu_tuple_cost + pg_sys::cpu_index_tuple_cost };
+        let row_cost = self.row_cost_in_order().unwrap_or(least);
+        Some(Way {
             index,
             order,
             lists,
             columns,
             count,
-        };
-        (1..=MOST_SCANS).contains(&count).then_some(way)
+            least_cost: count as f64 * scan_cost() + rows * row_cost,
+        })
     }
 
-    /// May so many scans cost less than the ways that are known?
-    fn may_pay(&self, count: usize) -> bool {
-        count <= MOST_SCANS && count as f64 * scan_cost() <= self.least_cost()
+    /// May a merge of two scans cost less than the ways that are known?
+    pub fn may_gain(&self) -> bool {
+        self.may_pay(1, 2.0 * scan_cost())
     }
 
-    /// Scans of one index, in the order of the query, that give together the rows for which these are true.
-    pub fn scans_of_list(&self, filters: &[Condition<'p>], index: Index<'p>) -> Option<Scans<'p>> {
-        let way = self.way(filters, index)?;
+    /// Does a merge of so many parts, which costs so much at least, cost less than the ways that are known? To find that out
+    /// takes time for each part.
+    fn may_pay(&self, parts: usize, cost: f64) -> bool {
+        cost + parts as f64 * PART_COST * scan_cost() <= self.least_cost()
+    }
+
+    /// Scans of an index, in the order of the query, that give together the rows for which these are true: for each index
+    /// that has a list, if it may be the best.
+    pub fn scans_of_lists(&self, filters: &[Condition<'p>]) -> Vec<Scans<'p>> {
+        let ways = self.indexes().filter_map(|index| self.way(filters, index));
         // Without a list the planner has found it itself.
-        let is_new = !way.lists.is_empty();
-        (is_new && self.may_pay(way.count)).then(|| self.scans(filters, &way))?
+        let ways: Vec<_> = ways.filter(|way| !way.lists.is_empty()).collect();
+        if !self.may_pay(1, best_of(&ways)) {
+            return vec![];
+        }
+        self.good_ones(&ways)
+            .filter_map(|way| self.scans(filters, way))
+            .collect()
+    }
+
+    /// Those that may be the best. It is only known where an index gives the whole table in order, and so what a row costs.
+    fn good_ones<'a>(&self, ways: &'a [Way<'p>]) -> impl Iterator<Item = &'a Way<'p>> {
+        let most = match self.row_cost_in_order() {
+            Some(_) => ABOUT_AS_GOOD * best_of(ways),
+            None => f64::INFINITY,
+        };
+        ways.iter().filter(move |way| way.least_cost <= most)
     }
 
     fn scans(&self, filters: &[Condition<'p>], way: &Way<'p>) -> Option<Scans<'p>> {
@@ -272,13 +305,18 @@ impl<'p> OrderedTable<'p> {
         filters: &[Condition<'p>],
         or: Condition<'p>,
     ) -> Option<Vec<Scans<'p>>> {
+        let arguments = or.clause()?.arguments();
+        if !self.may_pay(arguments.len(), arguments.len() as f64 * scan_cost()) {
+            return None;
+        }
         let others: Vec<_> = filters
             .iter()
             .filter(|filter| **filter != or)
             .copied()
             .collect();
-        let (mut parts, mut before, mut count) = (vec![], vec![], 0);
-        for part in or.clause()?.arguments() {
+        let (mut parts, mut before) = (vec![], vec![]);
+        let (mut count, mut cost) = (0, 0.0);
+        for part in arguments {
             // SAFETY: a part of the OR, or made of it.
             let own = unsafe {
                 let conditions = part.conjuncts().into_iter();
@@ -294,9 +332,14 @@ impl<'p> OrderedTable<'p> {
                 .indexes()
                 .filter_map(|index| self.way(&own, index))
                 .collect();
-            // What is not in order is sorted.
             count += ways.iter().map(|way| way.count).min().unwrap_or(1);
-            if !self.may_pay(count) {
+            cost += if ways.is_empty() {
+                // It is sorted.
+                scan_cost()
+            } else {
+                best_of(&ways)
+            };
+            if count > MOST_SCANS || !self.may_pay(arguments.len(), cost) {
                 return None;
             }
             parts.push((own, ways));
@@ -305,7 +348,9 @@ impl<'p> OrderedTable<'p> {
             before.push(unsafe { or.like(self.root, part.is_not_true()) });
         }
         let scans_of = |(own, ways): (Vec<_>, Vec<_>)| {
-            let in_order = ways.iter().filter_map(|way| self.scans(&own, way));
+            let in_order = self
+                .good_ones(&ways)
+                .filter_map(|way| self.scans(&own, way));
             let cheapest =
                 in_order.min_by(|one, other| self.cost_of(one).total_cmp(&self.cost_of(other)));
             cheapest.or_else(|| self.sorted_scan(&own))
@@ -504,6 +549,12 @@ fn scan_cost() -> f64 {
     unsafe { pg_sys::random_page_cost }
 }
 
+/// To plan one part of a merge takes as long as so many scans of it.
+const PART_COST: f64 = 2.0;
+
+/// Of two ways the planner's own cost tells which is the better, if one is not clearly worse.
+const ABOUT_AS_GOOD: f64 = 1.2;
+
 /// More scans are not worth their time.
 const MOST_SCANS: usize = 300;
 
@@ -524,6 +575,14 @@ struct Way<'p> {
     columns: usize,
     /// By how many scans.
     count: usize,
+    /// What they cost, if the rows that they read are as many as its columns say, and each costs what it does in order.
+    least_cost: f64,
+}
+
+/// What the best of these costs; infinite if there is none.
+fn best_of(ways: &[Way]) -> f64 {
+    let costs = ways.iter().map(|way| way.least_cost);
+    costs.fold(f64::INFINITY, f64::min)
 }
 
 /// How an index is read for one value in each of its first columns.

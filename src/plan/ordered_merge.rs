@@ -11,6 +11,9 @@ use crate::rights::marks;
 
 /// The planner has found ways to read a table: adds those that merge ordered scans.
 pub fn plan(table: OrderedTable) {
+    if !table.may_gain() {
+        return;
+    }
     let root = table.root;
     let filters: Vec<_> = table.conditions().collect();
     let ors: Vec<_> = filters
@@ -27,14 +30,11 @@ pub fn plan(table: OrderedTable) {
     if !is_folded || root.policies_apply(table.number()) != Some(true) || !is_whole(table.oid()) {
         return;
     }
-    let mut is_found = false;
-    for index in table.indexes() {
-        if let Some(scans) = table.scans_of_list(&filters, index) {
+    let found = table.scans_of_lists(&filters);
+    if !found.is_empty() {
+        for scans in found {
             table.add_merge(vec![scans]);
-            is_found = true;
         }
-    }
-    if is_found {
         return;
     }
     for or in ors {
