@@ -26,6 +26,7 @@ VALUES
     ('ticket.view.unassigned', 'View tickets that nobody is assigned to', false, true),
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
     ('ticket.view.confidential', 'View confidential tickets that do not concern oneself', false, true),
+    ('ticket.view.internal', 'See and write internal messages', false, true),
     ('report.view', 'View reports', false, true),
     ('permission.audit', 'Ask about the access of other agents', false, true),
     ('shared.manage', 'See and change all shared objects', false, true);

@@ -71,7 +71,8 @@ CREATE TABLE deskguard_internal.message_table (
     parent_table regclass,
     parent_column name NOT NULL,
     id_column name,
-    author_column name
+    author_column name,
+    internal_column name
 );
 CREATE INDEX message_table_parent_table_idx ON deskguard_internal.message_table (parent_table);
 COMMENT ON TABLE deskguard_internal.message_table IS
@@ -84,6 +85,8 @@ COMMENT ON COLUMN deskguard_internal.message_table.parent_column IS
 COMMENT ON COLUMN deskguard_internal.message_table.id_column IS
     'The primary key, by which other tables refer to the rows; NULL if it is not a single column of a type that keys have';
 COMMENT ON COLUMN deskguard_internal.message_table.author_column IS 'The column that names the agent who wrote it';
+COMMENT ON COLUMN deskguard_internal.message_table.internal_column IS
+    'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
 
 CREATE TABLE deskguard_internal.shared_table (
     table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
@@ -117,7 +120,7 @@ SELECT
     t.department_column, t.category_column, t.assignee_column, t.team_column, t.unassigned_value,
     t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
     t.status_column, t.archived_values, t.spam_values, t.confidential_column,
-    m.parent_table, m.parent_column, m.author_column, s.owner_column
+    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column
 FROM deskguard_internal.protected_table AS p
 LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
 LEFT JOIN deskguard_internal.message_table AS m USING (table_id)

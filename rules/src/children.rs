@@ -1,7 +1,7 @@
 //! Rows that belong to tickets: messages, attachments, followers.
 
 use crate::access::Access;
-use crate::permission::{Action, Change};
+use crate::permission::{Action, Change, Permission};
 
 /// What an agent must be able to do with a ticket to add this follower, or to remove it: itself where it can
 /// view the ticket, others where it may modify it.
@@ -16,4 +16,126 @@ pub fn follower_action(access: &Access, follower: Option<i64>) -> Action {
 /// May the agent write a message that names this author, or none?
 pub fn may_write_as(access: &Access, author: Option<i64>) -> bool {
     author.is_none_or(|author| author == access.agent)
+}
+
+/// A message, as far as not its ticket alone decides about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Not for customers, who may be agents that see their own tickets.
+    pub internal: bool,
+    pub author: Option<i64>,
+}
+
+impl Message {
+    /// Of a table that has no internal messages.
+    pub const PUBLIC: Message = Message {
+        internal: false,
+        author: None,
+    };
+
+    /// If it is not known whether it is internal, it is.
+    pub fn new(internal: Option<bool>, author: Option<i64>) -> Message {
+        Message {
+            internal: internal.unwrap_or(true),
+            author,
+        }
+    }
+}
+
+/// May the agent do this with a message of a ticket with which it may do it, and with what belongs to the
+/// message? An internal one needs the permission. Its author sees it without that, and no more.
+pub fn is_open_to(access: &Access, message: Message, action: Action) -> bool {
+    !message.internal
+        || access.has(Permission::ViewInternal)
+        || action == Action::View && message.author == Some(access.agent)
+}
+
+/// What that rule asks of a message, for one agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InternalCondition {
+    Nothing,
+    Public,
+    /// Or that the agent is its author.
+    PublicOrOwn,
+}
+
+/// Asks the rule about a message of each kind. `has_authors`: the table says who wrote a message.
+pub fn internal_condition(access: &Access, action: Action, has_authors: bool) -> InternalCondition {
+    let is_open = |author| is_open_to(access, Message::new(None, author), action);
+    if is_open(None) {
+        InternalCondition::Nothing
+    } else if has_authors && is_open(Some(access.agent)) {
+        InternalCondition::PublicOrOwn
+    } else {
+        InternalCondition::Public
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::tests::grants;
+
+    /// Agent 7.
+    fn agent(permissions: &[&str]) -> Access {
+        let mut held = grants(vec![]);
+        let permissions = permissions.iter().map(|name| name.to_string());
+        held.held.permissions.extend(permissions);
+        Access::compile(&held)
+    }
+
+    const CHANGES: [Action; 4] = [
+        Action::Change(Change::Reply),
+        Action::Change(Change::Modify),
+        Action::Change(Change::EditMessages),
+        Action::Change(Change::Delete),
+    ];
+
+    #[test]
+    fn internal_messages_are_seen_by_holders_and_their_author_and_written_by_holders() {
+        let (one, holder) = (
+            agent(&["ticket.use", "ticket.edit_messages.own"]),
+            agent(&["ticket.view.internal"]),
+        );
+        for (internal, is_internal) in [(Some(false), false), (Some(true), true), (None, true)] {
+            for author in [None, Some(7), Some(8)] {
+                let message = Message::new(internal, author);
+                assert!(is_open_to(&holder, message, Action::View));
+                let is_seen = !is_internal || author == Some(7);
+                assert_eq!(is_open_to(&one, message, Action::View), is_seen);
+                for change in CHANGES {
+                    assert!(is_open_to(&holder, message, change));
+                    assert_eq!(is_open_to(&one, message, change), !is_internal);
+                }
+            }
+        }
+        assert!(is_open_to(&one, Message::PUBLIC, CHANGES[0]));
+    }
+
+    #[test]
+    fn conditions_say_what_the_rule_says_of_each_message() {
+        for access in [agent(&[]), agent(&["ticket.view.internal"])] {
+            for action in CHANGES.into_iter().chain([Action::View]) {
+                for has_authors in [true, false] {
+                    let condition = internal_condition(&access, action, has_authors);
+                    for internal in [Some(false), Some(true), None] {
+                        let authors: &[Option<i64>] = match has_authors {
+                            true => &[None, Some(7), Some(8)],
+                            false => &[None],
+                        };
+                        for author in authors {
+                            let is_public = internal == Some(false);
+                            let by_condition = match condition {
+                                InternalCondition::Nothing => true,
+                                InternalCondition::Public => is_public,
+                                InternalCondition::PublicOrOwn => is_public || *author == Some(7),
+                            };
+                            let message = Message::new(internal, *author);
+                            assert_eq!(by_condition, is_open_to(&access, message, action));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -26,6 +26,12 @@ pub enum Check {
     OfTicket(usize),
     /// The author of a new message, if it names one, must be the agent.
     Author(Option<i64>),
+    /// The nth of the messages that are looked at is internal: this is done with it, or with what belongs to it.
+    Internal {
+        nth: usize,
+        author: Option<i64>,
+        action: Action,
+    },
     /// Never passes: rows that are added and removed, and not updated.
     NoUpdate,
     /// Of an object that agents share. With whom it is shared matters to who sees it only.

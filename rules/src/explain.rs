@@ -137,7 +137,7 @@ pub fn explain(
                 if !passed {
                     reasons.push(match is_hidden(check) {
                         true => sentence::HIDDEN.into(),
-                        false => sentence::refusal(*check, is_of_spam, &question),
+                        false => sentence::refusal(*check, is_of_spam, &subject, &question),
                     });
                 }
             }
@@ -295,6 +295,18 @@ impl Writer<'_> {
                 passed,
                 author: known(author),
             },
+            Check::Internal { nth, author, .. } => {
+                if passed {
+                    rights.would_grant.clear();
+                }
+                Rule::Internal {
+                    passed,
+                    message: self.subject.nth_message(nth).cloned(),
+                    author: known(author),
+                    author_name: self.question.name(TicketColumn::Assignee, author),
+                    rights,
+                }
+            }
             Check::NoUpdate => Rule::NoUpdate { passed },
             Check::Shared { owner, shared } => {
                 if passed {
@@ -411,6 +423,10 @@ impl GivenRights {
         match check {
             Check::Permission(permission) => {
                 let name = permission.name();
+                rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
+            }
+            Check::Internal { .. } => {
+                let name = Permission::ViewInternal.name();
                 rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
             }
             Check::Change(..) => {

@@ -121,6 +121,18 @@ pub enum Rule {
         passed: bool,
         author: Option<i64>,
     },
+    /// A message is internal.
+    Internal {
+        passed: bool,
+        /// The one that the row belongs to; none if it is the row itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<RowId>,
+        author: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        author_name: Option<String>,
+        #[serde(flatten)]
+        rights: Rights,
+    },
     NoUpdate {
         passed: bool,
     },

@@ -24,7 +24,9 @@ mod ticket;
 mod time;
 
 pub use access::{Access, Categories, Departments};
-pub use children::{follower_action, may_write_as};
+pub use children::{
+    InternalCondition, Message, follower_action, internal_condition, is_open_to, may_write_as,
+};
 pub use columns::{Columns, TicketColumn};
 pub use condition::{Condition, past_silo_condition, silo_condition};
 pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};

@@ -115,6 +115,8 @@ pub enum Permission {
     ViewAssigned,
     /// Confidential tickets of others.
     ViewConfidential,
+    /// Internal messages, and to write them.
+    ViewInternal,
     /// To take tickets out of the archive.
     Unarchive,
     /// To ask about the access of other agents.
@@ -135,6 +137,7 @@ impl Permission {
             Permission::ViewUnassigned,
             Permission::ViewAssigned,
             Permission::ViewConfidential,
+            Permission::ViewInternal,
             Permission::Unarchive,
             Permission::Audit,
             Permission::MassReply,
@@ -156,6 +159,7 @@ impl Permission {
             Permission::ViewUnassigned => "ticket.view.unassigned".into(),
             Permission::ViewAssigned => "ticket.view.assigned".into(),
             Permission::ViewConfidential => "ticket.view.confidential".into(),
+            Permission::ViewInternal => "ticket.view.internal".into(),
             Permission::Unarchive => "ticket.unarchive".into(),
             Permission::Audit => "permission.audit".into(),
             Permission::MassReply => "ticket.mass_reply".into(),
@@ -188,6 +192,7 @@ impl Permission {
             Permission::MassReply => 7,
             Permission::On(change, relation) => 8 + 4 * change as u32 + relation as u32,
             Permission::ManageShared => 24,
+            Permission::ViewInternal => 25,
         }
     }
 }
@@ -220,10 +225,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 25);
+        assert_eq!(all.len(), 26);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (25, 25));
+        assert_eq!((bits.len(), names.len()), (26, 26));
         assert!(names.contains("ticket.edit_messages.followed"));
         assert!(
             all.iter()

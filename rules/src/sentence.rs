@@ -89,15 +89,15 @@ pub fn no_agent(why: NoAgent) -> &'static str {
     }
 }
 
-pub fn refusal(failed: Check, is_of_spam: bool, question: &Question) -> String {
-    let reason = reason(failed, question);
+pub fn refusal(failed: Check, is_of_spam: bool, subject: &Subject, question: &Question) -> String {
+    let reason = reason(failed, subject, question);
     if is_of_spam {
         return format!("spam needs the right to delete, and {reason}");
     }
     reason
 }
 
-fn reason(failed: Check, question: &Question) -> String {
+fn reason(failed: Check, subject: &Subject, question: &Question) -> String {
     match failed {
         Check::Permission(permission) => {
             format!("it lacks the permission {}", permission.name())
@@ -159,6 +159,24 @@ fn reason(failed: Check, question: &Question) -> String {
         Check::Author(Some(author)) => {
             let author = called(question, TicketColumn::Assignee, author);
             format!("it may not write in the name of agent {author}")
+        }
+        Check::Internal { nth, author, action } => {
+            let command = match &question.asked {
+                Asked::Command { command, .. } => Some(command),
+                Asked::Action { .. } => None,
+            };
+            let what = match (subject.nth_message(nth), command) {
+                (Some(message), _) => format!("row {message}, which it belongs to, is internal"),
+                (None, Some(Command::Insert)) => "the row would be internal".into(),
+                (None, Some(Command::Update)) => "the row is or becomes internal".into(),
+                (None, _) => "the row is internal".into(),
+            };
+            let not_author = match (action, author) {
+                (Action::View, Some(_)) => ", it is not the author",
+                _ => "",
+            };
+            let lacks = Permission::ViewInternal.name();
+            format!("{what}{not_author}, and it lacks {lacks}")
         }
         Check::NoUpdate => {
             format!("rows of {} are inserted and deleted, not updated", question.table)
@@ -251,6 +269,14 @@ pub fn grant(looked_at: &[(Check, bool)], subject: &Subject, question: &Question
                 level: Level::Assign,
                 ..
             } => reasons.push("it has all departments".into()),
+            Check::Internal {
+                author,
+                action: Action::View,
+                ..
+            } if author == question.agent => reasons.push("it wrote what is internal".into()),
+            Check::Internal { .. } => {
+                reasons.push(format!("it has {}", Permission::ViewInternal.name()))
+            }
             Check::Shared { owner, .. } if owner == question.agent => {
                 reasons.push("it is the owner of the row".into())
             }

@@ -1,7 +1,7 @@
 //! What an explanation is about, and the rules that are asked of it.
 
 use crate::access::Access;
-use crate::children::may_write_as;
+use crate::children::{Message, is_open_to, may_write_as};
 use crate::decision::{Check, Observer, decide, decide_new, decide_update, look};
 use crate::explanation::RowId;
 use crate::permission::Action;
@@ -20,6 +20,8 @@ pub enum Subject {
         /// What is asked of each of them.
         action: Action,
         tickets: Vec<(RowId, Ticket)>,
+        /// The row, as it is and as it becomes, and with their ids the messages that it belongs to.
+        messages: Vec<(Option<RowId>, Message)>,
         /// Of a new one that may name who wrote it.
         author: Option<Option<i64>>,
     },
@@ -49,12 +51,23 @@ impl Subject {
             Subject::Child {
                 action,
                 tickets,
+                messages,
                 author,
             } => {
                 let mut allowed = !tickets.is_empty();
                 for (nth, (_, ticket)) in tickets.iter().enumerate() {
                     look(observer, Check::OfTicket(nth), true);
                     allowed &= decide(access, ticket, *action, observer);
+                }
+                for (nth, (_, message)) in messages.iter().enumerate() {
+                    if message.internal {
+                        let check = Check::Internal {
+                            nth,
+                            author: message.author,
+                            action: *action,
+                        };
+                        allowed &= look(observer, check, is_open_to(access, *message, *action));
+                    }
                 }
                 if let Some(author) = *author {
                     allowed &= look(
@@ -91,6 +104,14 @@ impl Subject {
     pub fn nth_ticket(&self, nth: usize) -> Option<&RowId> {
         match self {
             Subject::Child { tickets, .. } => tickets.get(nth).map(|(id, _)| id),
+            _ => None,
+        }
+    }
+
+    /// The message that [`Check::Internal`] names; none for the row itself.
+    pub fn nth_message(&self, nth: usize) -> Option<&RowId> {
+        match self {
+            Subject::Child { messages, .. } => messages.get(nth)?.0.as_ref(),
             _ => None,
         }
     }

@@ -26,10 +26,11 @@ CREATE FUNCTION deskguard.protect_messages(
     ticket_table regclass,
     ticket_column name DEFAULT 'ticket_id',
     author_column name DEFAULT NULL,
-    drop_rules boolean DEFAULT false
+    drop_rules boolean DEFAULT false,
+    internal_column name DEFAULT NULL
 ) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'protect_messages_wrapper';
-COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name, boolean) IS
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_message_table_wrapper';
+COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name, boolean, name) IS
     'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void

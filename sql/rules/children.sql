@@ -34,7 +34,7 @@ BEGIN
 END $do$;
 
 -- Makes visible_parents, visible_parents_uuid, visible_parents_text, editable_parents, editable_parents_uuid,
--- editable_parents_text, new_message_ok, follower_ok.
+-- editable_parents_text, new_message_ok, internal_change_ok, written_internal_ok, follower_ok.
 DO $do$
 DECLARE
     key record;
@@ -58,6 +58,16 @@ BEGIN
             COMMENT ON FUNCTION deskguard_internal.new_message_ok(regclass, %1$s, bigint) IS
                 'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
 
+            CREATE FUNCTION deskguard_internal.internal_change_ok(message_table regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_change_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.internal_change_ok(regclass, %1$s, boolean, bigint) IS
+                'For policies: is a message public, or may the current agent change internal ones of the ticket?';
+
+            CREATE FUNCTION deskguard_internal.written_internal_ok(message_table regclass, parent %1$s, internal boolean) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'written_internal_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.written_internal_ok(regclass, %1$s, boolean) IS
+                'For policies: is a written message public, or may the current agent write internal ones of the ticket (42501 if not)?';
+
             CREATE FUNCTION deskguard_internal.follower_ok(follower_table regclass, ticket %1$s, agent bigint) RETURNS boolean
             LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'follower_ok%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.follower_ok(regclass, %1$s, bigint) IS
@@ -65,3 +75,8 @@ BEGIN
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
+
+CREATE FUNCTION deskguard_internal.internal_seen(message_table regclass, internal boolean, author bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen_wrapper';
+COMMENT ON FUNCTION deskguard_internal.internal_seen(regclass, boolean, bigint) IS
+    'For policies: is a message public, or the current agent its author or one that sees internal ones?';

@@ -93,3 +93,88 @@ COMMENT ON FUNCTION deskguard_internal.written_silo_ok(pg_catalog.regclass, bigi
     'For plans: deskguard_internal.silo_ok() asked of a row that a command writes (42501 if not)';
 COMMENT ON FUNCTION deskguard_internal.create_ok(pg_catalog.regclass, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
+
+-- Internal messages.
+
+ALTER TABLE deskguard_internal.message_table ADD COLUMN internal_column name;
+COMMENT ON COLUMN deskguard_internal.message_table.internal_column IS
+    'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
+
+CREATE OR REPLACE VIEW deskguard.protected_table AS
+SELECT
+    table_id, p.kind, p.root, coalesce(t.id_column, m.id_column, s.id_column) AS id_column,
+    t.department_column, t.category_column, t.assignee_column, t.team_column, t.unassigned_value,
+    t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
+    t.status_column, t.archived_values, t.spam_values, t.confidential_column,
+    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column
+FROM deskguard_internal.protected_table AS p
+LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
+LEFT JOIN deskguard_internal.message_table AS m USING (table_id)
+LEFT JOIN deskguard_internal.shared_table AS s USING (table_id);
+COMMENT ON COLUMN deskguard.protected_table.internal_column IS
+    'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
+
+-- Also where there is one of the user's own with this name.
+ALTER TABLE deskguard.permission DISABLE TRIGGER guard_builtin;
+INSERT INTO deskguard.permission (name, description, destructive, builtin)
+VALUES ('ticket.view.internal', 'See and write internal messages', false, true)
+ON CONFLICT (name) DO UPDATE
+SET description = EXCLUDED.description, destructive = EXCLUDED.destructive, builtin = EXCLUDED.builtin;
+ALTER TABLE deskguard.permission ENABLE TRIGGER guard_builtin;
+
+-- To grant it here would make that a part of the extension, which pg_dump leaves out.
+DO $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')
+        FROM pg_catalog.pg_proc AS p
+        CROSS JOIN pg_catalog.aclexplode(p.proacl) AS a
+        LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
+        WHERE p.oid = 'deskguard.protect_messages(regclass, regclass, name, name, boolean)'::regprocedure
+            AND a.grantee <> p.proowner
+    LOOP
+        RAISE WARNING 'deskguard.protect_messages() is a new function, which % may not call yet', grantee
+            USING HINT = format('GRANT EXECUTE ON FUNCTION deskguard.protect_messages TO %s;', grantee);
+    END LOOP;
+END $$;
+DROP FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.regclass, name, name, boolean);
+CREATE FUNCTION deskguard.protect_messages(
+    message_table pg_catalog.regclass,
+    ticket_table pg_catalog.regclass,
+    ticket_column name DEFAULT 'ticket_id',
+    author_column name DEFAULT NULL,
+    drop_rules boolean DEFAULT false,
+    internal_column name DEFAULT NULL
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_message_table_wrapper';
+COMMENT ON FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.regclass, name, name, boolean, name) IS
+    'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
+REVOKE ALL ON FUNCTION deskguard.protect_messages FROM PUBLIC;
+
+CREATE FUNCTION deskguard_internal.internal_seen(message_table pg_catalog.regclass, internal boolean, author bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen_wrapper';
+COMMENT ON FUNCTION deskguard_internal.internal_seen(pg_catalog.regclass, boolean, bigint) IS
+    'For policies: is a message public, or the current agent its author or one that sees internal ones?';
+
+DO $do$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.internal_change_ok(message_table pg_catalog.regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_change_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.internal_change_ok(pg_catalog.regclass, %1$s, boolean, bigint) IS
+                'For policies: is a message public, or may the current agent change internal ones of the ticket?';
+
+            CREATE FUNCTION deskguard_internal.written_internal_ok(message_table pg_catalog.regclass, parent %1$s, internal boolean) RETURNS boolean
+            LANGUAGE c STABLE SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'written_internal_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.written_internal_ok(pg_catalog.regclass, %1$s, boolean) IS
+                'For policies: is a written message public, or may the current agent write internal ones of the ticket (42501 if not)?';
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;

@@ -209,17 +209,18 @@ fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
 }
 
 fn check_confidential(table: &TicketTable) -> Result<(), SpiError> {
-    let Some(confidential) = &table.columns.confidential else {
-        return Ok(());
-    };
-    let found = column_type(table.oid, confidential)?.name;
+    match &table.columns.confidential {
+        Some(column) => check_boolean(table.oid, column, "confidential_column"),
+        None => Ok(()),
+    }
+}
+
+/// `argument`: that names the column.
+pub fn check_boolean(table: pg_sys::Oid, column: &str, argument: &str) -> Result<(), SpiError> {
+    let found = column_type(table, column)?.name;
     if found != "boolean" {
-        wrong_type(
-            table.oid,
-            confidential,
-            &found,
-            "confidential_column is boolean.",
-        );
+        let hint = format!("{argument} is boolean.");
+        wrong_type(table, column, &found, &hint);
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::pg::relation::{descendants, display_name, named, text};
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::scan::ScanKey;
 use crate::protect::apply::{add_triggers, create_policies, drop_policies};
-use crate::protect::check::{check_column, check_reference, check_ticket_table};
+use crate::protect::check::{check_boolean, check_column, check_reference, check_ticket_table};
 use crate::protect::event_rows::finish;
 use crate::protect::lock::lock_all;
 use crate::protect::messages::check_children_fit;
@@ -125,6 +125,7 @@ fn mapped_columns(catalog: &Catalog, root: pg_sys::Oid) -> Vec<(String, bool)> {
             ticket_table::column(TicketColumn::Confidential).0,
         ),
         (c"message_table", message_table::ID_COLUMN),
+        (c"message_table", message_table::INTERNAL_COLUMN),
     ];
     let mut found = vec![];
     for mapping in &MAPPINGS {
@@ -166,6 +167,9 @@ fn check_types(catalog: &Catalog, root: pg_sys::Oid) -> Result<(), SpiError> {
     } else if let Some(messages) = ChildTable::find(catalog, root) {
         if let Some(id) = messages.parent.id() {
             check_reference((root, &messages.column), (messages.parent.oid(), id))?;
+        }
+        if let Some(internal) = &messages.internal {
+            check_boolean(root, internal, "internal_column")?;
         }
         check_children_fit(root, messages.id.as_deref())
     } else if let Some(shared) = SharedTable::find(catalog, root) {

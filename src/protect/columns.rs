@@ -43,7 +43,11 @@ pub fn follow_column(relation: pg_sys::Oid, rename: &Rename) -> Result<(), SpiEr
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     let _work = OwnWork::begin();
     for mapping in &MAPPINGS {
-        let renamed = mapping.columns.iter().map(|(_, column)| {
+        // The SQL of a version before, which is not updated yet, has not all of them.
+        let registry = own_table(mapping.registry);
+        let there = mapping.columns.iter();
+        let there = there.filter(|(_, column)| attribute(registry, column).is_some());
+        let renamed = there.map(|(_, column)| {
             format!(
                 "{column} = CASE WHEN {column} OPERATOR(pg_catalog.=) $2::pg_catalog.name
                                  THEN $3::pg_catalog.name ELSE {column} END"

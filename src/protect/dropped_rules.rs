@@ -106,10 +106,13 @@ pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<
 }
 
 pub fn dropped_rules_of_messages(former: &ChildTable, new: &ChildTable) -> Vec<String> {
-    let rule = "the author of a new message is the current agent (author_column)";
-    lost(&former.author, &new.author, rule)
-        .into_iter()
-        .collect()
+    let of_author = "the author of a new message is the current agent (author_column)";
+    let of_internal = "internal messages are for holders of ticket.view.internal (internal_column)";
+    let lost = [
+        lost(&former.author, &new.author, of_author),
+        lost(&former.internal, &new.internal, of_internal),
+    ];
+    lost.into_iter().flatten().collect()
 }
 
 pub fn dropped_rules_of_shared(former: &SharedTable, new: &SharedTable) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, rebuild, remove};
 use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
 use crate::protect::check::{
-    check_column, check_kind, check_not_otherwise, check_owner, check_reference,
+    check_boolean, check_column, check_kind, check_not_otherwise, check_owner, check_reference,
 };
 use crate::protect::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
@@ -21,6 +21,7 @@ use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::registry::{MESSAGES, children_of, root_of};
 use crate::tables::ticket_table::TicketTable;
 
+/// As version 0.1.0 declares it, until its SQL is updated.
 #[pg_extern(sql = false)]
 fn protect_messages(
     message_table: Option<pg_sys::Oid>,
@@ -29,13 +30,33 @@ fn protect_messages(
     author_column: Option<&CStr>,
     drop_rules: Option<bool>,
 ) -> Result<(), SpiError> {
+    protect_message_table(
+        message_table,
+        ticket_table,
+        ticket_column,
+        author_column,
+        drop_rules,
+        None,
+    )
+}
+
+/// deskguard.protect_messages
+#[pg_extern(sql = false)]
+fn protect_message_table(
+    message_table: Option<pg_sys::Oid>,
+    ticket_table: Option<pg_sys::Oid>,
+    ticket_column: Option<&CStr>,
+    author_column: Option<&CStr>,
+    drop_rules: Option<bool>,
+    internal_column: Option<&CStr>,
+) -> Result<(), SpiError> {
     let (oid, parent) = not_null(
         message_table.zip(ticket_table),
         "message_table and ticket_table",
         "Name the table of the messages, and that of the tickets that they belong to.",
     );
     let column = needed(ticket_column, "ticket_column");
-    let author = given(author_column);
+    let (author, internal) = (given(author_column), given(internal_column));
     refuse_read_only("deskguard.protect_messages");
     check_kind(oid)?;
     check_owner(parent);
@@ -54,14 +75,20 @@ fn protect_messages(
     for column in std::iter::once(&column).chain(&author) {
         check_column(oid, column)?;
     }
-    if author.as_ref() == Some(&column) {
-        refuse_given_twice(&column);
+    if let Some(internal) = &internal {
+        check_boolean(oid, internal, "internal_column")?;
+    }
+    let mut columns: Vec<&String> = std::iter::once(&column).chain(&author).collect();
+    columns.extend(&internal);
+    columns.sort_unstable();
+    if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
+        refuse_given_twice(twice[0]);
     }
     let parent = check_parent(oid, parent)?;
     if let Some(id) = parent.id() {
         check_reference((oid, &column), (parent.oid(), id))?;
     }
-    let table = ChildTable::new(oid, parent, column, key_of(oid)?, author);
+    let table = ChildTable::new(oid, parent, column, key_of(oid)?, author, internal);
     check_children_fit(oid, table.id.as_deref())?;
     if let Some(former) = &ChildTable::find(&Catalog::now(), oid) {
         let dropped = dropped_rules_of_messages(former, &table);

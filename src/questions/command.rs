@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Action, Asked, Change, Command, Explanation, Subject, TableOf, Ticket, follower_action,
+    Action, Asked, Change, Command, Explanation, Message, RowId, Subject, TableOf, Ticket,
+    follower_action,
 };
 use pgrx::prelude::*;
 use pgrx::{AnyElement, JsonB, pg_sys};
@@ -15,10 +16,12 @@ use crate::protection::whole::is_whole;
 use crate::questions::ask::json;
 use crate::questions::asker::{check_may_ask, may_ask_about_others, ticket_tables};
 use crate::rights::known_tables;
+use crate::rows::children::ChildRow;
 use crate::rows::explanation::{About, Besides, explain_new_ticket, explain_ticket, row_id};
 use crate::rows::given::Given;
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
+use crate::tables::key::OwnedKey;
 use crate::tables::principal::Principal;
 use crate::tables::registry::{FEATURE, kind_of};
 use crate::tables::shared_table::SharedTable;
@@ -148,25 +151,50 @@ impl Row {
             row: row.as_ref().and_then(|id| id.as_ref().map(row_id)),
         };
         let given = |row: &Given| row.key(&child.column);
-        let mut parents = match (&row, given(&old)) {
-            _ if command == Command::Insert => vec![given(&new).flatten()],
+        let message = |row: &Given| {
+            let internal = row.boolean(child.internal.as_ref()?)?;
+            let author = child.author.as_ref();
+            let author = author.and_then(|author| row.id(Principal::Agent, author, &about.keys));
+            Some(child.message(internal, author.flatten()))
+        };
+        let of_given = |row: &Given, parent| ChildRow {
+            parent,
+            message: message(row).unwrap_or(Message::PUBLIC),
+        };
+        let rows = match (&row, given(&old)) {
+            _ if command == Command::Insert => vec![of_given(&new, given(&new).flatten())],
             (Some(None), _) => vec![],
             (Some(Some(id)), _) => {
                 let rows = Parent::Messages(child.clone());
                 match about.shows(&mut besides, &rows, id) {
-                    true => child.find_parents(id.borrowed()),
+                    true => child.find_rows(id.borrowed(), &about.keys),
                     false => vec![],
                 }
             }
-            (None, Some(parent)) => vec![parent],
+            (None, Some(parent)) => match &child.internal {
+                Some(internal) if !old.has(internal) => not_named(format!(
+                    "the key of the row, or the column \"{internal}\", too: an internal row has rules of its own"
+                )),
+                _ => vec![of_given(&old, parent)],
+            },
             (None, None) => not_named(match &child.id {
                 Some(id) => old_columns(id),
                 None => old_columns(&child.column),
             }),
         };
+        let messages = rows.iter().map(|row| (None, row.message));
+        let mut messages: Vec<(Option<RowId>, Message)> = messages.collect();
+        let mut parents: Vec<Option<OwnedKey>> = rows.into_iter().map(|row| row.parent).collect();
         // A row of which there is none belongs nowhere.
-        if command == Command::Update && !parents.is_empty() && new.has(&child.column) {
-            parents.extend(given(&new));
+        if command == Command::Update && !parents.is_empty() {
+            if message(&new).is_some_and(|message| message.internal) {
+                messages
+                    .iter_mut()
+                    .for_each(|(_, message)| message.internal = true);
+            }
+            if new.has(&child.column) {
+                parents.extend(given(&new));
+            }
         }
         let follower = || {
             let row = if command == Command::Insert {
@@ -187,11 +215,12 @@ impl Row {
             (Command::Insert, _) => Action::Change(Change::Reply),
             _ => Action::Change(Change::EditMessages),
         };
-        let tickets = about.tickets_above(&mut besides, &child.parent, action, parents);
+        let above = about.above(&mut besides, &child.parent, action, parents);
         let mut is_seen = true;
-        let tickets = tickets.and_then(|ids| {
+        let tickets = above.and_then(|above| {
+            messages.extend(above.messages);
             let mut tickets = vec![];
-            for id in ids {
+            for id in above.tickets {
                 let rows = about.tickets(child.tickets(), &id);
                 let sees =
                     |(_, ticket): &(_, Ticket)| about.may(&Subject::Ticket(*ticket, Action::View));
@@ -212,6 +241,7 @@ impl Row {
             _ => Subject::Child {
                 action,
                 tickets,
+                messages,
                 author,
             },
         });

@@ -11,7 +11,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Unobserved};
+use deskguard_rules::{Action, Unobserved, is_open_to};
 use pgrx::pg_sys;
 
 use crate::pg::relation::policies_apply;
@@ -20,6 +20,7 @@ use crate::rights::cache::Agent;
 use crate::rights::identity::current_agent;
 use crate::rights::own_query::Acting;
 use crate::rights::statement::Statement;
+use crate::rows::children::ChildRow;
 use crate::rows::estimate::estimate;
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeySet, OwnedKey};
@@ -165,12 +166,13 @@ impl Allowed {
         }
         match (&self.parent, &self.above) {
             (Parent::Messages(messages), Some(above)) => {
-                let parents = messages.find_parents(id);
-                let is_allowed = |parent: &Option<OwnedKey>| {
-                    let parent = parent.as_ref().map(OwnedKey::borrowed);
-                    parent.is_some_and(|parent| above.contains(parent))
+                let rows = messages.find_rows(id, &self.access.external_keys);
+                let is_allowed = |row: &ChildRow| {
+                    let parent = row.parent.as_ref().map(OwnedKey::borrowed);
+                    is_open_to(&self.access, row.message, self.action)
+                        && parent.is_some_and(|parent| above.contains(parent))
                 };
-                !parents.is_empty() && parents.iter().all(is_allowed)
+                !rows.is_empty() && rows.iter().all(is_allowed)
             }
             (Parent::Messages(_), None) => false,
             (Parent::Tickets(tickets), _) => {

@@ -3,29 +3,42 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::Action;
+use deskguard_rules::{Action, Message};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::display_name;
 use crate::rights::cache::Agent;
+use crate::rights::external_keys::ExternalKeys;
 use crate::rights::own_query::Acting;
 use crate::rights::owner_sql::{for_each_of_many, for_each_row};
 use crate::tables::child_table::{ChildTable, Parent};
-use crate::tables::key::{KeyRef, KeySet, KeyType, OwnedKey};
+use crate::tables::key::{Key, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
+use crate::tables::principal::Principal;
 use crate::tables::rule_function::RuleFunction;
 
+/// A row of a table whose rows belong to others.
+pub struct ChildRow {
+    /// The row of the parent that it belongs to, if to one.
+    pub parent: Option<OwnedKey>,
+    pub message: Message,
+}
+
 impl ChildTable {
-    /// What is asked of the rows with whose ticket the agent that is asked for may do this; none if
-    /// nobody asks that of messages.
+    /// What is asked of the rows with which, as with their ticket, the agent that is asked for may do this; none
+    /// if nobody asks that of messages.
     fn condition(&self, action: Action) -> Option<String> {
-        Some(self.call(RuleFunction::of_parent(action)?, self.oid))
+        let of_parent = self.call(RuleFunction::of_parent(action)?, self.oid);
+        let internal = self.internal_call(RuleFunction::of_internal(action), self.oid);
+        Some(match internal {
+            Some(internal) => format!("{of_parent} AND {internal}"),
+            None => of_parent,
+        })
     }
 
-    /// For each row with this id the row of the parent that it belongs to, if to one: of one row, where
-    /// the id is unique; none if there is no such row.
-    pub fn find_parents(&self, id: KeyRef) -> Vec<Option<OwnedKey>> {
+    /// The rows with this id: one, where the id is unique; none if there is no such row.
+    pub fn find_rows(&self, id: KeyRef, keys: &ExternalKeys) -> Vec<ChildRow> {
         let Some(key) = self.id.as_deref() else {
             return vec![];
         };
@@ -33,16 +46,35 @@ impl ChildTable {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {
+            let mut columns = vec![key_expression(self.oid, &self.column)];
+            if let Some(internal) = &self.internal {
+                let internal = quote_identifier(internal);
+                columns.push(format!("{internal}::pg_catalog.int4::pg_catalog.int8"));
+                let author = self.author.as_ref();
+                columns.extend(author.map(|author| key_expression(self.oid, author)));
+            }
             format!(
                 "SELECT {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
-                key_expression(self.oid, &self.column),
+                columns.join(", "),
                 self.name(),
                 quote_identifier(key)
             )
         });
         let mut found = vec![];
         for_each_row(self.oid, query, &[id], |row| {
-            found.push(row.key(1).map(KeyRef::to_owned));
+            // The others are read of messages that may be internal only.
+            let read = |column, is_there: bool| is_there.then(|| row.key(column))?;
+            let has_internal = self.internal.is_some();
+            let internal = match read(2, has_internal) {
+                Some(Key::Number(number)) => Some(number != 0),
+                _ => None,
+            };
+            let author = read(3, has_internal && self.author.is_some());
+            let author = author.map(|key| keys.id(Principal::Agent, key));
+            found.push(ChildRow {
+                parent: row.key(1).map(KeyRef::to_owned),
+                message: self.message(internal, author),
+            });
         });
         found
     }
@@ -143,19 +175,6 @@ impl Parent {
             found.extend(row.key(1).map(KeyRef::to_owned).zip(row.number(2)));
         });
         found
-    }
-
-    /// The tickets that a row with this id belongs to: several, if the id stands for several rows. None if there is
-    /// no such row, or one belongs to nothing.
-    pub fn tickets_of(&self, id: OwnedKey) -> Option<Vec<OwnedKey>> {
-        let Parent::Messages(messages) = self else {
-            return Some(vec![id]);
-        };
-        let above = messages.find_parents(id.borrowed());
-        let tickets = above.into_iter().map(|id| messages.parent.tickets_of(id?));
-        let tickets: Vec<_> = tickets.collect::<Option<_>>()?;
-        let tickets: Vec<_> = tickets.into_iter().flatten().collect();
-        (!tickets.is_empty()).then_some(tickets)
     }
 
     /// Is there a row with this id?

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Action, Asked, Command, Explanation, Feature, Grants, Moment, NoAgent, OtherPolicy,
-    Question, RowId, Subject, TableOf, Ticket, TicketColumn, Unmapped, Unobserved,
+    Access, Action, Asked, Command, Explanation, Feature, Grants, Message, Moment, NoAgent,
+    OtherPolicy, Question, RowId, Subject, TableOf, Ticket, TicketColumn, Unmapped, Unobserved,
 };
 use pgrx::pg_sys;
 
@@ -148,15 +148,15 @@ impl About {
         rights.is_some_and(|rights| rows.allows(&rights, Action::View, id.borrowed()))
     }
 
-    /// The tickets that rows of a parent belong to in the end, with which something is to be done. None if one of the
-    /// rows is not there, or who asks does not see it.
-    pub fn tickets_above(
+    /// What rows of a parent are or belong to, with which something is to be done. None if one of the rows is not
+    /// there, or who asks does not see it.
+    pub fn above(
         &self,
         besides: &mut Besides,
         parent: &Parent,
         action: Action,
         rows: Vec<Option<OwnedKey>>,
-    ) -> Option<Vec<OwnedKey>> {
+    ) -> Option<Above> {
         let mut above = parent;
         loop {
             let (table, next) = match above {
@@ -171,15 +171,31 @@ impl About {
                 None => break,
             }
         }
-        let mut tickets = vec![];
+        let mut found = Above::default();
         for row in rows {
             let row = row?;
             if matches!(parent, Parent::Messages(_)) && !self.shows(besides, parent, &row) {
                 return None;
             }
-            tickets.extend(parent.tickets_of(row)?);
+            self.add_above(&mut found, parent, row)?;
         }
-        (!tickets.is_empty()).then_some(tickets)
+        (!found.tickets.is_empty()).then_some(found)
+    }
+
+    /// Several tickets, if an id stands for several rows. None if there is no such row, or one belongs to nothing.
+    fn add_above(&self, found: &mut Above, parent: &Parent, id: OwnedKey) -> Option<()> {
+        let Parent::Messages(messages) = parent else {
+            found.tickets.push(id);
+            return Some(());
+        };
+        let rows = messages.find_rows(id.borrowed(), &self.keys);
+        for row in &rows {
+            found.messages.push((Some(row_id(&id)), row.message));
+        }
+        let parents = rows.into_iter().map(|row| row.parent);
+        parents
+            .into_iter()
+            .try_for_each(|parent| self.add_above(found, &messages.parent, parent?))
     }
 
     /// Who may ask about others is told all, names included. Others are told all rules if `is_told_all`, and the names
@@ -220,6 +236,14 @@ impl About {
         };
         deskguard_rules::explain(question, self.known, subject)
     }
+}
+
+/// What a row belongs to.
+#[derive(Default)]
+pub struct Above {
+    pub tickets: Vec<OwnedKey>,
+    /// The messages on the way there.
+    pub messages: Vec<(Option<RowId>, Message)>,
 }
 
 impl Besides {

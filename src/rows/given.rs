@@ -113,7 +113,7 @@ impl Given {
         })
     }
 
-    fn boolean(&self, column: &str) -> Option<Option<bool>> {
+    pub fn boolean(&self, column: &str) -> Option<Option<bool>> {
         let Some(value) = self.value(column) else {
             let is_true = |key: OwnedKey| key != Key::Number(0);
             return self

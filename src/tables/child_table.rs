@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use deskguard_rules::Message;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -32,6 +33,8 @@ pub struct ChildTable {
     pub id_type: Option<KeyType>,
     /// Names the agent who wrote a row.
     pub author: Option<String>,
+    /// Says whether a row is internal.
+    pub internal: Option<String>,
     /// Written when it is first needed.
     pub find_query: OnceCell<String>,
 }
@@ -52,6 +55,7 @@ impl ChildTable {
         column: String,
         id: Option<String>,
         author: Option<String>,
+        internal: Option<String>,
     ) -> ChildTable {
         ChildTable {
             oid,
@@ -61,6 +65,7 @@ impl ChildTable {
             id_type: id.as_ref().and_then(|id| KeyType::of_column(oid, id)),
             id,
             author,
+            internal,
             find_query: OnceCell::new(),
         }
     }
@@ -72,7 +77,7 @@ impl ChildTable {
             let tickets = TicketTable::find_by_followers(catalog, root)?;
             let column = tickets.followers.as_ref()?.ticket.clone();
             let parent = Parent::Tickets(Rc::new(tickets));
-            Some(ChildTable::new(root, parent, column, None, None))
+            Some(ChildTable::new(root, parent, column, None, None, None))
         })
     }
 
@@ -97,6 +102,7 @@ impl ChildTable {
             columns.column,
             columns.id,
             columns.author,
+            columns.internal,
         ))
     }
 
@@ -125,8 +131,23 @@ impl ChildTable {
             Argument::ParentKey => Some(key_expression(self.oid, &self.column)),
             Argument::KeyColumn => Some(quote_identifier(&self.column)),
             Argument::Agent => Some(author()),
+            Argument::Internal => self.internal.as_ref().map(quote_identifier),
             _ => None,
         })
+    }
+
+    /// A row with these values, as the rules see it.
+    pub fn message(&self, internal: Option<bool>, author: Option<i64>) -> Message {
+        match self.internal {
+            Some(_) => Message::new(internal, author),
+            None => Message::PUBLIC,
+        }
+    }
+
+    /// What a policy asks besides of a row that may be internal; none if the table has no such rows.
+    pub fn internal_call(&self, function: RuleFunction, table: pg_sys::Oid) -> Option<String> {
+        self.internal.as_ref()?;
+        Some(self.call(function, table))
     }
 }
 
@@ -136,6 +157,7 @@ struct Columns {
     column: String,
     id: Option<String>,
     author: Option<String>,
+    internal: Option<String>,
 }
 
 impl Columns {
@@ -146,6 +168,7 @@ impl Columns {
             column: column(message_table::PARENT_COLUMN)?,
             id: column(message_table::ID_COLUMN),
             author: column(message_table::AUTHOR_COLUMN),
+            internal: column(message_table::INTERNAL_COLUMN),
         })
     }
 }

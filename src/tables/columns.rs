@@ -121,6 +121,7 @@ pub mod message_table {
     pub const PARENT_COLUMN: Attribute = 3;
     pub const ID_COLUMN: Attribute = 4;
     pub const AUTHOR_COLUMN: Attribute = 5;
+    pub const INTERNAL_COLUMN: Attribute = 6;
 }
 
 pub mod shared_table {

@@ -59,6 +59,7 @@ pub const MAPPINGS: [Mapping; 4] = [
             (message_table::PARENT_COLUMN, "parent_column"),
             (message_table::ID_COLUMN, "id_column"),
             (message_table::AUTHOR_COLUMN, "author_column"),
+            (message_table::INTERNAL_COLUMN, "internal_column"),
         ],
     },
     Mapping {

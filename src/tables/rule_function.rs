@@ -24,6 +24,11 @@ pub enum RuleFunction {
     ParentReply,
     ParentEdit,
     NewMessage,
+    /// Of a message that may be internal, and what belongs to it: is it seen, and may it be changed?
+    InternalSeen,
+    InternalChange,
+    /// May a written message be internal?
+    WrittenInternal,
     Follower,
     SharedSeen,
     SharedChange,
@@ -46,11 +51,13 @@ pub enum Argument {
     Column(TicketColumn),
     /// The id of the agent that a row names: a message's author, a follower, an owner.
     Agent,
+    /// Whether a message is internal.
+    Internal,
     Permission,
 }
 
 impl RuleFunction {
-    const ALL: [RuleFunction; 21] = [
+    const ALL: [RuleFunction; 24] = [
         RuleFunction::Base,
         RuleFunction::Silo,
         RuleFunction::WrittenSilo,
@@ -67,6 +74,9 @@ impl RuleFunction {
         RuleFunction::ParentReply,
         RuleFunction::ParentEdit,
         RuleFunction::NewMessage,
+        RuleFunction::InternalSeen,
+        RuleFunction::InternalChange,
+        RuleFunction::WrittenInternal,
         RuleFunction::Follower,
         RuleFunction::SharedSeen,
         RuleFunction::SharedChange,
@@ -75,7 +85,7 @@ impl RuleFunction {
     ];
 
     const fn definition(self) -> (&'static CStr, &'static [Argument]) {
-        use Argument::{Agent, Column, KeyColumn, ParentKey, Permission, RowKey, Table};
+        use Argument::{Agent, Column, Internal, KeyColumn, ParentKey, Permission, RowKey, Table};
         use TicketColumn::{Assignee, Category, Confidential, Department, Status, Team};
         const TICKET: &[Argument] = &[
             Table,
@@ -117,6 +127,13 @@ impl RuleFunction {
             RuleFunction::ParentReply => (c"parent_reply_ok", &[Table, KeyColumn]),
             RuleFunction::ParentEdit => (c"parent_edit_ok", &[Table, KeyColumn]),
             RuleFunction::NewMessage => (c"new_message_ok", &[Table, ParentKey, Agent]),
+            RuleFunction::InternalSeen => (c"internal_seen", &[Table, Internal, Agent]),
+            RuleFunction::InternalChange => {
+                (c"internal_change_ok", &[Table, ParentKey, Internal, Agent])
+            }
+            RuleFunction::WrittenInternal => {
+                (c"written_internal_ok", &[Table, ParentKey, Internal])
+            }
             RuleFunction::Follower => (c"follower_ok", &[Table, ParentKey, Agent]),
             RuleFunction::SharedSeen => (c"shared_seen", &[Table, RowKey, Agent]),
             RuleFunction::SharedChange => (c"shared_ok", &[Table, Agent]),
@@ -155,6 +172,14 @@ impl RuleFunction {
         .find(|function| function.action() == Some(action))
     }
 
+    /// What asks about an action with a message that may be internal, besides what asks about its ticket.
+    pub fn of_internal(action: Action) -> RuleFunction {
+        match action {
+            Action::View => RuleFunction::InternalSeen,
+            Action::Change(_) => RuleFunction::InternalChange,
+        }
+    }
+
     /// The rule that a function is, if it is one.
     pub fn of(function: pg_sys::Oid) -> Option<RuleFunction> {
         let name = own_function_name(function)?;
@@ -168,7 +193,7 @@ impl RuleFunction {
         let types = self.arguments().iter().map(|argument| match argument {
             Argument::Table => pg_sys::REGCLASSOID,
             Argument::RowKey | Argument::ParentKey | Argument::KeyColumn => key,
-            Argument::Column(TicketColumn::Confidential) => pg_sys::BOOLOID,
+            Argument::Column(TicketColumn::Confidential) | Argument::Internal => pg_sys::BOOLOID,
             Argument::Column(TicketColumn::Status) | Argument::Permission => pg_sys::TEXTOID,
             Argument::Column(_) | Argument::Agent => pg_sys::INT8OID,
         });

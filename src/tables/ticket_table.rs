@@ -162,9 +162,11 @@ impl TicketTable {
             Argument::Table => Some(regclass(table)),
             Argument::RowKey => Some(key_expression(self.oid, &self.id)),
             Argument::Column(column) => Some(self.expression(column)),
-            Argument::ParentKey | Argument::KeyColumn | Argument::Agent | Argument::Permission => {
-                None
-            }
+            Argument::ParentKey
+            | Argument::KeyColumn
+            | Argument::Agent
+            | Argument::Internal
+            | Argument::Permission => None,
         })
     }
 

@@ -95,6 +95,10 @@ SET ROLE regress_ann;
 SELECT * FROM public.seen;
 UPDATE desk.ticket SET subject = 'mine' RETURNING id;
 RESET ROLE;
+ALTER TABLE desk.message RENAME body TO text;
+ALTER TABLE desk.message RENAME ticket_id TO ticket;
+SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket');
+GRANT EXECUTE ON FUNCTION deskguard.protect_messages TO regress_owner;
 
 ALTER EXTENSION deskguard UPDATE;
 SELECT extversion = default_version AS is_of_this_version FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'deskguard';
@@ -102,6 +106,11 @@ SET ROLE regress_ann;
 SELECT * FROM public.seen;
 UPDATE desk.ticket SET subject = 'mine' RETURNING id;
 DELETE FROM desk.attachment RETURNING id;
+RESET ROLE;
+ALTER TABLE desk.message ADD internal boolean;
+SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket', internal_column => 'internal');
+SET ROLE regress_ann;
+SELECT * FROM public.seen WHERE what IN ('messages', 'attachments');
 RESET ROLE;
 SELECT t.table_id FROM deskguard.protected_table AS t WHERE NOT deskguard_internal.base_ok(t.table_id);
 

@@ -226,6 +226,7 @@ pub fn catalog() -> Vec<Permission> {
         "ticket.view.unassigned",
         "ticket.view.assigned",
         "ticket.view.confidential",
+        "ticket.view.internal",
         "report.view",
         "permission.audit",
         "shared.manage",

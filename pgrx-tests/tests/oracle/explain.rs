@@ -41,9 +41,12 @@ const HELP_DESK: &str = "
         category_column => 'category_id', assignee_column => 'assignee_id', team_column => 'team_id',
         confidential_column => 'confidential', follower_table => 'desk.follower', status_column => 'status',
         archived_values => '{archived}', spam_values => '{spam}');
-    CREATE TABLE desk.message (id bigint PRIMARY KEY, ticket_id bigint, author_id bigint);
-    INSERT INTO desk.message VALUES (11, 1), (12, 2), (13, 3), (19, 9);
-    SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author_id');
+    CREATE TABLE desk.message (
+        id bigint PRIMARY KEY, ticket_id bigint, author_id bigint, internal boolean DEFAULT false);
+    INSERT INTO desk.message (id, ticket_id) VALUES (11, 1), (12, 2), (13, 3), (19, 9);
+    INSERT INTO desk.message VALUES (21, 1, 5, true), (22, 1, NULL, NULL);
+    SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author_id',
+        internal_column => 'internal');
     CREATE TABLE desk.filter (id text PRIMARY KEY, owner_id bigint);
     INSERT INTO desk.filter VALUES ('ann', 2), ('dora', 5), ('shared', NULL);
     SELECT deskguard.protect_shared('desk.filter', owner_column => 'owner_id');
@@ -55,8 +58,13 @@ const HELP_DESK: &str = "
     INSERT INTO desk.named VALUES ('DE-1', 'no department', 'no category', 'no agent', 'no team');
     SELECT deskguard.protect_tickets('desk.named', department_column => 'department', category_column => 'category',
         assignee_column => 'assignee', team_column => 'team');
-    CREATE TABLE desk.note (id bigint PRIMARY KEY, ticket text);
-    SELECT deskguard.protect_messages('desk.note', 'desk.named', 'ticket');
+    CREATE TABLE desk.note (id text PRIMARY KEY, ticket text, internal boolean DEFAULT false);
+    INSERT INTO desk.note VALUES ('N-1', 'DE-1', true);
+    SELECT deskguard.protect_messages('desk.note', 'desk.named', 'ticket', internal_column => 'internal');
+    CREATE TABLE desk.file (note text);
+    SELECT deskguard.protect_messages('desk.file', 'desk.note', 'note');
+    CREATE TABLE desk.attachment (message_id bigint);
+    SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
     GRANT USAGE ON SCHEMA desk TO PUBLIC;
     GRANT SELECT ON ALL TABLES IN SCHEMA desk TO PUBLIC;
 ";
@@ -81,7 +89,7 @@ fn ask(client: &mut Client, schema: &mut Schema, agents: &str, tickets: &str, ta
 }
 
 /// Commands: what they do to which table, and the old and the new row.
-const COMMANDS: [(&str, &str, &str, &str); 26] = [
+const COMMANDS: [(&str, &str, &str, &str); 30] = [
     ("SELECT", "desk.ticket", r#"{"id": 2}"#, ""),
     ("DELETE", "desk.ticket", r#"{"id": null}"#, ""),
     (
@@ -134,7 +142,12 @@ const COMMANDS: [(&str, &str, &str, &str); 26] = [
     ),
     ("SELECT", "desk.message", r#"{"id": 11}"#, ""),
     ("SELECT", "desk.message", r#"{"id": 19}"#, ""),
-    ("DELETE", "desk.message", r#"{"ticket_id": 3}"#, ""),
+    (
+        "DELETE",
+        "desk.message",
+        r#"{"ticket_id": 3, "internal": false}"#,
+        "",
+    ),
     (
         "UPDATE",
         "desk.message",
@@ -150,6 +163,10 @@ const COMMANDS: [(&str, &str, &str, &str); 26] = [
         r#"{"ticket_id": 1, "author_id": 5}"#,
     ),
     ("INSERT", "desk.note", "", r#"{"ticket": "DE-1"}"#),
+    ("SELECT", "desk.message", r#"{"id": 21}"#, ""),
+    ("SELECT", "desk.message", r#"{"id": 22}"#, ""),
+    ("SELECT", "desk.file", r#"{"note": "N-1"}"#, ""),
+    ("INSERT", "desk.attachment", "", r#"{"message_id": 21}"#),
     ("SELECT", "desk.filter", r#"{"id": "ann"}"#, ""),
     ("SELECT", "desk.filter", r#"{"id": "dora"}"#, ""),
     ("SELECT", "desk.filter", r#"{"id": "shared"}"#, ""),
@@ -233,8 +250,9 @@ fn answers_are_as_the_schema_says_and_have_all_that_it_describes() {
         "valid_until = NULL, valid_from = '2999-01-01'",
     ] {
         let sql = format!(
-            "INSERT INTO deskguard.agent_permission (agent_id, permission) VALUES (2, 'shared.manage') ON CONFLICT DO NOTHING;
-             UPDATE deskguard.agent_permission SET {time} WHERE permission = 'shared.manage'"
+            "INSERT INTO deskguard.agent_permission (agent_id, permission)
+             VALUES (2, 'shared.manage'), (2, 'ticket.view.internal') ON CONFLICT DO NOTHING;
+             UPDATE deskguard.agent_permission SET {time} WHERE permission IN ('shared.manage', 'ticket.view.internal')"
         );
         admin.batch_execute(&sql).unwrap();
         ask_commands(&mut admin, schema_of, "2");

@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Permission, follower_action, may_write_as};
+use deskguard_rules::{Action, Change, Permission, follower_action, is_open_to, may_write_as};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::kinds::children::refused::{New, refuse_edit, refuse_new};
+use crate::kinds::children::refused::{New, refuse_edit, refuse_internal, refuse_new};
 use crate::pg::call_info::CallInfo;
 use crate::pg::error;
 use crate::plan::key_list::KeyList;
@@ -92,16 +92,22 @@ impl Call {
             if writer_of_call(fcinfo).is_some() {
                 refuse_new(&self.statement, access, child, id, New::Message, action);
             }
-        } else if action == EDIT
-            && settings::refuses_changes()
+        } else if action == EDIT && self.sees_target(fcinfo, id) {
+            refuse_edit(access, child, id, false);
+        }
+    }
+
+    /// Is a command told why it may not change the row that it asks for by its key? It must see what that belongs to.
+    fn sees_target(&self, fcinfo: CallInfo, parent: KeyRef) -> bool {
+        let Some((access, child)) = &self.who else {
+            return false;
+        };
+        settings::refuses_changes()
             && fcinfo.is_of_target()
             && !self.is_recheck
             // Which of the rows of a ticket it sees only their policies know.
             && !TablePolicies::of(child.oid).hide_more()
-            && Allowed::of_statement(&self.statement, access, &child.parent, VIEW).contains(id)
-        {
-            refuse_edit(access, child, id);
-        }
+            && Allowed::of_statement(&self.statement, access, &child.parent, VIEW).contains(parent)
     }
 }
 
@@ -189,6 +195,100 @@ fn is_new_message_ok(
     }
     true
 }
+
+/// May the agent see a message, as far as that may be internal?
+#[pg_extern(sql = false)]
+fn internal_seen(
+    message_table: Option<pg_sys::Oid>,
+    internal: Option<bool>,
+    author: Option<i64>,
+    fcinfo: CallInfo,
+) -> bool {
+    let call = Call::of(fcinfo, message_table);
+    call.who.as_ref().is_some_and(|(access, messages)| {
+        is_open_to(access, messages.message(internal, author), VIEW)
+    })
+}
+
+/// May the agent change or delete a message, as far as that may be internal? Of the row that a command asks for by its
+/// key only this knows whether the agent sees it. So this tells of it, too, where the ticket is what forbids the change.
+fn is_internal_change_ok(
+    fcinfo: CallInfo,
+    message_table: Option<pg_sys::Oid>,
+    parent: Option<KeyRef>,
+    internal: Option<bool>,
+    author: Option<i64>,
+) -> bool {
+    let call = Call::of(fcinfo, message_table);
+    let Some((access, messages)) = &call.who else {
+        return false;
+    };
+    if parent.is_some_and(|parent| messages.column_type != Some(parent.key_type())) {
+        return false;
+    }
+    let message = messages.message(internal, author);
+    let may = is_open_to(access, message, EDIT);
+    if let Some(parent) = parent
+        && is_open_to(access, message, VIEW)
+        && call.sees_target(fcinfo, parent)
+    {
+        let edited = Allowed::of_statement(&call.statement, access, &messages.parent, EDIT);
+        let is_edited = edited.contains(parent);
+        if !(may && is_edited) {
+            refuse_edit(access, messages, parent, is_edited);
+        }
+    }
+    may
+}
+
+/// May the agent write a message that is internal, if it is?
+fn is_written_internal_ok(
+    fcinfo: CallInfo,
+    message_table: Option<pg_sys::Oid>,
+    parent: Option<KeyRef>,
+    internal: Option<bool>,
+) -> bool {
+    let call = Call::of(fcinfo, message_table);
+    let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
+        return false;
+    };
+    if messages.column_type != Some(parent.key_type()) {
+        return false;
+    }
+    let may = is_open_to(access, messages.message(internal, None), EDIT);
+    if !may && writer_of_call(fcinfo).is_some() {
+        refuse_internal(access, messages, parent);
+    }
+    may
+}
+
+for_key_types!(
+    |$name, $key| [internal_change_ok, internal_change_ok_uuid, internal_change_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        message_table: Option<pg_sys::Oid>,
+        parent: Option<$key>,
+        internal: Option<bool>,
+        author: Option<i64>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        let parent = parent.map(KeyRef::from);
+        is_internal_change_ok(fcinfo, message_table, parent, internal, author)
+    }
+);
+
+for_key_types!(
+    |$name, $key| [written_internal_ok, written_internal_ok_uuid, written_internal_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        message_table: Option<pg_sys::Oid>,
+        parent: Option<$key>,
+        internal: Option<bool>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        is_written_internal_ok(fcinfo, message_table, parent.map(KeyRef::from), internal)
+    }
+);
 
 /// May a follower be added or removed? Oneself where one can view the ticket, others where one may
 /// modify it.

@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Condition};
+use deskguard_rules::{Access, Action, Change, Condition, InternalCondition, internal_condition};
 use pgrx::prelude::*;
 use pgrx::{Internal, pg_sys};
 
-use crate::pg::node::{CallExpr, Node, named_table};
+use crate::pg::node::{CallExpr, Clause, Node, any, named_table};
 use crate::pg::planner::{Plan, Root};
 use crate::pg::support::{Answer, IndexCondition, Request, Selectivity, Simplify, answer};
-use crate::plan::folding::{Folded, Subject, fold_call};
+use crate::plan::folding::{self, Folded, Subject, fold_call};
 use crate::plan::literal::ColumnType;
-use crate::plan::operand::ListOperator;
+use crate::plan::operand::{ListOperator, Operand};
 use crate::plan::single_row::{is_asked_by_key, target_table};
 use crate::protection::rule_functions::rule_of;
 use crate::protection::table_policies::TablePolicies;
@@ -22,6 +22,7 @@ use crate::rights::statement::rights_to_estimate_for;
 use crate::rows::estimate::estimate;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::foreign_keys;
+use crate::tables::rule_function::RuleFunction;
 
 #[pg_extern(sql = false)]
 fn child_support(request: Internal) -> Internal {
@@ -54,9 +55,16 @@ fn table_and_column<'p>(arguments: &[Node<'p>]) -> Option<(pg_sys::Oid, Node<'p>
     named_table(arguments).zip(arguments.get(1).copied())
 }
 
-/// The rule as a constant, where it is the same for all rows.
+/// Of the ticket the rule as a constant, where it is the same for all rows; of an internal message as a condition.
 fn simplify(request: Simplify) -> Option<Answer> {
-    fold_call(request, subject, fold)
+    match action_of_internal(request.call.function()) {
+        Some(action) => fold_call(
+            request,
+            |root, call| internal_subject(root, call, action),
+            fold_internal,
+        ),
+        None => fold_call(request, subject, fold),
+    }
 }
 
 /// What is asked of the rows of a table, and the column that says which ticket they belong to.
@@ -72,31 +80,15 @@ fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
         return Subject::AskedWhenRun(Asked::Rules);
     };
     let table = known_tables::child_table(named);
-    // A row is written by a call, and found by one where a ticket or message is named: a plan for
-    // that serves all agents.
-    let is_by_key = |child: &ChildTable| {
-        let keys = [Some(&child.column), child.id.as_ref()];
-        let mut keys = keys.into_iter().flatten();
-        keys.any(|key| is_asked_by_key(root, column, key))
-    };
-    // Somebody's own call: no row belongs to such a key.
-    let is_of_other_kind = |child: &ChildTable| {
-        let asked = ColumnType::of(column).map(ColumnType::key_type);
-        asked.is_none() || asked != child.column_type
-    };
     let child = table.as_deref();
-    // A command that looks for a row by its own key.
-    let is_target = |child: &ChildTable| {
-        let is_asked = |id: &String| is_asked_by_key(root, column, id);
-        let commands = [pg_sys::CmdType::CMD_UPDATE, pg_sys::CmdType::CMD_DELETE];
-        let target = target_table(root, column, &commands);
-        let target = target.and_then(known_tables::child_table);
-        child.id.as_ref().is_some_and(is_asked)
-            && target.is_some_and(|target| target.oid == child.oid)
-    };
-    if action == REPLY || child.is_some_and(|child| is_of_other_kind(child) || is_by_key(child)) {
+    let is_called =
+        |child: &ChildTable| is_of_other_kind(column, child) || is_by_key(root, column, child);
+    if action == REPLY || child.is_some_and(is_called) {
         return match child {
-            Some(child) if action == EDIT && is_target(child) => {
+            // Of a row that may be internal its own rule says more.
+            Some(child)
+                if action == EDIT && child.internal.is_none() && is_target(root, column, child) =>
+            {
                 Subject::AskedOfTarget(Asked::Rules)
             }
             _ => Subject::AskedWhenRun(Asked::Rules),
@@ -111,6 +103,29 @@ fn subject<'p>(root: Root<'p>, call: CallExpr<'p>) -> Subject<TableRule<'p>> {
             column,
         },
     }
+}
+
+/// Somebody's own call: no row belongs to such a key.
+fn is_of_other_kind(key: Node, child: &ChildTable) -> bool {
+    let asked = ColumnType::of(key).map(ColumnType::key_type);
+    asked.is_none() || asked != child.column_type
+}
+
+/// A row is written by a call, and found by one where a ticket or message is named: a plan for that serves all
+/// agents.
+fn is_by_key(root: Root, column: Node, child: &ChildTable) -> bool {
+    let keys = [Some(&child.column), child.id.as_ref()];
+    let mut keys = keys.into_iter().flatten();
+    keys.any(|key| is_asked_by_key(root, column, key))
+}
+
+/// A command that looks for a row by its own key.
+fn is_target(root: Root, column: Node, child: &ChildTable) -> bool {
+    let is_asked = |id: &String| is_asked_by_key(root, column, id);
+    let commands = [pg_sys::CmdType::CMD_UPDATE, pg_sys::CmdType::CMD_DELETE];
+    let target = target_table(root, column, &commands);
+    let target = target.and_then(known_tables::child_table);
+    child.id.as_ref().is_some_and(is_asked) && target.is_some_and(|target| target.oid == child.oid)
 }
 
 /// True of all rows, or of none; else the call stays.
@@ -155,8 +170,99 @@ fn rules_decide(parent: &Parent, access: &Agent, action: Action) -> bool {
         && policies.allow(access, action)
         && match parent {
             Parent::Tickets(_) => true,
-            Parent::Messages(messages) => rules_decide(&messages.parent, access, action),
+            Parent::Messages(messages) => {
+                internal_of(messages, access, action) == InternalCondition::Nothing
+                    && rules_decide(&messages.parent, access, action)
+            }
         }
+}
+
+/// What is asked of the rows of a table since they may be internal.
+fn internal_of(child: &ChildTable, access: &Access, action: Action) -> InternalCondition {
+    match child.internal {
+        Some(_) => internal_condition(access, action, child.author.is_some()),
+        None => InternalCondition::Nothing,
+    }
+}
+
+/// The action that a function asks about with a message that may be internal.
+fn action_of_internal(function: pg_sys::Oid) -> Option<Action> {
+    match rule_of(function)? {
+        RuleFunction::InternalSeen => Some(VIEW),
+        RuleFunction::InternalChange => Some(EDIT),
+        _ => None,
+    }
+}
+
+/// What is asked of messages that may be internal.
+struct InternalRule<'p> {
+    action: Action,
+    table: Option<Rc<ChildTable>>,
+    internal: Node<'p>,
+    author: Node<'p>,
+}
+
+fn internal_subject<'p>(
+    root: Root<'p>,
+    call: CallExpr<'p>,
+    action: Action,
+) -> Subject<InternalRule<'p>> {
+    let (Some(named), [.., internal, author]) = (call.table(), call.arguments()) else {
+        return Subject::AskedWhenRun(Asked::Rules);
+    };
+    let table = known_tables::child_table(named);
+    let key = call.arguments().get(1).filter(|_| action == EDIT);
+    let is_called = |child: &ChildTable| {
+        is_by_key(root, *internal, child) || key.is_some_and(|key| is_of_other_kind(*key, child))
+    };
+    match table.as_deref() {
+        Some(child) if action == EDIT && is_target(root, *internal, child) => {
+            Subject::AskedOfTarget(Asked::Rules)
+        }
+        Some(child) if is_called(child) => Subject::AskedWhenRun(Asked::Rules),
+        _ => Subject::Rule {
+            table: Some(named),
+            asked: Asked::Rules,
+            rule: InternalRule {
+                action,
+                table,
+                internal: *internal,
+                author: *author,
+            },
+        },
+    }
+}
+
+fn fold_internal<'p>(
+    _: Plan<'p>,
+    _: CallExpr<'p>,
+    agent: &Rc<Agent>,
+    rule: InternalRule<'p>,
+) -> Option<Folded<'p>> {
+    let Some(child) = &rule.table else {
+        return Some(Folded::from(false));
+    };
+    // NULL is not true either: where it is not known, a message is internal.
+    let public = || Clause::Is(rule.internal.copy()).not();
+    let clause = |access: &Access| {
+        Some(match internal_of(child, access, rule.action) {
+            InternalCondition::Nothing => Clause::Constant(true),
+            InternalCondition::Public => public(),
+            InternalCondition::PublicOrOwn => {
+                let author = Operand::of(rule.author)?;
+                let own = author.any_id_of(&[agent.agent], &agent.external_keys, false);
+                any([public(), own])
+            }
+        })
+    };
+    let later = match agent.rest_to_come() {
+        Some((moment, from_now_on)) => Some((moment, clause(from_now_on)?)),
+        None => None,
+    };
+    Some(Folded {
+        now: clause(agent)?,
+        later,
+    })
 }
 
 /// A plan that asks nothing of the parents is made anew when their policies change.
@@ -168,6 +274,9 @@ fn depend_on(plan: Plan, parent: &Parent) {
 }
 
 fn selectivity(request: Selectivity) -> Option<Answer> {
+    if action_of_internal(request.function()).is_some() {
+        return folding::selectivity(request);
+    }
     let action = action_of(request.function())?;
     let (table, _) = table_and_column(request.arguments())?;
     let share = share(request.root(), table, action)?;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change};
+use deskguard_rules::{Action, Change, Permission, is_open_to};
 
 use crate::pg::error;
 use crate::rights::cache::Agent;
@@ -35,7 +35,7 @@ pub fn refuse_new(
     let row = row(&child.parent, parent);
     let (detail, hint) = if seen.contains(parent) {
         (
-            why_not(agent, &child.parent, parent, action),
+            why_not(access, &child.parent, parent, action),
             "deskguard.explain_access() tells more.",
         )
     } else {
@@ -54,18 +54,42 @@ pub fn refuse_new(
     error::refuse(format!("agent {agent} may not {what}"), detail, hint)
 }
 
-/// Of a row that the agent sees.
-pub fn refuse_edit(access: &Agent, child: &ChildTable, parent: KeyRef) -> ! {
+/// Of a row that the agent sees. `is_internal`: that it is internal is what forbids the change.
+pub fn refuse_edit(access: &Agent, child: &ChildTable, parent: KeyRef, is_internal: bool) -> ! {
     let (agent, action) = (access.agent, Action::Change(Change::EditMessages));
+    let (what, detail) = match is_internal {
+        true => ("internal rows", Some(lacks_permission(agent))),
+        false => ("rows", why_not(access, &child.parent, parent, action)),
+    };
     error::refuse(
         format!(
-            "agent {agent} may not change rows of {} that belong to {}",
+            "agent {agent} may not change {what} of {} that belong to {}",
             child.name(),
             row(&child.parent, parent)
         ),
-        why_not(agent, &child.parent, parent, action),
+        detail,
         "With deskguard.refused_changes = skip, a command leaves out what it may not change.",
     )
+}
+
+/// Of a row that a command writes.
+pub fn refuse_internal(access: &Agent, child: &ChildTable, parent: KeyRef) -> ! {
+    let column = child.internal.as_deref().unwrap_or_default();
+    error::refuse(
+        format!(
+            "agent {} may not write an internal row of {} that belongs to {}",
+            access.agent,
+            child.name(),
+            row(&child.parent, parent)
+        ),
+        Some(lacks_permission(access.agent)),
+        format!("A row is internal unless \"{column}\" is false."),
+    )
+}
+
+fn lacks_permission(agent: i64) -> String {
+    let permission = Permission::ViewInternal.name();
+    format!("Agent {agent} lacks the permission {permission}.")
 }
 
 fn row(parent: &Parent, id: KeyRef) -> String {
@@ -75,18 +99,35 @@ fn row(parent: &Parent, id: KeyRef) -> String {
     }
 }
 
-fn why_not(agent: i64, parent: &Parent, id: KeyRef, action: Action) -> Option<String> {
-    let (tickets, id) = ticket(parent, id)?;
-    reason(&tickets, agent, &id, action)
+fn why_not(access: &Agent, parent: &Parent, id: KeyRef, action: Action) -> Option<String> {
+    let (tickets, ticket, internal) = above(access, parent, id, action)?;
+    let of_ticket = reason(&tickets, access.agent, &ticket, action);
+    of_ticket.or(internal)
 }
 
-/// The ticket that a row belongs to in the end.
-fn ticket(parent: &Parent, id: KeyRef) -> Option<(Rc<TicketTable>, OwnedKey)> {
-    match parent {
-        Parent::Tickets(tickets) => Some((tickets.clone(), id.to_owned())),
-        Parent::Messages(messages) => {
-            let above = messages.find_parents(id).into_iter().flatten().next()?;
-            ticket(&messages.parent, above.borrowed())
-        }
-    }
+/// The ticket that a row belongs to in the end, and on the way what is said of an internal message that forbids this.
+fn above(
+    access: &Agent,
+    parent: &Parent,
+    id: KeyRef,
+    action: Action,
+) -> Option<(Rc<TicketTable>, OwnedKey, Option<String>)> {
+    let messages = match parent {
+        Parent::Tickets(tickets) => return Some((tickets.clone(), id.to_owned(), None)),
+        Parent::Messages(messages) => messages,
+    };
+    let found = messages.find_rows(id, &access.external_keys);
+    let found = found.into_iter().find(|row| row.parent.is_some())?;
+    let next = found.parent.as_ref()?.borrowed();
+    let (tickets, ticket, internal) = above(access, &messages.parent, next, action)?;
+    let is_open = is_open_to(access, found.message, action);
+    let is_internal = || {
+        let row = row(parent, id);
+        format!(
+            "{} That is for {row}, which is internal.",
+            lacks_permission(access.agent)
+        )
+    };
+    let here = (!is_open).then(is_internal);
+    Some((tickets, ticket, internal.or(here)))
 }

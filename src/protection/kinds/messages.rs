@@ -1,5 +1,6 @@
 //! Messages, attachments and other tables whose rows belong to tickets.
 
+use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
 
@@ -25,24 +26,31 @@ impl Kind for ChildTable {
 
     /// Messages that are a parent of others have more of it.
     fn policies(&self, table: pg_sys::Oid, is_parent: bool) -> Vec<Policy> {
-        let seen = self.call(RuleFunction::ParentSeen, table);
-        let reply = self.call(RuleFunction::ParentReply, table);
-        let edit = self.call(RuleFunction::ParentEdit, table);
-        let is_reply = matches!(self.parent, Parent::Tickets(_));
-        let mut create = if is_reply || self.author.is_some() {
-            let new_message = self.call(RuleFunction::NewMessage, table);
-            format!("{reply} AND {new_message}")
-        } else {
-            reply
+        let ask = |function| self.call(function, table);
+        let internal = |function| self.internal_call(function, table);
+        let all = |first, others: [Option<String>; 3]| {
+            let others = others.into_iter().flatten();
+            let all: Vec<String> = std::iter::once(ask(first)).chain(others).collect();
+            all.join(" AND ")
         };
-        let mut updated = edit.clone();
+        let is_reply = matches!(self.parent, Parent::Tickets(_));
+        let new_message = (is_reply || self.author.is_some()).then_some(RuleFunction::NewMessage);
         // Only then, since a column in a policy cannot be altered.
-        if is_parent && self.id.is_some() {
-            let new_id = self.call(RuleFunction::NewId, table);
-            let updated_id = self.call(RuleFunction::UpdatedId, table);
-            create = format!("{create} AND {new_id}");
-            updated = format!("{edit} AND {updated_id}");
-        }
+        let id = |function| (is_parent && self.id.is_some()).then(|| ask(function));
+        let written = || internal(RuleFunction::WrittenInternal);
+
+        let seen = internal(RuleFunction::InternalSeen);
+        let seen = all(RuleFunction::ParentSeen, [seen, None, None]);
+        let changed = internal(RuleFunction::InternalChange);
+        let edit = all(RuleFunction::ParentEdit, [changed, None, None]);
+        let create = all(
+            RuleFunction::ParentReply,
+            [new_message.map(ask), written(), id(RuleFunction::NewId)],
+        );
+        let updated = all(
+            RuleFunction::ParentEdit,
+            [written(), id(RuleFunction::UpdatedId), None],
+        );
         vec![
             Policy::new(VIEW, "SELECT", format!("USING ({seen})")),
             Policy::new(CREATE, "INSERT", format!("WITH CHECK ({create})")),
@@ -57,23 +65,33 @@ impl Kind for ChildTable {
     }
 
     fn columns(&self) -> Vec<(&str, Holds)> {
-        let columns = std::iter::once(&self.column).chain(&self.author);
-        columns
-            .map(|column| (column.as_str(), Holds::Keys))
+        let keys = std::iter::once(&self.column).chain(&self.author);
+        let keys = keys.map(|column| (column.as_str(), Holds::Keys));
+        let internal = self.internal.iter();
+        keys.chain(internal.map(|column| (column.as_str(), Holds::Booleans)))
             .collect()
     }
 
     fn register(&self) -> Result<(), SpiError> {
+        let mut values: Vec<DatumWithOid> = vec![
+            self.oid.into(),
+            self.parent.oid().into(),
+            self.column.as_str().into(),
+            self.id.as_deref().into(),
+            self.author.as_deref().into(),
+        ];
+        // The SQL of a version before, which is not updated yet, has no such column.
+        let mut internal = "";
+        if let Some(column) = &self.internal {
+            internal = ", $6::pg_catalog.name";
+            values.push(column.as_str().into());
+        }
         Spi::run_with_args(
-            "INSERT INTO deskguard_internal.message_table
-             VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name)",
-            &[
-                self.oid.into(),
-                self.parent.oid().into(),
-                self.column.as_str().into(),
-                self.id.as_deref().into(),
-                self.author.as_deref().into(),
-            ],
+            &format!(
+                "INSERT INTO deskguard_internal.message_table
+                 VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name{internal})"
+            ),
+            &values,
         )
     }
 }
