@@ -34,6 +34,12 @@ struct Desk {
     partitioned: bool,
     references: bool,
     author: bool,
+    /// Is there a column for internal messages?
+    internal: bool,
+    /// What that column has of messages of which nothing else is said.
+    default: Option<bool>,
+    /// Is it internal, and who wrote it; of the messages in their order.
+    notes: Vec<(Option<bool>, Option<Id>)>,
     /// Message, and the ticket that it names.
     messages: Vec<(Id, Option<Id>)>,
     /// Attachment, and the message that it names.
@@ -61,7 +67,7 @@ fn desks() -> impl Strategy<Value = Desk> {
     (
         cases(),
         (message_kind(), kind(), kind(), kind()),
-        (any::<bool>(), weighted(0.4), any::<bool>()),
+        (any::<bool>(), weighted(0.4), any::<bool>(), weighted(0.6)),
         picks(),
     )
         .prop_map(|(case, kinds, flags, picks)| with_messages(case, kinds, flags, &picks))
@@ -80,6 +86,9 @@ struct Picks {
     attachments: Vec<usize>,
     replies: Vec<Vec<usize>>,
     moves: Vec<(usize, usize)>,
+    default: Option<bool>,
+    /// Is a message internal, and by whom is it? For as many as there are, again and again.
+    notes: Vec<(Option<bool>, usize)>,
 }
 
 fn picks() -> impl Strategy<Value = Picks> {
@@ -89,13 +98,19 @@ fn picks() -> impl Strategy<Value = Picks> {
         vec(nth(), 0..16),
         vec(vec(nth(), 1..4), 2..5),
         vec((nth(), nth()), 2..5),
+        select(vec![Some(false), Some(false), Some(true), None]),
+        vec((select(vec![Some(false), Some(true), None]), nth()), 3..20),
     )
-        .prop_map(|(messages, attachments, replies, moves)| Picks {
-            messages,
-            attachments,
-            replies,
-            moves,
-        })
+        .prop_map(
+            |(messages, attachments, replies, moves, default, notes)| Picks {
+                messages,
+                attachments,
+                replies,
+                moves,
+                default,
+                notes,
+            },
+        )
 }
 
 /// The help desk made by hand, where each command is allowed to one and refused to another.
@@ -106,8 +121,16 @@ fn worked(kind: Kind) -> Desk {
         // Tickets 1 and 3 are followed by some; the sixth is none.
         replies: vec![vec![0], vec![0, 2], vec![0, 0], vec![5]],
         moves: vec![(0, 1), (1, 0), (3, 5)],
+        default: Some(false),
+        notes: vec![
+            (Some(false), 0),
+            (Some(true), 1),
+            (None, 2),
+            (Some(true), 3),
+            (Some(false), 1),
+        ],
     };
-    let flags = (false, false, true);
+    let flags = (false, false, true, true);
     let message = match kind {
         Kind::Int8 => Kind::Int4,
         key => key,
@@ -119,7 +142,7 @@ fn worked(kind: Kind) -> Desk {
 fn with_messages(
     case: Case,
     kinds: (Kind, Kind, Kind, Kind),
-    flags: (bool, bool, bool),
+    flags: (bool, bool, bool, bool),
     picks: &Picks,
 ) -> Desk {
     let (message, ticket, parent, author) = kinds;
@@ -130,7 +153,7 @@ fn with_messages(
         parent: message.referring(parent),
         author: table.agent_kind(author),
     };
-    let (partitioned, references, author) = flags;
+    let (partitioned, references, author, internal) = flags;
     let references = references && table.has_unique_id();
     let holds = |id: &Id| kinds.ticket.holds(*id);
     let mut named: Vec<Option<Id>> = case.desk.tickets.iter().map(|t| Some(t.id)).collect();
@@ -145,6 +168,12 @@ fn with_messages(
     }
     tickets.retain(|id| id.as_ref().is_none_or(holds));
     let messages: Vec<(Id, Option<Id>)> = (1..).zip(tickets).collect();
+    // Besides agents nobody, and somebody who is no agent.
+    let mut authors: Vec<Option<Id>> = case.desk.agents.iter().map(|a| Some(a.id)).collect();
+    authors.extend([None, Some(77)]);
+    let author_of = |nth: &usize| authors[nth % authors.len()].filter(|id| kinds.author.holds(*id));
+    let notes = picks.notes.iter().cycle().take(messages.len());
+    let notes = notes.map(|(internal, nth)| (*internal, author_of(nth)));
     let target = |nth: &usize| named[nth % named.len()].filter(holds);
     let message = |nth: &usize| messages[nth % messages.len()].0;
     let attached = |nth: &usize| match nth % 9 {
@@ -160,6 +189,9 @@ fn with_messages(
         moves: moves
             .map(|(which, to)| (message(which), target(to)))
             .collect(),
+        notes: notes.collect(),
+        default: picks.default,
+        internal,
         case,
         kinds,
         partitioned,
@@ -186,8 +218,29 @@ impl Desk {
     /// The messages whose ticket allows it.
     fn messages_that_allow(&self, who: Option<Id>, action: &str) -> BTreeSet<Id> {
         let messages = self.messages.iter();
-        let allowed = messages.filter(|(_, ticket)| self.may(who, action, *ticket));
+        let allowed = messages.filter(|(id, ticket)| {
+            self.may(who, action, *ticket) && self.is_open(who, action, *id)
+        });
         allowed.map(|(id, _)| *id).collect()
+    }
+
+    fn sees_internal(&self, who: Option<Id>) -> bool {
+        who.is_some_and(|agent| self.help_desk().has(agent, "ticket.view.internal"))
+    }
+
+    /// Is a message, which is there, none that is kept from the agent since it is internal?
+    fn is_open(&self, who: Option<Id>, action: &str, id: Id) -> bool {
+        let (internal, author) = self.notes[id as usize - 1];
+        let wrote = || self.author && author.is_some_and(|author| self.is_by(who, author));
+        !self.internal
+            || internal == Some(false)
+            || self.sees_internal(who)
+            || action == "view" && wrote()
+    }
+
+    /// May it write what has this in the column?
+    fn may_write(&self, who: Option<Id>, internal: Option<bool>) -> bool {
+        !self.internal || internal == Some(false) || self.sees_internal(who)
     }
 
     fn attachments_that_allow(&self, who: Option<Id>, action: &str) -> BTreeSet<Id> {
@@ -206,6 +259,7 @@ impl Desk {
     fn may_reply(&self, who: Option<Id>, tickets: &[Option<Id>]) -> bool {
         let different: BTreeSet<_> = tickets.iter().collect();
         tickets.iter().all(|ticket| self.may(who, "reply", *ticket))
+            && self.may_write(who, self.default)
             && (different.len() < 2
                 || who.is_some_and(|agent| self.help_desk().has(agent, "ticket.mass_reply")))
     }
@@ -234,13 +288,14 @@ impl Desk {
         let kind = self.kinds.ticket.sql();
         let (id, author) = (self.kinds.message.sql(), self.kinds.author.sql());
         let new = self.new_id();
+        let default = boolean(self.default);
         let references = match self.references {
             true => format!(" REFERENCES {}", self.help_desk().table.sql()),
             false => String::new(),
         };
         let columns = format!(
             "id {id} DEFAULT {new} PRIMARY KEY, \
-             {TICKET} {kind}{references}, author {author}, body text"
+             {TICKET} {kind}{references}, author {author}, internal boolean DEFAULT {default}, body text"
         );
         let mut sql = match self.partitioned {
             // Identity columns of partitions differ between majors.
@@ -257,7 +312,7 @@ impl Desk {
                 format!(
                     "CREATE TABLE {message} ({columns}) PARTITION BY HASH (id); \
                      CREATE TABLE {} PARTITION OF {message} FOR VALUES WITH (MODULUS 2, REMAINDER 0); \
-                     CREATE TABLE {} (body text, author {author}, {TICKET} {kind}, id {id} NOT NULL DEFAULT {new}); \
+                     CREATE TABLE {} (internal boolean DEFAULT {default}, body text, author {author}, {TICKET} {kind}, id {id} NOT NULL DEFAULT {new}); \
                      ALTER TABLE {message} ATTACH PARTITION {} FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
                     part(1),
                     part(2),
@@ -273,10 +328,14 @@ impl Desk {
         );
         let nullable =
             |kind: Kind, id: &Option<Id>| id.map_or("NULL".into(), |id| kind.literal(id));
-        for (id, ticket) in &self.messages {
+        for ((id, ticket), (internal, author)) in self.messages.iter().zip(&self.notes) {
             let ticket = nullable(self.kinds.ticket, ticket);
-            let id = self.kinds.message.literal(*id);
-            sql += &format!("INSERT INTO {message} (id, {TICKET}) VALUES ({id}, {ticket});");
+            let author = nullable(self.kinds.author, author);
+            let (id, internal) = (self.kinds.message.literal(*id), boolean(*internal));
+            sql += &format!(
+                "INSERT INTO {message} (id, {TICKET}, author, internal) \
+                 VALUES ({id}, {ticket}, {author}, {internal});"
+            );
         }
         for (id, message) in &self.attachments {
             sql += &format!(
@@ -314,8 +373,9 @@ impl Desk {
 
     fn protect_sql(&self) -> String {
         let author = if self.author { "'author'" } else { "NULL" };
+        let internal = if self.internal { "'internal'" } else { "NULL" };
         format!(
-            "SELECT deskguard.protect_messages({message}, {}, 'Ticket''s', {author}); \
+            "SELECT deskguard.protect_messages({message}, {}, 'Ticket''s', {author}, internal_column => {internal}); \
              SELECT deskguard.protect_messages({}, {message}, 'message_id');",
             literal(&self.help_desk().table.sql()),
             literal(&self.attachment()),
@@ -333,6 +393,12 @@ impl Desk {
         )
     }
 }
+
+fn boolean(value: Option<bool>) -> String {
+    value.map_or("NULL".into(), |value| value.to_string())
+}
+
+const INTERNAL: [Option<bool>; 3] = [Some(false), Some(true), None];
 
 // ---- asking ----
 
@@ -375,6 +441,15 @@ impl Session<'_> {
                 ident(tickets.id.name)
             ),
             &seen,
+        )?;
+        let notes = desk.notes.iter().zip(1..);
+        let notes =
+            notes.filter(|((internal, _), id)| *internal != Some(false) && seen.contains(id));
+        let notes = notes.map(|(_, id)| id).collect();
+        self.ids(
+            kind,
+            &format!("{select} WHERE internal IS NOT FALSE"),
+            &notes,
         )?;
         self.ids(
             Kind::Int4,
@@ -450,9 +525,15 @@ impl Session<'_> {
             same(&sql, allowed, if may { "true" } else { "false" })
         };
         for (id, ticket) in &desk.messages {
-            let may = desk.may(Some(agent), "reply", *ticket);
+            let replies = desk.may(Some(agent), "reply", *ticket);
+            let may = replies && desk.may_write(Some(agent), desk.default);
             let ticket = desk.ticket_sql(*ticket);
             explain(&message, &format!("'Ticket''s', {ticket}"), may)?;
+            for internal in INTERNAL.into_iter().filter(|_| *id <= 5) {
+                let new = format!("'Ticket''s', {ticket}, 'internal', {}", boolean(internal));
+                let may = replies && desk.may_write(Some(agent), internal);
+                explain(&message, &new, may)?;
+            }
             let by_another = format!(
                 "'Ticket''s', {ticket}, 'author', {}",
                 desk.kinds.author.literal(77)
@@ -460,6 +541,7 @@ impl Session<'_> {
             if desk.kinds.author.holds(77) {
                 explain(&message, &by_another, may && !desk.author)?;
             }
+            let may = replies && desk.is_open(Some(agent), "reply", *id);
             let id = desk.kinds.parent.literal(*id);
             explain(&attachment, &format!("'message_id', {id}"), may)?;
         }
@@ -520,6 +602,18 @@ impl Session<'_> {
                  FROM (VALUES {values}) AS v (t) ON CONFLICT (id) DO UPDATE SET body = 'new'"
             );
             self.tries("ON CONFLICT", &conflict, expected)?;
+            for internal in INTERNAL {
+                let may = tickets.len() == 1 && desk.may(self.who, "reply", tickets[0]);
+                let may = may && desk.may_write(self.who, internal);
+                let internal = boolean(internal);
+                let sql = format!(
+                    "INSERT INTO {message} ({TICKET}, internal) SELECT t, {internal} FROM (VALUES {values}) AS v (t) \
+                     RETURNING internal"
+                );
+                if tickets.len() == 1 {
+                    self.tries("note", &sql, may.then_some(1))?;
+                }
+            }
             for author in [self.who, Some(77)] {
                 let kind = desk.kinds.author;
                 let Some(author) = author.filter(|id| kind.holds(*id)) else {
@@ -534,7 +628,7 @@ impl Session<'_> {
             }
         }
         for (id, ticket) in desk.messages.iter().take(6) {
-            let may = desk.may(self.who, "reply", *ticket);
+            let may = desk.may(self.who, "reply", *ticket) && desk.is_open(self.who, "reply", *id);
             let id = desk.kinds.parent.literal(*id);
             let sql = format!("INSERT INTO {} VALUES (9, {id})", desk.attachment());
             self.tries("attach", &sql, may.then_some(1))?;
@@ -603,6 +697,32 @@ impl Session<'_> {
                 format!("UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target})) AS v (t)");
             let expected = (may || edited.is_empty()).then_some(edited.len());
             self.tries("move all", &sql, expected)?;
+        }
+        for internal in INTERNAL {
+            let may = desk.may_write(self.who, internal);
+            let set = format!("UPDATE {message} SET internal = {}", boolean(internal));
+            let expected = (may || edited.is_empty()).then_some(edited.len());
+            self.tries("mark all", &set, expected)?;
+            for (id, _) in desk.messages.iter().take(4) {
+                let expected = match edited.contains(id) {
+                    true => may.then_some(1),
+                    false => Some(0),
+                };
+                let sql = format!("{set} WHERE id = {} RETURNING id", kind.literal(*id));
+                self.tries("mark", &sql, expected)?;
+                if internal.is_some() {
+                    continue;
+                }
+                let author = self.who.filter(|id| desk.kinds.author.holds(*id));
+                let Some(author) = author.map(|id| desk.kinds.author.literal(id)) else {
+                    continue;
+                };
+                let sql = format!(
+                    "UPDATE {message} SET author = {author} WHERE id = {} RETURNING body",
+                    kind.literal(*id)
+                );
+                self.tries("take over", &sql, Some(edited.contains(id).into()))?;
+            }
         }
         Ok(())
     }
@@ -714,6 +834,9 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
             "merge",
             "move",
             "move all",
+            "note",
+            "mark",
+            "mark all",
         ]);
     }
 }

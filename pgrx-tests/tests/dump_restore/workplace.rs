@@ -58,7 +58,8 @@ fn tables_sql() -> String {
          CREATE TABLE desk.ticket_1 PARTITION OF desk.ticket FOR VALUES FROM (1) TO (5);
          CREATE TABLE desk.ticket_2 PARTITION OF desk.ticket DEFAULT;
          CREATE TABLE desk.follower (ticket_id int REFERENCES desk.ticket, agent_id int);
-         CREATE TABLE desk.message (id int PRIMARY KEY, ticket_id int REFERENCES desk.ticket, author_id int, body text);
+         CREATE TABLE desk.message (id int PRIMARY KEY, ticket_id int REFERENCES desk.ticket, author_id int, body text,
+             in_house boolean);
          CREATE TABLE desk.attachment (id int PRIMARY KEY, message_id int REFERENCES desk.message, name text);
          CREATE TABLE desk.note (id int PRIMARY KEY, ticket_id int, body text);
          CREATE TABLE desk.note_2025 (CHECK (id >= 2025)) INHERITS (desk.note);
@@ -73,7 +74,7 @@ fn tables_sql() -> String {
          GRANT SELECT, INSERT, UPDATE, DELETE ON desk.ticket_old TO PUBLIC;
          INSERT INTO desk.ticket (id, department_id, category_id) VALUES (101, 1, 1), (102, 3, 2);
          INSERT INTO desk.follower VALUES (3, 2), (12, 1);
-         INSERT INTO desk.message SELECT n, n, 1, 'm' FROM generate_series(1, 12) AS n;
+         INSERT INTO desk.message SELECT n, n, 1 + n % 3, 'm', n % 2 = 0 FROM generate_series(1, 12) AS n;
          INSERT INTO desk.attachment SELECT n, n, 'a' FROM generate_series(1, 12) AS n;
          INSERT INTO desk.note SELECT n, n FROM generate_series(1, 12) AS n;
          INSERT INTO desk.note_2025 SELECT 2024 + n, n FROM generate_series(1, 12) AS n;
@@ -88,7 +89,8 @@ const PROTECT: &str = "
     SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', category_column => 'category_id',
         assignee_column => 'assignee_id', team_column => 'team_id', follower_table => 'desk.follower',
         status_column => 'status', archived_values => '{archived}', spam_values => '{spam}');
-    SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author_id');
+    SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author_id',
+        internal_column => 'in_house');
     SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
     SELECT deskguard.protect_messages('desk.note', 'desk.ticket');
     SELECT deskguard.protect_shared('desk.filter', owner_column => 'owner_id');
