@@ -3,7 +3,7 @@
 use deskguard_tests::help_desk::{Id, Kind, Ticket};
 use serde_json::Value;
 
-use crate::desk::{Desk, Place, Rule, Table};
+use crate::desk::{Desk, Place, Row, Rule, Table};
 
 /// What the trigger of the help desk tells of a row. The old row is null for an INSERT, the new one for a DELETE.
 #[derive(Debug)]
@@ -62,7 +62,9 @@ pub fn judge(
     // A row of the help desk that was there: only one that somebody who acts here sees.
     let known = row_of(desk, place, &change.old);
     if let Some(row) = known
-        && !viewers.iter().any(|viewer| desk.sees(*viewer, row))
+        && !viewers
+            .iter()
+            .any(|viewer| desk.sees(*viewer, row) || goes_with_ticket(desk, change, row, *viewer))
     {
         return Err("a hidden row was changed");
     }
@@ -77,6 +79,14 @@ pub fn judge(
     } else {
         Err("the agent may not do this")
     }
+}
+
+/// An internal message that is hidden goes with its ticket all the same, by its foreign key.
+fn goes_with_ticket(desk: &Desk, change: &Change, row: Place, viewer: Option<Id>) -> bool {
+    let (Some(agent), Rule::Message(of)) = (viewer, desk.tables[row.table].rule) else {
+        return false;
+    };
+    change.new.is_null() && desk.acts(of, agent, desk.row(row).of, "delete")
 }
 
 /// `old` is None for an INSERT, `new` null for a DELETE.
@@ -96,10 +106,12 @@ fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -
         (Rule::Message(of), None) => {
             let ticket = id_in(new.get("ticket_id"));
             ticket.is_some_and(|ticket| desk.acts(of, agent, ticket, "reply"))
+                && may_write_note(desk, table, agent, None, new)
         }
         // They also go with their ticket, by its foreign key.
         (Rule::Message(of), Some(row)) => {
             desk.acts(of, agent, row.of, "edit_messages")
+                && may_write_note(desk, table, agent, Some(row), new)
                 || new.is_null() && desk.acts(of, agent, row.of, "delete")
         }
         (Rule::Follower(of), None) => {
@@ -121,6 +133,15 @@ fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -
         }
         (Rule::Feature, _) => old.is_some() || desk.uses_invoices(agent),
     }
+}
+
+/// Is it no internal message, before and after, or may the agent write one?
+fn may_write_note(desk: &Desk, table: &Table, agent: Id, old: Option<&Row>, new: &Value) -> bool {
+    let was = old.is_some_and(|old| desk.note(table, old).is_some());
+    let becomes = table.name == "desk.message"
+        && !new.is_null()
+        && new.get("internal") != Some(&Value::Bool(false));
+    !was && !becomes || desk.sees_notes(agent)
 }
 
 /// JSON values with bars between them.

@@ -27,7 +27,8 @@ CREATE TABLE desk.follower (
 );
 CREATE INDEX ON desk.follower (agent_id);
 CREATE TABLE desk.message (
-    id bigint PRIMARY KEY, ticket_id bigint REFERENCES desk.ticket ON DELETE CASCADE, author bigint, body text, code bigint
+    id bigint PRIMARY KEY, ticket_id bigint REFERENCES desk.ticket ON DELETE CASCADE, author bigint, body text, code bigint,
+    internal boolean DEFAULT false
 );
 CREATE INDEX ON desk.message (ticket_id);
 CREATE INDEX ON desk.message (body);
@@ -76,7 +77,7 @@ END $$;
 CREATE VIEW desk.invoker_view WITH (security_invoker) AS SELECT * FROM desk.ticket;
 CREATE VIEW desk.owner_view AS SELECT * FROM desk.ticket WHERE subject IS NOT NULL;
 CREATE VIEW desk.joined_view WITH (security_barrier) AS
-    SELECT m.id, m.ticket_id, m.author, t.subject || m.body AS body, m.code
+    SELECT m.id, m.ticket_id, m.author, t.subject || m.body AS body, m.code, m.internal
     FROM desk.ticket AS t JOIN desk.message AS m ON m.ticket_id = t.id;
 ALTER VIEW desk.invoker_view OWNER TO deskguard_adversary_owner;
 ALTER VIEW desk.owner_view OWNER TO deskguard_adversary_owner;

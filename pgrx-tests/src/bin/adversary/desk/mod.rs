@@ -90,6 +90,8 @@ pub struct Row {
     /// The ticket it is or belongs to; the owner of a shared object.
     pub of: Id,
     pub agent: Option<Id>,
+    /// Of a message: is it internal? Some are if it is not known.
+    pub internal: Option<bool>,
     pub text: String,
     pub number: i64,
 }
@@ -243,8 +245,12 @@ impl Desk {
     fn rule_lets_see(&self, agent: Id, place: usize, row: &Row) -> bool {
         let table = &self.tables[place];
         match table.rule {
-            Rule::Ticket(desk) | Rule::Follower(desk) | Rule::Message(desk) => {
+            Rule::Ticket(desk) | Rule::Follower(desk) => self.sees_ticket(desk, agent, row.of),
+            Rule::Message(desk) => {
+                let note = self.note(table, row);
+                let wrote = note.is_some_and(|note| note.agent == Some(agent));
                 self.sees_ticket(desk, agent, row.of)
+                    && (note.is_none() || wrote || self.sees_notes(agent))
             }
             Rule::Shared => {
                 self.changes_shared(agent, row.agent)
@@ -255,6 +261,21 @@ impl Desk {
             }
             Rule::Feature => self.uses_invoices(agent),
         }
+    }
+
+    /// The internal message that a row is or belongs to.
+    pub fn note<'a>(&'a self, table: &Table, row: &'a Row) -> Option<&'a Row> {
+        let messages = &self.tables[self.table("desk.message")].rows;
+        let message = match table.name {
+            "desk.message" => row,
+            "desk.attachment" => messages.get(row.agent? as usize - 1)?,
+            _ => return None,
+        };
+        (message.internal != Some(false)).then_some(message)
+    }
+
+    pub fn sees_notes(&self, agent: Id) -> bool {
+        self.desks[0].has(agent, "ticket.view.internal")
     }
 
     fn is_active(&self, agent: Id) -> bool {

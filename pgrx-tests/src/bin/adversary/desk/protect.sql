@@ -2,7 +2,7 @@
 SELECT deskguard.protect_tickets('desk.ticket', department_column => 'dept', category_column => 'cat', assignee_column => 'assignee',
     team_column => 'team', follower_table => 'desk.follower', status_column => 'status', archived_values => '{closed}',
     spam_values => '{spam}', confidential_column => 'conf');
-SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author');
+SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author', internal_column => 'internal');
 SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
 SELECT deskguard.protect_tickets('part.ticket', department_column => 'dept', assignee_column => 'assignee',
     follower_table => 'part.follower');

@@ -106,10 +106,12 @@ impl Desk {
             }
             for (id, of, agent) in rows {
                 let (text, number) = canary(random, &self.tables[place]);
+                let internal = *random.pick(&[Some(false), Some(false), Some(true), None]);
                 self.tables[place].rows.push(Row {
                     id,
                     of,
                     agent,
+                    internal,
                     text,
                     number,
                 });

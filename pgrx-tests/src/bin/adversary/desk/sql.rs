@@ -83,6 +83,7 @@ impl Desk {
             ("team", Some((desk, of))) => keyed(desk, &self.desks[desk].table.team, of.team),
             ("conf", Some((_, of))) => null_or(of.confidential.map(|is| is.to_string())),
             ("status", Some((_, of))) => format!("'{}'", of.status.unwrap_or("open")),
+            ("internal", _) => null_or(row.internal.map(|is| is.to_string())),
             ("deleted", _) => self.deleted.contains(&row.of).to_string(),
             // Old ones in the first partition, new ones in the second.
             ("created", _) => {

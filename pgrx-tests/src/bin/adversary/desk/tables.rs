@@ -28,6 +28,7 @@ pub(super) const MESSAGE: Columns = &[
     ("author", Ty::Int),
     ("body", Ty::Text),
     ("code", Ty::Int),
+    ("internal", Ty::Bool),
 ];
 pub(super) const ATTACHMENT: Columns = &[
     ("id", Ty::Int),
