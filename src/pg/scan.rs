@@ -18,6 +18,7 @@ pub struct ScanKey {
     procedure: u32,
     value: pg_sys::Datum,
     flags: u32,
+    collation: pg_sys::Oid,
 }
 
 impl ScanKey {
@@ -27,6 +28,7 @@ impl ScanKey {
             procedure: pg_sys::F_INT8EQ,
             value: value.into(),
             flags: 0,
+            collation: pg_sys::C_COLLATION_OID,
         }
     }
 
@@ -36,6 +38,15 @@ impl ScanKey {
             procedure: pg_sys::F_OIDEQ,
             value: value.into(),
             flags: 0,
+            collation: pg_sys::C_COLLATION_OID,
+        }
+    }
+
+    /// For a column without a collation of its own.
+    pub fn default_text(column: Attribute, value: &str) -> ScanKey {
+        ScanKey {
+            collation: pg_sys::DEFAULT_COLLATION_OID,
+            ..ScanKey::text(column, value)
         }
     }
 
@@ -46,6 +57,7 @@ impl ScanKey {
             procedure: pg_sys::F_TEXTEQ,
             value: text_datum(value),
             flags: 0,
+            collation: pg_sys::C_COLLATION_OID,
         }
     }
 
@@ -55,6 +67,7 @@ impl ScanKey {
             procedure: 0,
             value: 0.into(),
             flags: pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNOTNULL,
+            collation: pg_sys::C_COLLATION_OID,
         }
     }
 
@@ -76,6 +89,7 @@ impl ScanKey {
             procedure: pg_sys::F_NAMEEQ,
             value: pg_sys::Datum::from(name),
             flags: 0,
+            collation: pg_sys::C_COLLATION_OID,
         })
     }
 }
@@ -183,7 +197,7 @@ pub unsafe fn scan(
                     key.column,
                     strategy as u16,
                     pg_sys::InvalidOid,
-                    pg_sys::C_COLLATION_OID,
+                    key.collation,
                     pg_sys::RegProcedure::from(key.procedure),
                     key.value,
                 );

@@ -20,6 +20,7 @@ use crate::protect::messages::check_children_fit;
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::registered_with;
 use crate::protection::kinds;
+use crate::signals::generation::{Subject, signal};
 use crate::tables::catalog::{Catalog, is_installed, own_table};
 use crate::tables::child_table::ChildTable;
 use crate::tables::columns::{message_table, ticket_table};
@@ -69,6 +70,8 @@ pub fn cover(table: pg_sys::Oid) {
     let catalog = Catalog::now();
     if let Some(root) = root_of(&catalog, table) {
         finish(check_types(&catalog, root).and_then(|_| put_on(&catalog, root, table)));
+        // The column may have external keys now.
+        signal(Subject::Tables);
     }
 }
 

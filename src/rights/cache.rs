@@ -22,7 +22,6 @@ use crate::rights::shared_list::Shared;
 use crate::rights::{role, settings};
 use crate::signals::generation::{self, State, Subject, Tick, refresh};
 use crate::tables::catalog::Catalog;
-use crate::tables::principal::Principal;
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -84,8 +83,8 @@ impl Agent {
         let state = Rc::new(state);
         let agent = access.map(|(access, facts)| {
             let agent = Agent {
+                external_keys: Rc::new(ExternalKeys::load(loader, &access, state.clone())),
                 access,
-                external_keys: Rc::new(ExternalKeys::of(state.clone())),
                 state: state.clone(),
                 shared: RefCell::default(),
                 conditions: RefCell::default(),
@@ -96,16 +95,15 @@ impl Agent {
         (agent, state)
     }
 
-    /// With what of these tables is shared with it, and the external keys by which protected tables name these.
+    /// With what of these tables is shared with it.
     pub fn hand_over(
         self: &Rc<Agent>,
         shared: impl Iterator<Item = pg_sys::Oid>,
-        named_by_key: &[Principal],
     ) -> HandedOver<'_> {
         HandedOver {
             access: Cow::Borrowed(&self.access),
             shared: shared.map(|table| (table, self.shared(table))).collect(),
-            external_keys: self.external_keys.hand_over(&self.access, named_by_key),
+            external_keys: self.external_keys.hand_over(),
         }
     }
 
@@ -403,7 +401,9 @@ impl Cache {
         // Rights of many agents are worth more than what makes those of few anew.
         let facts = facts.filter(|_| self.bytes < settings::cache_bytes() / 2);
         let bytes = std::mem::size_of::<(i64, Entry)>()
-            + access.as_ref().map_or(0, |access| access.bytes())
+            + access
+                .as_ref()
+                .map_or(0, |agent| agent.bytes() + agent.external_keys.bytes())
             + facts.as_ref().map_or(0, |facts| facts.bytes());
         let entry = Entry {
             access,

@@ -14,10 +14,6 @@ use crate::rights::cache;
 use crate::signals::generation::{self, Tick};
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::ChildTable;
-use crate::tables::columns::{message_table, shared_table};
-use crate::tables::key::KeyType;
-use crate::tables::principal::Principal;
-use crate::tables::registry::column_name;
 use crate::tables::shared_table::SharedTable;
 use crate::tables::ticket_table::TicketTable;
 
@@ -32,7 +28,6 @@ struct Tables {
     changes: u32,
     tick: Tick,
     all_tickets: Option<Rc<[Rc<TicketTable>]>>,
-    named_by_key: Option<Rc<[Principal]>>,
     /// What is known of a table, by what it is.
     known: HashMap<(TypeId, pg_sys::Oid), Rc<dyn Any>>,
 }
@@ -42,7 +37,7 @@ impl Tables {
     fn current(&mut self) -> &mut Tables {
         let (changes, tick) = (whole::changes(), generation::last_concern());
         if generation::tables_changed_since(self.tick) {
-            if !self.known.is_empty() || self.all_tickets.is_some() || self.named_by_key.is_some() {
+            if !self.known.is_empty() || self.all_tickets.is_some() {
                 cache::count_invalidation();
             }
             *self = Tables::default();
@@ -121,54 +116,6 @@ pub fn ticket_tables() -> Rc<[Rc<TicketTable>]> {
             all.into_iter().map(Rc::new).collect()
         },
         |tables, all| tables.all_tickets = Some(all),
-    )
-}
-
-/// What protected tables name by external keys.
-pub fn named_by_key() -> Rc<[Principal]> {
-    known(
-        |tables| tables.named_by_key.clone(),
-        |catalog| {
-            let mut columns = vec![];
-            for table in TicketTable::all(catalog) {
-                for principal in Principal::ALL {
-                    let column = table.column(principal.column()).map(String::from);
-                    columns.push((principal, table.oid, column));
-                }
-                if let Some(followers) = table.followers {
-                    columns.push((Principal::Agent, followers.oid, Some(followers.agent)));
-                }
-            }
-            for (registry, table, agent) in [
-                (
-                    c"message_table",
-                    message_table::TABLE_ID,
-                    message_table::AUTHOR_COLUMN,
-                ),
-                (
-                    c"shared_table",
-                    shared_table::TABLE_ID,
-                    shared_table::OWNER_COLUMN,
-                ),
-            ] {
-                catalog.scan(registry, None, &[], |row| {
-                    columns.push((
-                        Principal::Agent,
-                        row.required(table),
-                        column_name(row, agent),
-                    ));
-                });
-            }
-            let has_keys = |principal: &Principal| {
-                columns.iter().any(|(named, table, column)| {
-                    let key_type = column.as_ref();
-                    let key_type = key_type.and_then(|column| KeyType::of_column(*table, column));
-                    named == principal && matches!(key_type, Some(KeyType::Uuid | KeyType::Text))
-                })
-            };
-            Principal::ALL.into_iter().filter(has_keys).collect()
-        },
-        |tables, named| tables.named_by_key = Some(named),
     )
 }
 

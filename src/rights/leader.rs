@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::pg::error;
 use crate::rights::cache::{Agent, HandedOver, Rights};
-use crate::rights::known_tables;
 use crate::rights::marks::Asked;
 use crate::rights::settings::{self, LEADER_NAME};
 
@@ -61,13 +60,6 @@ pub unsafe fn told(query: *mut pg_sys::QueryDesc) -> Option<Told> {
     })
 }
 
-/// Loads what workers may need and a leader perhaps not, so that it is of the state of the rights.
-pub fn prepare(rights: &Rights) {
-    if let Some(agent) = rights {
-        agent.external_keys.load(&known_tables::named_by_key());
-    }
-}
-
 /// What to tell workers.
 pub fn message(agent: Option<i64>, rights: &Rights, asked: &[Asked]) -> CString {
     let shared = || {
@@ -79,7 +71,7 @@ pub fn message(agent: Option<i64>, rights: &Rights, asked: &[Asked]) -> CString 
     let rights = rights.as_ref();
     let message = Message {
         agent,
-        rights: rights.map(|agent| agent.hand_over(shared(), &known_tables::named_by_key())),
+        rights: rights.map(|agent| agent.hand_over(shared())),
         asked: asked.to_vec(),
     };
     let text = serde_json::to_string(&message).ok();

@@ -364,12 +364,8 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
             };
             who.map(|who| (who, marks::asked(&plan_items)))
         };
-        let statement = statement.map(|((agent, rights), asked)| {
-            if (*plan).parallelModeNeeded {
-                leader::prepare(&rights);
-            }
-            (Rc::new(Statement::new(agent, rights)), asked)
-        });
+        let statement = statement
+            .map(|((agent, rights), asked)| (Rc::new(Statement::new(agent, rights)), asked));
         let noted = statement.as_ref().map(|(statement, _)| statement.clone());
         Started {
             depth: push(Doing::Starting(query, noted)),

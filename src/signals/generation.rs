@@ -104,6 +104,8 @@ thread_local! {
     static TABLES: Cell<Tick> = const { Cell::new(1) };
     /// When external keys last changed.
     static KEYS: Cell<Tick> = const { Cell::new(1) };
+    /// When they last changed and this backend had no rights that depend on them.
+    static KEYS_MISSED: Cell<Tick> = const { Cell::new(1) };
     /// Has this backend rights that depend on external keys?
     static USES_KEYS: Cell<bool> = const { Cell::new(false) };
     /// The subjects on which something of this backend depends, or did, by hash.
@@ -147,6 +149,8 @@ extern "C-unwind" fn relation_changed(_arg: pg_sys::Datum, relation: pg_sys::Oid
         KEYS.set(tick());
         if USES_KEYS.get() {
             all_changed();
+        } else {
+            KEYS_MISSED.set(KEYS.get());
         }
     }
     if is_lost || relation == RIGHTS_SIGNAL.get() {
@@ -235,6 +239,11 @@ pub fn tables_changed_since(moment: Tick) -> bool {
 /// From now on changes of external keys concern everyone here.
 pub fn uses_keys() {
     USES_KEYS.set(true);
+}
+
+/// Have external keys changed since, when that concerned nobody here?
+pub fn keys_missed_since(moment: Tick) -> bool {
+    KEYS_MISSED.get() > moment
 }
 
 /// Have external keys changed since?

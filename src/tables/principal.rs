@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use deskguard_rules::TicketColumn;
 pub use deskguard_rules::UNMAPPED;
+use deskguard_rules::{IdSet, TicketColumn};
 use pgrx::pg_sys;
 use uuid::Uuid;
 
-use crate::pg::scan::{Attribute, ScanKey};
+use crate::pg::scan::{Attribute, Row, ScanKey};
 use crate::tables::catalog::{Catalog, own_function_name};
 use crate::tables::columns::{agent, department, named};
 use crate::tables::key::{Key, KeyRef, canonical_uuid, table_bytes};
@@ -114,9 +114,43 @@ pub struct Keys {
     pub keys: HashMap<i64, Rc<str>>,
 }
 
+const ID: Attribute = 1;
+
+/// To look up more ids takes longer than to read the table.
+const FEW: usize = 200;
+
 impl Keys {
+    /// Those of some ids only.
+    pub fn of_ids(catalog: &Catalog, principal: Principal, ids: &IdSet) -> Keys {
+        let mut some = Keys::default();
+        let mut add = |row: &Row| {
+            let id = row.required(ID);
+            if ids.contains(id)
+                && let Some(key) = row.get::<&str>(principal.external_key())
+            {
+                some.add(id, key);
+            }
+        };
+        if ids.len() > FEW {
+            catalog.scan(principal.table(), None, &[], add);
+        } else {
+            for id in ids.sorted() {
+                let key = [ScanKey::bigint(ID, *id)];
+                let index = Some(principal.primary_key());
+                catalog.scan(principal.table(), index, &key, &mut add);
+            }
+        }
+        some
+    }
+
+    /// The id that has a key.
+    pub fn find(catalog: &Catalog, principal: Principal, key: &str) -> Option<i64> {
+        let key = [ScanKey::default_text(principal.external_key(), key)];
+        let index = principal.index();
+        catalog.find(principal.table(), index, &key, |row| row.required(ID))
+    }
+
     pub fn load(catalog: &Catalog, principal: Principal) -> Keys {
-        const ID: Attribute = 1;
         let mut all = Keys::default();
         let is_given = [ScanKey::not_null(principal.external_key())];
         catalog.scan(

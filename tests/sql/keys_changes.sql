@@ -72,4 +72,49 @@ RESET plan_cache_mode;
 RESET deskguard.agent_id;
 RESET SESSION AUTHORIZATION;
 
+-- Of many keys a session knows those of what its agent has rights on, and those that it looked up, until there are many of them.
+INSERT INTO deskguard.agent (id, name, external_key) SELECT n, 'Agent ' || n, 'many ' || n FROM generate_series(10001, 14000) AS n;
+GRANT EXECUTE ON FUNCTION deskguard.cache_stats TO regress_app;
+\c - regress_app
+SET deskguard.agent_id = 2;
+SELECT count(*) FROM keys.ticket;
+SET deskguard.fold = off;
+SELECT count(*) FROM keys.ticket;
+SELECT count(deskguard.agent_by_key('many ' || n)) FROM generate_series(10001, 10900) AS n;
+SELECT bytes < 150000 AS are_some FROM deskguard.cache_stats();
+SELECT min(deskguard.agent_by_key('many ' || n)), max(deskguard.agent_by_key('many ' || n)) FROM generate_series(10001, 14002) AS n;
+SELECT bytes > 300000 AS are_all FROM deskguard.cache_stats();
+\c - postgres
+UPDATE deskguard.agent SET external_key = 'another' WHERE id = 10001;
+SELECT deskguard.agent_by_key('another'), deskguard.agent_by_key('many 10001');
+BEGIN;
+UPDATE deskguard.agent SET external_key = 'yet another' WHERE id = 10001;
+SELECT deskguard.agent_by_key('yet another'), deskguard.agent_by_key('another');
+SAVEPOINT a;
+UPDATE deskguard.agent SET external_key = NULL WHERE id = 10001;
+SELECT deskguard.agent_by_key('yet another'), deskguard.agent_by_key('another');
+ROLLBACK TO a;
+SELECT deskguard.agent_by_key('yet another'), deskguard.agent_by_key('another');
+ROLLBACK;
+SELECT deskguard.agent_by_key('yet another'), deskguard.agent_by_key('another');
+DELETE FROM deskguard.agent WHERE id > 10000;
+REVOKE EXECUTE ON FUNCTION deskguard.cache_stats FROM regress_app;
+-- A change concerns nobody who has not asked for keys yet, and counts when they do.
+\c - postgres
+SET client_min_messages = warning;
+SET SESSION AUTHORIZATION regress_app;
+SELECT deskguard.set_agent(2, false);
+SELECT count(*) FROM desk.ticket;
+RESET SESSION AUTHORIZATION;
+UPDATE deskguard.category SET external_key = 'another' WHERE id = 1;
+SET SESSION AUTHORIZATION regress_app;
+SELECT count(*) FROM keys.ticket;
+SELECT count(*) FROM desk.ticket;
+RESET SESSION AUTHORIZATION;
+UPDATE deskguard.category SET external_key = test.key('c', 1) WHERE id = 1;
+SET SESSION AUTHORIZATION regress_app;
+SELECT count(*) FROM keys.ticket;
+RESET deskguard.agent_id;
+RESET SESSION AUTHORIZATION;
+
 DROP SCHEMA keys, words CASCADE;

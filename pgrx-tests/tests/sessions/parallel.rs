@@ -270,7 +270,7 @@ FROM public.ticket",
     call: "has_category",
     change: "UPDATE deskguard.category SET external_key = external_key::int + $ WHERE id < 400",
     whole: 20000,
-    retries: CHANGES / 4,
+    retries: 0,
 };
 
 const SHARED: Changing = Changing {

@@ -30,7 +30,7 @@ fn granted(fcinfo: CallInfo, list: List, key: Option<KeyRef>) -> bool {
     let (Some(rights), Some(key)) = (&*rights, key) else {
         return false;
     };
-    (list.ids)(rights).contains(rights.external_keys.id(list.principal, key))
+    (list.ids)(rights).contains(rights.external_keys.id_with_rights(list.principal, key))
 }
 
 /// A list of an access that may be long.
@@ -226,8 +226,9 @@ fn share_of_atom(atom: &Atom, column: Column) -> f64 {
         return match rights_to_estimate_for(Some(column.root)) {
             Some(agent) => {
                 let ids = (list.ids)(&agent);
-                let is_granted =
-                    |key: KeyRef| ids.contains(agent.external_keys.id(list.principal, key));
+                let is_granted = |key: KeyRef| {
+                    ids.contains(agent.external_keys.id_with_rights(list.principal, key))
+                };
                 share_of_column(column, ids.len(), is_granted)
             }
             None => 0.0,
