@@ -89,6 +89,15 @@ fn goes_with_ticket(desk: &Desk, change: &Change, row: Place, viewer: Option<Id>
     change.new.is_null() && desk.acts(of, agent, desk.row(row).of, "delete")
 }
 
+/// Does a notice tell that a hidden row goes with its ticket?
+pub fn is_told_of_gone(desk: &Desk, notice: &str, row: Place, viewers: &[Option<Id>]) -> bool {
+    let change = notice.strip_prefix("changed|").and_then(read_one);
+    change.is_some_and(|change| {
+        let goes = |viewer: &Option<Id>| goes_with_ticket(desk, &change, row, *viewer);
+        viewers.iter().any(goes)
+    })
+}
+
 /// `old` is None for an INSERT, `new` null for a DELETE.
 fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -> bool {
     let row = old.map(|place| desk.row(place));

@@ -219,6 +219,7 @@ impl<'w> Session<'w> {
                     && !viewers
                         .iter()
                         .any(|viewer| world.desk.sees(*viewer, **found))
+                    && !changes::is_told_of_gone(&world.desk, text, **found, &viewers)
             });
             if let Some(hidden) = hidden {
                 let row = world.desk.row(*hidden);
