@@ -48,10 +48,13 @@ pub struct Agent {
     /// What of a table is shared with it.
     shared: RefCell<HashMap<pg_sys::Oid, Rc<Shared>>>,
     /// What the rules ask for it of the tickets of tables of a shape, for an action or for the silo.
-    conditions: RefCell<Vec<(Option<Action>, Shape, Rc<Condition>)>>,
+    conditions: RefCell<Vec<KnownCondition>>,
     /// By the leader of this parallel worker: its rights are those of then.
     is_handed_over: bool,
 }
+
+/// None: for the silo.
+type KnownCondition = (Option<Action>, Shape, Rc<Condition>);
 
 /// What the leader of a statement hands over of its agent to the workers.
 #[derive(Serialize, Deserialize)]
