@@ -106,7 +106,7 @@ fn ticket(columns: [Option<Id>; 4]) -> Ticket {
 #[test]
 fn catalog_is_the_rules_own() {
     let catalog = catalog();
-    assert_eq!(catalog.len(), 27);
+    assert_eq!(catalog.len(), 28);
     assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 8);
 }
 
@@ -426,7 +426,7 @@ fn groups_add_up_and_builtin_ones_have_everything() {
 
     desk.group_members = [(ALL_NON_DESTRUCTIVE, ANN)].into();
     assert!(desk.act(ANN, &t, "modify") && !desk.act(ANN, &t, "delete"));
-    assert_eq!(desk.effective_permissions(ANN).len(), 19);
+    assert_eq!(desk.effective_permissions(ANN).len(), 20);
     desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
     assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
 }
