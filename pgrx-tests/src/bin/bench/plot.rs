@@ -10,7 +10,7 @@ const WIDTH: f64 = 700.0;
 const TOP: f64 = 70.0;
 const ROW: f64 = 18.0;
 /// The ratios at both ends of the axis.
-const ENDS: (f64, f64) = (0.2, 500.0);
+const ENDS: (f64, f64) = (0.01, 2000.0);
 
 const SHOWN: [(Variant, &str); 6] = [
     (Variant::Function, "#b279a2"),
@@ -26,9 +26,15 @@ fn x(ratio: f64) -> f64 {
     LEFT + WIDTH * place.clamp(0.0, 1.0)
 }
 
-/// A row for each query and agent, a dot for each variant, on a logarithmic axis.
+/// A row for each query, a dot for each variant and agent, on a logarithmic axis.
 pub fn ratios(compared: &[Compared]) -> String {
-    let bottom = TOP + ROW * compared.len() as f64 + 10.0;
+    // The same query again below another title is another row.
+    let is_same =
+        |one: &Compared, other: &Compared| one.part == other.part && one.query == other.query;
+    let queries: Vec<&[Compared]> = compared.chunk_by(is_same).collect();
+    let parts = queries.chunk_by(|one, other| one[0].part == other[0].part);
+    let rows = queries.len() + parts.count();
+    let bottom = TOP + ROW * rows as f64 + 10.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -49,6 +55,8 @@ pub fn ratios(compared: &[Compared]) -> String {
         );
     }
     for (ratio, colour) in [
+        (0.02, "#ddd"),
+        (0.1, "#ddd"),
         (0.5, "#ddd"),
         (1.0, "#000"),
         (1.1, "#2166ac"),
@@ -56,6 +64,7 @@ pub fn ratios(compared: &[Compared]) -> String {
         (5.0, "#ddd"),
         (10.0, "#ddd"),
         (100.0, "#ddd"),
+        (1000.0, "#ddd"),
     ] {
         let x = x(ratio);
         let _ = writeln!(
@@ -72,30 +81,40 @@ pub fn ratios(compared: &[Compared]) -> String {
             );
         }
     }
-    for (case, n) in compared.iter().zip(0..) {
-        let y = TOP + ROW * f64::from(n) + 6.0;
+    let (mut y, mut part) = (TOP + 6.0, "");
+    for query in queries {
+        if query[0].part != part {
+            part = &query[0].part;
+            let _ = writeln!(
+                svg,
+                "<text x=\"10\" y=\"{}\" font-weight=\"bold\">{part}</text>",
+                y + 4.0
+            );
+            y += ROW;
+        }
         let _ = writeln!(
             svg,
-            "<text x=\"10\" y=\"{}\">{}</text><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-            y + 4.0,
-            case.query,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
             LEFT - 10.0,
             y + 4.0,
-            case.agent
+            query[0].query
         );
         for (variant, colour) in SHOWN {
-            for (_, ratio) in case.ratios.iter().filter(|(v, _)| *v == variant) {
-                let _ = writeln!(
-                    svg,
-                    "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"5\" fill=\"{colour}\" fill-opacity=\"0.85\">\
-                     <title>{}, {}: {} {ratio:.2}</title></circle>",
-                    x(*ratio),
-                    case.query,
-                    case.agent,
-                    variant.name()
-                );
+            for case in query {
+                for (_, ratio) in case.ratios.iter().filter(|(v, _)| *v == variant) {
+                    let _ = writeln!(
+                        svg,
+                        "<circle cx=\"{:.1}\" cy=\"{y}\" r=\"5\" fill=\"{colour}\" fill-opacity=\"0.8\">\
+                         <title>{}, {}: {} {ratio:.2}</title></circle>",
+                        x(*ratio),
+                        case.query,
+                        case.agent,
+                        variant.name()
+                    );
+                }
             }
         }
+        y += ROW;
     }
     svg + "</svg>\n"
 }

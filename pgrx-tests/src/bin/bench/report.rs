@@ -15,10 +15,13 @@ pub struct Report {
     csv: String,
     plans: String,
     compared: Vec<Compared>,
+    part: String,
 }
 
 /// One query of one agent, in all variants.
 pub struct Compared {
+    /// The title that it is below.
+    pub part: String,
     pub query: String,
     pub agent: String,
     /// With the ratio to the limit.
@@ -48,10 +51,12 @@ impl Report {
                 .into(),
             plans: String::new(),
             compared: vec![],
+            part: String::new(),
         }
     }
 
-    pub fn title(&self, text: &str) {
+    pub fn title(&mut self, text: &str) {
+        self.part = text.into();
         println!("\n{text}\n{}", "-".repeat(text.len()));
     }
 
@@ -125,6 +130,7 @@ impl Report {
         }
         println!("{line}");
         self.compared.push(Compared {
+            part: self.part.clone(),
             query: query.into(),
             agent: agent.into(),
             ratios,
@@ -163,18 +169,20 @@ impl Report {
     }
 
     /// Writes the files, and sums up.
-    pub fn finish(&self) {
+    pub fn finish(mut self) {
         let all = self.compared.len();
-        let mut files = vec![(format!("{}.csv", self.name), &self.csv)];
+        let within = self.compared.iter().filter(|c| c.is_within_bound).count();
+        let best = self.compared.iter().filter(|c| c.is_best_policy).count();
         let plot = plot::ratios(&self.compared);
         if all > 0 {
-            let within = self.compared.iter().filter(|c| c.is_within_bound).count();
-            let best = self.compared.iter().filter(|c| c.is_best_policy).count();
             self.title("Summary");
             println!(
                 "deskguard is within its bound in {within} of {all} cases (1.10 x the limit; point reads 1.3 x or 60 us more),"
             );
             println!("and not slower than the best of the other policies in {best} of {all}.");
+        }
+        let mut files = vec![(format!("{}.csv", self.name), &self.csv)];
+        if all > 0 {
             files.push(("ratios.svg".into(), &plot));
             files.push(("slow-plans.txt".into(), &self.plans));
         }
