@@ -63,6 +63,13 @@ impl Call {
         Some(ask(self.allowed.get_or_init(|| of(&self.statement))))
     }
 
+    /// Who asks about which table, for a row that belongs to this one. None for somebody's own call with a key of another
+    /// kind: no row belongs to such a key.
+    fn of_row(&self, parent: KeyRef) -> Option<(&Rc<Agent>, &ChildTable)> {
+        let (access, child) = self.who.as_ref()?;
+        (child.column_type == Some(parent.key_type())).then_some((access, child))
+    }
+
     /// In an AFTER trigger of a command: may the agent add to a ticket that the command creates, or hands
     /// over, as it could before?
     fn may_add_in_trigger(&self, id: KeyRef) -> bool {
@@ -159,13 +166,10 @@ fn is_new_message_ok(
     author: Option<i64>,
 ) -> bool {
     let call = Call::of(fcinfo, message_table);
-    let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
+    let Some(parent) = parent else { return false };
+    let Some((access, messages)) = call.of_row(parent) else {
         return false;
     };
-    // Somebody's own call: no row belongs to such a key.
-    if messages.column_type != Some(parent.key_type()) {
-        return false;
-    }
     let agent = access.agent;
     if !may_write_as(access, author) {
         error::raise(
@@ -220,18 +224,14 @@ fn is_internal_change_ok(
     author: Option<i64>,
 ) -> bool {
     let call = Call::of(fcinfo, message_table);
-    let Some((access, messages)) = &call.who else {
+    // A row that belongs to none is not seen by its ticket.
+    let Some(parent) = parent else { return false };
+    let Some((access, messages)) = call.of_row(parent) else {
         return false;
     };
-    if parent.is_some_and(|parent| messages.column_type != Some(parent.key_type())) {
-        return false;
-    }
     let message = messages.message(internal, author);
     let may = is_open_to(access, message, EDIT);
-    if let Some(parent) = parent
-        && is_open_to(access, message, VIEW)
-        && call.sees_target(fcinfo, parent)
-    {
+    if is_open_to(access, message, VIEW) && call.sees_target(fcinfo, parent) {
         let edited = Allowed::of_statement(&call.statement, access, &messages.parent, EDIT);
         let is_edited = edited.contains(parent);
         if !(may && is_edited) {
@@ -249,12 +249,10 @@ fn is_written_internal_ok(
     internal: Option<bool>,
 ) -> bool {
     let call = Call::of(fcinfo, message_table);
-    let (Some((access, messages)), Some(parent)) = (&call.who, parent) else {
+    let Some(parent) = parent else { return false };
+    let Some((access, messages)) = call.of_row(parent) else {
         return false;
     };
-    if messages.column_type != Some(parent.key_type()) {
-        return false;
-    }
     let may = is_open_to(access, messages.message(internal, None), EDIT);
     if !may && writer_of_call(fcinfo).is_some() {
         refuse_internal(access, messages, parent);
