@@ -36,7 +36,7 @@ pub fn refuse_new(
     let (detail, hint) = if seen.contains(parent) {
         (
             why_not(access, &child.parent, parent, action),
-            "deskguard.explain_access() tells more.",
+            "deskguard.explain_command() tells more.",
         )
     } else {
         (
