@@ -37,7 +37,9 @@ CREATE TABLE deskguard_internal.ticket_table (
     status_column name,
     archived_values text[],
     spam_values text[],
-    confidential_column name
+    confidential_column name,
+    requester_column name,
+    requester_team_column name
 );
 COMMENT ON TABLE deskguard_internal.ticket_table IS
     'The protected ticket tables and how their columns map, with those of their follower tables; written by deskguard.protect_tickets() and unprotect()';
@@ -65,6 +67,10 @@ COMMENT ON COLUMN deskguard_internal.ticket_table.spam_values IS
     'Statuses that tickets get only with the right to delete them, as text';
 COMMENT ON COLUMN deskguard_internal.ticket_table.confidential_column IS
     'Boolean; where it is not false, a ticket is seen by those it concerns and holders of ticket.view.confidential';
+COMMENT ON COLUMN deskguard_internal.ticket_table.requester_column IS
+    'The column with the agent that requested a ticket; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.ticket_table.requester_team_column IS
+    'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
 
 CREATE TABLE deskguard_internal.message_table (
     table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
@@ -120,7 +126,8 @@ SELECT
     t.department_column, t.category_column, t.assignee_column, t.team_column, t.unassigned_value,
     t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
     t.status_column, t.archived_values, t.spam_values, t.confidential_column,
-    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column
+    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column,
+    t.requester_column, t.requester_team_column
 FROM deskguard_internal.protected_table AS p
 LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
 LEFT JOIN deskguard_internal.message_table AS m USING (table_id)

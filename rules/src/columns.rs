@@ -7,16 +7,20 @@ pub enum TicketColumn {
     Category,
     Assignee,
     Team,
+    Requester,
+    RequesterTeam,
     Confidential,
     Status,
 }
 
 impl TicketColumn {
-    pub const ALL: [TicketColumn; 6] = [
+    pub const ALL: [TicketColumn; 8] = [
         TicketColumn::Department,
         TicketColumn::Category,
         TicketColumn::Assignee,
         TicketColumn::Team,
+        TicketColumn::Requester,
+        TicketColumn::RequesterTeam,
         TicketColumn::Confidential,
         TicketColumn::Status,
     ];
@@ -29,6 +33,8 @@ pub struct Columns<T> {
     pub category: T,
     pub assignee: T,
     pub team: T,
+    pub requester: T,
+    pub requester_team: T,
     pub confidential: T,
     pub status: T,
 }
@@ -40,6 +46,8 @@ impl<T> Columns<T> {
             category: of(TicketColumn::Category),
             assignee: of(TicketColumn::Assignee),
             team: of(TicketColumn::Team),
+            requester: of(TicketColumn::Requester),
+            requester_team: of(TicketColumn::RequesterTeam),
             confidential: of(TicketColumn::Confidential),
             status: of(TicketColumn::Status),
         }
@@ -51,6 +59,8 @@ impl<T> Columns<T> {
             TicketColumn::Category => &self.category,
             TicketColumn::Assignee => &self.assignee,
             TicketColumn::Team => &self.team,
+            TicketColumn::Requester => &self.requester,
+            TicketColumn::RequesterTeam => &self.requester_team,
             TicketColumn::Confidential => &self.confidential,
             TicketColumn::Status => &self.status,
         }
@@ -62,6 +72,8 @@ impl<T> Columns<T> {
             TicketColumn::Category => &mut self.category,
             TicketColumn::Assignee => &mut self.assignee,
             TicketColumn::Team => &mut self.team,
+            TicketColumn::Requester => &mut self.requester,
+            TicketColumn::RequesterTeam => &mut self.requester_team,
             TicketColumn::Confidential => &mut self.confidential,
             TicketColumn::Status => &mut self.status,
         }

@@ -202,6 +202,8 @@ fn blank(shape: Shape) -> Ticket {
         department: present(shape.columns.department),
         assignee: present(shape.columns.assignee),
         team: present(shape.columns.team),
+        requester: present(shape.columns.requester),
+        requester_team: present(shape.columns.requester_team),
         followed: false,
         confidential: false,
         status: Status::default(),
@@ -280,7 +282,7 @@ mod tests {
                     assignee: bits & 4 != 0,
                     team: bits & 8 != 0,
                     confidential: bits & 32 != 0,
-                    status: false,
+                    ..Columns::default()
                 },
                 followers: bits & 16 != 0,
             })

@@ -354,6 +354,8 @@ mod tests {
             department: value(1),
             assignee: Column::Value(None),
             team: Column::Value(None),
+            requester: Column::Absent,
+            requester_team: Column::Absent,
             followed: false,
             confidential: false,
             status: Status::default(),

@@ -556,6 +556,8 @@ mod tests {
             department: Column::Value(Some(3)),
             assignee: Column::Value(None),
             team: Column::Value(None),
+            requester: Column::Absent,
+            requester_team: Column::Absent,
             followed: false,
             confidential: false,
             status: Status::default(),

@@ -33,6 +33,9 @@ pub struct Ticket {
     /// NULL where the column has the value that the help desk uses for "unassigned".
     pub assignee: Column,
     pub team: Column,
+    pub requester: Column,
+    /// An organization, say.
+    pub requester_team: Column,
     /// Does the agent follow it?
     pub followed: bool,
     pub confidential: bool,

@@ -15,10 +15,12 @@ CREATE FUNCTION deskguard.protect_tickets(
     archived_values text[] DEFAULT NULL,
     spam_values text[] DEFAULT NULL,
     confidential_column name DEFAULT NULL,
-    drop_rules boolean DEFAULT false
+    drop_rules boolean DEFAULT false,
+    requester_column name DEFAULT NULL,
+    requester_team_column name DEFAULT NULL
 ) RETURNS void
-LANGUAGE c AS 'MODULE_PATHNAME', 'protect_tickets_wrapper';
-COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name, boolean) IS
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_ticket_table_wrapper';
+COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name, boolean, name, name) IS
     'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_messages(

@@ -26,17 +26,17 @@ BEGIN
             ) AS r (name, action)
         LOOP
             EXECUTE format($$
-                CREATE FUNCTION deskguard_internal.%1$s(ticket_table regclass, id %2$s, department bigint, assignee bigint, team bigint, confidential boolean) RETURNS boolean
-                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODULE_PATHNAME', '%1$s%3$s_wrapper';
-                COMMENT ON FUNCTION deskguard_internal.%1$s(regclass, %2$s, bigint, bigint, bigint, boolean) IS
+                CREATE FUNCTION deskguard_internal.%1$s(ticket_table regclass, id %2$s, department bigint, category bigint, assignee bigint, team bigint, requester bigint, requester_team bigint, confidential boolean) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODULE_PATHNAME', 'ticket_%1$s%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard_internal.%1$s(regclass, %2$s, bigint, bigint, bigint, bigint, bigint, bigint, boolean) IS
                     'For policies: may the current agent %4$s such a ticket, apart from the silo rule?'
             $$, rule.name, key.type, key.suffix, rule.action);
         END LOOP;
         EXECUTE format($$
-            CREATE FUNCTION deskguard_internal.update_ok(ticket_table regclass, id %1$s, department bigint, status text) RETURNS boolean
-            LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'update_ok%2$s_wrapper';
-            COMMENT ON FUNCTION deskguard_internal.update_ok(regclass, %1$s, bigint, text) IS
-                'For policies: may the current agent move the updated ticket to the department, and give it the status (42501 if not)?'
+            CREATE FUNCTION deskguard_internal.update_ok(ticket_table regclass, id %1$s, department bigint, category bigint, status text) RETURNS boolean
+            LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'ticket_update_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.update_ok(regclass, %1$s, bigint, bigint, text) IS
+                'For policies: may the current agent move the updated ticket to this place, and give it the status (42501 if not)?'
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
@@ -46,9 +46,9 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'written_silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard_internal.written_silo_ok(regclass, bigint) IS
     'For plans: deskguard_internal.silo_ok() asked of a row that a command writes (42501 if not)';
 
-CREATE FUNCTION deskguard_internal.create_ok(ticket_table regclass, department bigint, assignee bigint, team bigint, confidential boolean, status text) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'create_ok_wrapper';
-COMMENT ON FUNCTION deskguard_internal.create_ok(regclass, bigint, bigint, bigint, boolean, text) IS
+CREATE FUNCTION deskguard_internal.create_ok(ticket_table regclass, department bigint, category bigint, assignee bigint, team bigint, requester bigint, requester_team bigint, confidential boolean, status text) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ticket_create_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.create_ok(regclass, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
 
 CREATE FUNCTION deskguard_internal.note_ticket() RETURNS trigger

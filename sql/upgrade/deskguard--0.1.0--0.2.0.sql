@@ -91,8 +91,14 @@ CREATE OR REPLACE FUNCTION deskguard_internal.written_silo_ok(ticket_table pg_ca
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'written_silo_ok_wrapper';
 COMMENT ON FUNCTION deskguard_internal.written_silo_ok(pg_catalog.regclass, bigint) IS
     'For plans: deskguard_internal.silo_ok() asked of a row that a command writes (42501 if not)';
-COMMENT ON FUNCTION deskguard_internal.create_ok(pg_catalog.regclass, bigint, bigint, bigint, boolean, text) IS
-    'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
+
+-- Requesters of tickets.
+
+ALTER TABLE deskguard_internal.ticket_table ADD COLUMN requester_column name, ADD COLUMN requester_team_column name;
+COMMENT ON COLUMN deskguard_internal.ticket_table.requester_column IS
+    'The column with the agent that requested a ticket; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.ticket_table.requester_team_column IS
+    'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
 
 -- Internal messages.
 
@@ -106,11 +112,16 @@ SELECT
     t.department_column, t.category_column, t.assignee_column, t.team_column, t.unassigned_value,
     t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
     t.status_column, t.archived_values, t.spam_values, t.confidential_column,
-    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column
+    m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column,
+    t.requester_column, t.requester_team_column
 FROM deskguard_internal.protected_table AS p
 LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
 LEFT JOIN deskguard_internal.message_table AS m USING (table_id)
 LEFT JOIN deskguard_internal.shared_table AS s USING (table_id);
+COMMENT ON COLUMN deskguard.protected_table.requester_column IS
+    'The column with the agent that requested a ticket; NULL: tickets have none';
+COMMENT ON COLUMN deskguard.protected_table.requester_team_column IS
+    'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
 COMMENT ON COLUMN deskguard.protected_table.internal_column IS
     'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
 
@@ -125,18 +136,19 @@ ALTER TABLE deskguard.permission ENABLE TRIGGER guard_builtin;
 -- To grant it here would make that a part of the extension, which pg_dump leaves out.
 DO $$
 DECLARE
-    grantee text;
+    granted record;
 BEGIN
-    FOR grantee IN
-        SELECT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')
+    FOR granted IN
+        SELECT p.proname AS function, coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC') AS grantee
         FROM pg_catalog.pg_proc AS p
         CROSS JOIN pg_catalog.aclexplode(p.proacl) AS a
         LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
-        WHERE p.oid = 'deskguard.protect_messages(regclass, regclass, name, name, boolean)'::regprocedure
+        WHERE p.pronamespace = 'deskguard'::regnamespace AND p.proname IN ('protect_messages', 'protect_tickets')
             AND a.grantee <> p.proowner
+        ORDER BY 1, 2
     LOOP
-        RAISE WARNING 'deskguard.protect_messages() is a new function, which % may not call yet', grantee
-            USING HINT = format('GRANT EXECUTE ON FUNCTION deskguard.protect_messages TO %s;', grantee);
+        RAISE WARNING 'deskguard.%() is a new function, which % may not call yet', granted.function, granted.grantee
+            USING HINT = format('GRANT EXECUTE ON FUNCTION deskguard.%I TO %s;', granted.function, granted.grantee);
     END LOOP;
 END $$;
 DROP FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.regclass, name, name, boolean);
@@ -178,3 +190,88 @@ BEGIN
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;
+
+-- What policies ask of tickets is given all columns that rules may ask for.
+
+DROP FUNCTION deskguard.protect_tickets(
+    pg_catalog.regclass, name, name, name, name, name, pg_catalog.regclass, name, name, bigint, name, text[], text[], name, boolean);
+CREATE FUNCTION deskguard.protect_tickets(
+    ticket_table pg_catalog.regclass,
+    id_column name DEFAULT 'id',
+    department_column name DEFAULT NULL,
+    category_column name DEFAULT NULL,
+    assignee_column name DEFAULT NULL,
+    team_column name DEFAULT NULL,
+    follower_table pg_catalog.regclass DEFAULT NULL,
+    follower_ticket_column name DEFAULT 'ticket_id',
+    follower_agent_column name DEFAULT 'agent_id',
+    unassigned_value bigint DEFAULT NULL,
+    status_column name DEFAULT NULL,
+    archived_values text[] DEFAULT NULL,
+    spam_values text[] DEFAULT NULL,
+    confidential_column name DEFAULT NULL,
+    drop_rules boolean DEFAULT false,
+    requester_column name DEFAULT NULL,
+    requester_team_column name DEFAULT NULL
+) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'protect_ticket_table_wrapper';
+COMMENT ON FUNCTION deskguard.protect_tickets IS
+    'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
+REVOKE ALL ON FUNCTION deskguard.protect_tickets FROM PUBLIC;
+
+DO $do$
+DECLARE
+    key record;
+    rule record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        FOR rule IN
+            SELECT * FROM (VALUES
+                ('view_ok', 'view'), ('reply_ok', 'reply to'), ('modify_ok', 'modify'),
+                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete')
+            ) AS r (name, action)
+        LOOP
+            EXECUTE format($$
+                CREATE FUNCTION deskguard_internal.%1$s(ticket_table pg_catalog.regclass, id %2$s, department bigint, category bigint, assignee bigint, team bigint, requester bigint, requester_team bigint, confidential boolean) RETURNS boolean
+                LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODULE_PATHNAME', 'ticket_%1$s%3$s_wrapper';
+                COMMENT ON FUNCTION deskguard_internal.%1$s(pg_catalog.regclass, %2$s, bigint, bigint, bigint, bigint, bigint, bigint, boolean) IS
+                    'For policies: may the current agent %4$s such a ticket, apart from the silo rule?'
+            $$, rule.name, key.type, key.suffix, rule.action);
+        END LOOP;
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.update_ok(ticket_table pg_catalog.regclass, id %1$s, department bigint, category bigint, status text) RETURNS boolean
+            LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'ticket_update_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.update_ok(pg_catalog.regclass, %1$s, bigint, bigint, text) IS
+                'For policies: may the current agent move the updated ticket to this place, and give it the status (42501 if not)?'
+        $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
+
+CREATE FUNCTION deskguard_internal.create_ok(ticket_table pg_catalog.regclass, department bigint, category bigint, assignee bigint, team bigint, requester bigint, requester_team bigint, confidential boolean, status text) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ticket_create_ok_wrapper';
+COMMENT ON FUNCTION deskguard_internal.create_ok(pg_catalog.regclass, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text) IS
+    'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
+
+-- Only then nothing needs the former functions.
+CREATE FUNCTION deskguard_internal.renew_ticket_policies() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'renew_ticket_policies_wrapper';
+SELECT deskguard_internal.renew_ticket_policies();
+DROP FUNCTION deskguard_internal.renew_ticket_policies();
+
+DO $$
+DECLARE
+    former record;
+BEGIN
+    FOR former IN
+        SELECT p.oid::regprocedure AS function
+        FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace = 'deskguard_internal'::regnamespace
+            AND (p.proname, p.pronargs) IN (
+                ('view_ok', 6), ('reply_ok', 6), ('modify_ok', 6), ('edit_messages_ok', 6), ('delete_ok', 6),
+                ('create_ok', 6), ('update_ok', 4))
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', former.function);
+    END LOOP;
+END $$;

@@ -1,6 +1,6 @@
 //! The rules of tickets as conditions of the planner.
 
-use deskguard_rules::{Access, Columns, Condition, IdSet, Level, Restriction};
+use deskguard_rules::{Access, Columns, Condition, IdSet, Level, Restriction, TicketColumn};
 use pgrx::pg_sys;
 
 use crate::pg::node::{Clause, Node, all, any, call_of_plan};
@@ -25,11 +25,11 @@ impl<'p> Builder<'_, 'p> {
         Some(match condition {
             Condition::Constant(value) => Clause::Constant(*value),
             Condition::Category => {
-                let column = self.operand(Principal::Category)?;
+                let column = self.operand(TicketColumn::Category)?;
                 self.one_of(column, Principal::Category, self.access.categories())?
             }
             Condition::Department => {
-                let column = self.operand(Principal::Department)?;
+                let column = self.operand(TicketColumn::Department)?;
                 let departments = self.access.departments_at(Level::Full);
                 self.one_of(column, Principal::Department, departments)?
             }
@@ -48,12 +48,11 @@ impl<'p> Builder<'_, 'p> {
         parts.iter().map(|part| self.clause(part)).collect()
     }
 
-    fn operand(&self, principal: Principal) -> Option<Operand<'p>> {
-        let column = principal.column();
+    fn operand(&self, column: TicketColumn) -> Option<Operand<'p>> {
         // An absent column is NULL in the call.
         self.table.column(column)?;
         let operand = Operand::of((*self.arguments.columns.get(column))?)?;
-        Some(operand.or_of(principal))
+        Some(operand.or_of(Principal::of_column(column)?))
     }
 
     /// An agent with the id that means "unassigned" has no tickets of its own by assignee.
@@ -64,12 +63,12 @@ impl<'p> Builder<'_, 'p> {
     fn own(&self) -> Option<Vec<Clause<'p>>> {
         let mut parts = vec![];
         if let Some(assignee) = self
-            .operand(Principal::Agent)
+            .operand(TicketColumn::Assignee)
             .filter(|_| self.can_be_assigned())
         {
             parts.push(assignee.any_id_of(&[self.access.agent], self.keys, false));
         }
-        if let Some(team) = self.operand(Principal::Team) {
+        if let Some(team) = self.operand(TicketColumn::Team) {
             parts.push(self.one_of(team, Principal::Team, self.access.teams())?);
         }
         Some(parts)
@@ -78,7 +77,7 @@ impl<'p> Builder<'_, 'p> {
     fn not_own(&self) -> Option<Vec<Clause<'p>>> {
         let mut parts = vec![];
         if let Some(assignee) = self
-            .operand(Principal::Agent)
+            .operand(TicketColumn::Assignee)
             .filter(|_| self.can_be_assigned())
         {
             parts.push(any([
@@ -86,7 +85,7 @@ impl<'p> Builder<'_, 'p> {
                 assignee.any_id_of(&[self.access.agent], self.keys, true),
             ]));
         }
-        if let Some(team) = self.operand(Principal::Team) {
+        if let Some(team) = self.operand(TicketColumn::Team) {
             parts.push(any([
                 team.is_null(false),
                 match short(self.access.teams()) {
@@ -102,14 +101,14 @@ impl<'p> Builder<'_, 'p> {
 
     fn unassigned(&self) -> Vec<Clause<'p>> {
         let mut parts = vec![];
-        if let Some(assignee) = self.operand(Principal::Agent) {
+        if let Some(assignee) = self.operand(TicketColumn::Assignee) {
             let mut nobody = vec![assignee.is_null(false)];
             if let Some(value) = self.table.unassigned_value {
                 nobody.push(assignee.any_id_of(&[value], self.keys, false));
             }
             parts.push(any(nobody));
         }
-        if let Some(team) = self.operand(Principal::Team) {
+        if let Some(team) = self.operand(TicketColumn::Team) {
             parts.push(team.is_null(false));
         }
         parts
@@ -117,14 +116,14 @@ impl<'p> Builder<'_, 'p> {
 
     fn not_unassigned(&self) -> Vec<Clause<'p>> {
         let mut parts = vec![];
-        if let Some(assignee) = self.operand(Principal::Agent) {
+        if let Some(assignee) = self.operand(TicketColumn::Assignee) {
             parts.push(match self.table.unassigned_value {
                 // NULL fails the comparison, too.
                 Some(value) => assignee.any_id_of(&[value], self.keys, true),
                 None => assignee.is_null(true),
             });
         }
-        if let Some(team) = self.operand(Principal::Team) {
+        if let Some(team) = self.operand(TicketColumn::Team) {
             parts.push(team.is_null(true));
         }
         parts

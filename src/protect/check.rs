@@ -308,7 +308,7 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             "no column for the rules was given",
-            "Give at least one of department_column, category_column, assignee_column and team_column.",
+            "Give at least one of department_column, category_column, assignee_column, team_column, requester_column and requester_team_column.",
         );
     }
     for key in keys.into_iter().chain([table.id.as_str()]) {

@@ -50,6 +50,10 @@ fn rule_of(column: TicketColumn) -> &'static str {
             "what an agent may do depends on whose ticket it is (assignee_column)"
         }
         TicketColumn::Team => "tickets of a team are its members' (team_column)",
+        TicketColumn::Requester => "who requested a ticket has rights on it (requester_column)",
+        TicketColumn::RequesterTeam => {
+            "the team that requested a ticket has rights on it (requester_team_column)"
+        }
         TicketColumn::Confidential => {
             "confidential tickets are seen by those they concern (confidential_column)"
         }

@@ -23,6 +23,7 @@ mod partitions;
 mod registry;
 mod registry_triggers;
 mod rename;
+mod renew;
 mod shared;
 mod tickets;
 mod unprotect;

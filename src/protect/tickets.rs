@@ -20,9 +20,10 @@ use crate::tables::catalog::Catalog;
 use crate::tables::key::KeyType;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
+/// deskguard.protect_tickets
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
-fn protect_tickets(
+fn protect_ticket_table(
     ticket_table: Option<pg_sys::Oid>,
     id_column: Option<&CStr>,
     department_column: Option<&CStr>,
@@ -38,6 +39,8 @@ fn protect_tickets(
     spam_values: Option<Vec<Option<String>>>,
     confidential_column: Option<&CStr>,
     drop_rules: Option<bool>,
+    requester_column: Option<&CStr>,
+    requester_team_column: Option<&CStr>,
 ) -> Result<(), SpiError> {
     let oid = not_null(
         ticket_table,
@@ -80,6 +83,8 @@ fn protect_tickets(
             department: given(department_column),
             assignee: given(assignee_column),
             team: given(team_column),
+            requester: given(requester_column),
+            requester_team: given(requester_team_column),
             confidential: given(confidential_column),
             status: given(status_column),
         },

@@ -128,7 +128,7 @@ pub fn problems(table: pg_sys::Oid) -> Vec<String> {
 }
 
 /// The columns that the registry names, and that are not there, or not of a type that they can have.
-fn missing_columns(kind: &dyn Kind, table: pg_sys::Oid) -> Vec<String> {
+pub fn missing_columns(kind: &dyn Kind, table: pg_sys::Oid) -> Vec<String> {
     let is_there = |(column, holds): &(&str, Holds)| {
         attribute(table, column).is_some_and(|number| match holds {
             Holds::Keys => KeyType::of_column(kind.root(), column).is_some(),

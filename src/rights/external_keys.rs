@@ -234,8 +234,8 @@ fn named(loader: &Loader) -> Rc<[Principal]> {
     let mut columns = vec![];
     let catalog = loader.catalog();
     for table in TicketTable::all(catalog) {
-        for principal in Principal::ALL {
-            let column = table.column(principal.column()).map(String::from);
+        for (column, principal) in Principal::columns() {
+            let column = table.column(column).map(String::from);
             columns.push((principal, table.oid, column));
         }
         if let Some(followers) = table.followers {

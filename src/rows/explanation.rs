@@ -212,7 +212,8 @@ impl About {
         let is_told_all = is_told_all || self.is_told_all;
         let tells_names = tells_names || self.is_told_all;
         let name = |column, id| {
-            let is_agent = column == TicketColumn::Assignee && Some(id) == self.agent;
+            let is_agent =
+                Principal::of_column(column) == Some(Principal::Agent) && Some(id) == self.agent;
             let told = tells_names || is_agent;
             told.then(|| names.get(Principal::of_column(column)?, id))?
         };
@@ -287,24 +288,31 @@ pub fn explain_ticket(
     }
     // What it would become says something of what it is.
     if let (Some(given), true) = (given, is_seen || about.is_told_all) {
-        let department = table.column(TicketColumn::Department);
-        let is_its_key = |key: &Option<Option<OwnedKey>>| {
-            let key = key.as_ref().and_then(|key| key.as_ref());
+        let is_its_key = |column: &str| {
+            let key = given.key(column).flatten();
             let is_it = |missing: &Unmapped| {
-                Some(&*missing.column) == department
-                    && missing.value == key.map(|key| key.to_string())
+                missing.column == column && missing.value == key.as_ref().map(|key| key.to_string())
             };
             besides.unmapped.iter().any(is_it)
         };
+        // Another one that is nobody's external_key, which has the same id.
+        let is_other = |column, before, after| {
+            (before, after) == (Some(UNMAPPED), Some(UNMAPPED))
+                && table
+                    .column(column)
+                    .is_some_and(|column| given.has(column) && !is_its_key(column))
+        };
         let updated = |(mut values, ticket): (TicketValues, Ticket)| {
             let after = table.with_given(values, given, &about.keys);
-            // Of another department that is nobody's external_key, which has the same id.
-            if values.department == Some(UNMAPPED)
-                && after.department == Some(UNMAPPED)
-                && department
-                    .is_some_and(|column| given.has(column) && !is_its_key(&given.key(column)))
-            {
+            if is_other(
+                TicketColumn::Department,
+                values.department,
+                after.department,
+            ) {
                 values.department = None;
+            }
+            if is_other(TicketColumn::Category, values.category, after.category) {
+                values.category = None;
             }
             Subject::UpdatedTicket {
                 before: table.ticket(values, ticket.followed),

@@ -163,19 +163,18 @@ impl TicketTable {
         given: &Given,
         keys: &ExternalKeys,
     ) -> TicketValues {
-        let id = |principal: Principal| {
-            let column = self.column(principal.column())?;
-            given.id(principal, column, keys)
-        };
-        let set = |value: &mut Option<i64>, principal| {
-            if let Some(given) = id(principal) {
+        let id = |of: TicketColumn| given.id(Principal::of_column(of)?, self.column(of)?, keys);
+        let set = |value: &mut Option<i64>, of| {
+            if let Some(given) = id(of) {
                 *value = given;
             }
         };
-        set(&mut values.department, Principal::Department);
-        set(&mut values.category, Principal::Category);
-        set(&mut values.assignee, Principal::Agent);
-        set(&mut values.team, Principal::Team);
+        set(&mut values.department, TicketColumn::Department);
+        set(&mut values.category, TicketColumn::Category);
+        set(&mut values.assignee, TicketColumn::Assignee);
+        set(&mut values.team, TicketColumn::Team);
+        set(&mut values.requester, TicketColumn::Requester);
+        set(&mut values.requester_team, TicketColumn::RequesterTeam);
         let confidential = self.column(TicketColumn::Confidential);
         if let Some(given) = confidential.and_then(|column| given.boolean(column)) {
             values.confidential = given.unwrap_or(TicketValues::UNKNOWN.confidential);
@@ -189,12 +188,12 @@ impl TicketTable {
 
     /// What of these values has no external key that says what it is.
     pub fn unmapped_given(&self, given: &Given, keys: &ExternalKeys) -> Vec<Unmapped> {
-        let missing = |principal: Principal| {
-            let column = self.column(principal.column())?;
+        let missing = |(column, principal)| {
+            let column = self.column(column)?;
             let key = given.key(column)??;
             let is_missing = keys.id(principal, key.borrowed()) == UNMAPPED;
             is_missing.then(|| unmapped(principal, column, Some(key.to_string()), None))
         };
-        Principal::ALL.into_iter().filter_map(missing).collect()
+        Principal::columns().filter_map(missing).collect()
     }
 }

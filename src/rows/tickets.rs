@@ -3,7 +3,9 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, AskedBy, Column, IdSet, Status, Ticket, TicketColumn, Unmapped};
+use deskguard_rules::{
+    Action, AskedBy, Column, Columns, IdSet, Status, Ticket, TicketColumn, Unmapped,
+};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -25,6 +27,8 @@ pub struct TicketValues {
     pub category: Option<i64>,
     pub assignee: Option<i64>,
     pub team: Option<i64>,
+    pub requester: Option<i64>,
+    pub requester_team: Option<i64>,
     pub confidential: bool,
     pub status: Status,
 }
@@ -36,12 +40,27 @@ impl TicketValues {
         category: None,
         assignee: None,
         team: None,
+        requester: None,
+        requester_team: None,
         confidential: true,
         status: Status {
             archived: false,
             spam: false,
         },
     };
+
+    /// With these ids in the columns of keys. Of the rest nothing is known.
+    pub fn of_ids(mut id: impl FnMut(TicketColumn) -> Option<i64>) -> TicketValues {
+        TicketValues {
+            department: id(TicketColumn::Department),
+            category: id(TicketColumn::Category),
+            assignee: id(TicketColumn::Assignee),
+            team: id(TicketColumn::Team),
+            requester: id(TicketColumn::Requester),
+            requester_team: id(TicketColumn::RequesterTeam),
+            ..TicketValues::UNKNOWN
+        }
+    }
 }
 
 impl TicketTable {
@@ -52,16 +71,24 @@ impl TicketTable {
             true => Column::Value(value),
             false => Column::Absent,
         };
+        // Whom a value stands for that means "nobody" in the column of the assignee.
+        let somebody = |of: TicketColumn, agent: Option<i64>| {
+            let is_assignee = self.column(of) == self.column(TicketColumn::Assignee);
+            agent.filter(|agent| !is_assignee || Some(*agent) != self.unassigned_value)
+        };
         Ticket {
             category: column(TicketColumn::Category, values.category),
             department: column(TicketColumn::Department, values.department),
             assignee: column(
                 TicketColumn::Assignee,
-                values
-                    .assignee
-                    .filter(|assignee| Some(*assignee) != self.unassigned_value),
+                somebody(TicketColumn::Assignee, values.assignee),
             ),
             team: column(TicketColumn::Team, values.team),
+            requester: column(
+                TicketColumn::Requester,
+                somebody(TicketColumn::Requester, values.requester),
+            ),
+            requester_team: column(TicketColumn::RequesterTeam, values.requester_team),
             followed,
             confidential: has(TicketColumn::Confidential) && values.confidential,
             status: values.status,
@@ -84,13 +111,14 @@ impl TicketTable {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {
-            let column = |principal: Principal| match self.column(principal.column()) {
+            let key = |(column, _)| match self.column(column) {
                 Some(column) => key_expression(self.oid, column),
                 None => "NULL::pg_catalog.int8".into(),
             };
+            let keys: Vec<String> = Principal::columns().map(key).collect();
             format!(
                 "SELECT {}, {}, {} FROM {} WHERE {} OPERATOR(pg_catalog.=) $1",
-                Principal::ALL.map(column).join(", "),
+                keys.join(", "),
                 // Where it is not known, a ticket counts as confidential.
                 match self.column(TicketColumn::Confidential) {
                     Some(column) => format!(
@@ -106,22 +134,19 @@ impl TicketTable {
         });
         let mut found = vec![];
         for_each_row(self.oid, query, &[id], |row| {
-            let id = |principal: Principal| {
-                let key = row.key(principal as i32 + 1)?;
-                Some(keys.id(principal, key))
-            };
+            let mut ids = Columns::default();
+            let mut place = 1;
+            for (column, principal) in Principal::columns() {
+                *ids.get_mut(column) = row.key(place).map(|key| keys.id(principal, key));
+                place += 1;
+            }
             found.push(TicketValues {
-                department: id(Principal::Department),
-                category: id(Principal::Category),
-                assignee: id(Principal::Agent),
-                team: id(Principal::Team),
-                confidential: row.number(Principal::ALL.len() as i32 + 1) != Some(0),
-                status: self
-                    .statuses
-                    .of(match row.key(Principal::ALL.len() as i32 + 2) {
-                        Some(Key::Text(status)) => Some(status),
-                        _ => None,
-                    }),
+                confidential: row.number(place) != Some(0),
+                status: self.statuses.of(match row.key(place + 1) {
+                    Some(Key::Text(status)) => Some(status),
+                    _ => None,
+                }),
+                ..TicketValues::of_ids(|column| *ids.get(column))
             });
         });
         found
@@ -163,8 +188,8 @@ impl TicketTable {
         let Some(id) = self.id_type.takes(id) else {
             return found;
         };
-        for principal in Principal::ALL {
-            let Some(column) = self.column(principal.column()) else {
+        for (column, principal) in Principal::columns() {
+            let Some(column) = self.column(column) else {
                 continue;
             };
             let Some(key_type @ (KeyType::Uuid | KeyType::Text)) =

@@ -148,6 +148,15 @@ pub fn own_function_name(function: pg_sys::Oid) -> Option<CString> {
     }
 }
 
+/// The library runs with the SQL of the version before from its installation until the extension is updated.
+pub fn refuse_former_sql() -> ! {
+    error::raise(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "the extension deskguard of this database is of an older version than its library",
+        "Run ALTER EXTENSION deskguard UPDATE in this database, as a superuser.",
+    )
+}
+
 /// A schema of the extension. InvalidOid without the extension, where nothing is found then.
 fn namespace(schema: &CStr) -> pg_sys::Oid {
     // SAFETY: a look-up in the system cache.

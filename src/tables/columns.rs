@@ -102,6 +102,8 @@ pub mod ticket_table {
             TicketColumn::Team => (6, "team_column"),
             TicketColumn::Status => (11, "status_column"),
             TicketColumn::Confidential => (14, "confidential_column"),
+            TicketColumn::Requester => (15, "requester_column"),
+            TicketColumn::RequesterTeam => (16, "requester_team_column"),
         }
     }
 

@@ -42,21 +42,21 @@ impl Principal {
         }
     }
 
-    /// The column of tickets that names one.
-    pub fn column(self) -> TicketColumn {
-        match self {
-            Principal::Agent => TicketColumn::Assignee,
-            Principal::Team => TicketColumn::Team,
-            Principal::Department => TicketColumn::Department,
-            Principal::Category => TicketColumn::Category,
+    /// What a column of tickets names, if it is a column of keys.
+    pub fn of_column(column: TicketColumn) -> Option<Principal> {
+        match column {
+            TicketColumn::Assignee | TicketColumn::Requester => Some(Principal::Agent),
+            TicketColumn::Team | TicketColumn::RequesterTeam => Some(Principal::Team),
+            TicketColumn::Department => Some(Principal::Department),
+            TicketColumn::Category => Some(Principal::Category),
+            TicketColumn::Confidential | TicketColumn::Status => None,
         }
     }
 
-    /// What a column of tickets names, if it is a column of keys.
-    pub fn of_column(column: TicketColumn) -> Option<Principal> {
-        Principal::ALL
-            .into_iter()
-            .find(|principal| principal.column() == column)
+    /// The columns of tickets that have keys, and what each names.
+    pub fn columns() -> impl Iterator<Item = (TicketColumn, Principal)> {
+        let named = |column| Some((column, Principal::of_column(column)?));
+        TicketColumn::ALL.into_iter().filter_map(named)
     }
 
     /// The index on its ids.

@@ -37,6 +37,8 @@ pub const MAPPINGS: [Mapping; 4] = [
             ticket_table::column(TicketColumn::ALL[3]),
             ticket_table::column(TicketColumn::ALL[4]),
             ticket_table::column(TicketColumn::ALL[5]),
+            ticket_table::column(TicketColumn::ALL[6]),
+            ticket_table::column(TicketColumn::ALL[7]),
         ],
     },
     Mapping {

@@ -86,13 +86,18 @@ impl RuleFunction {
 
     const fn definition(self) -> (&'static CStr, &'static [Argument]) {
         use Argument::{Agent, Column, Internal, KeyColumn, ParentKey, Permission, RowKey, Table};
-        use TicketColumn::{Assignee, Category, Confidential, Department, Status, Team};
+        use TicketColumn::{
+            Assignee, Category, Confidential, Department, Requester, RequesterTeam, Status, Team,
+        };
         const TICKET: &[Argument] = &[
             Table,
             RowKey,
             Column(Department),
+            Column(Category),
             Column(Assignee),
             Column(Team),
+            Column(Requester),
+            Column(RequesterTeam),
             Column(Confidential),
         ];
         match self {
@@ -111,15 +116,24 @@ impl RuleFunction {
                 &[
                     Table,
                     Column(Department),
+                    Column(Category),
                     Column(Assignee),
                     Column(Team),
+                    Column(Requester),
+                    Column(RequesterTeam),
                     Column(Confidential),
                     Column(Status),
                 ],
             ),
             RuleFunction::UpdateTicket => (
                 c"update_ok",
-                &[Table, RowKey, Column(Department), Column(Status)],
+                &[
+                    Table,
+                    RowKey,
+                    Column(Department),
+                    Column(Category),
+                    Column(Status),
+                ],
             ),
             RuleFunction::NewId => (c"new_id_ok", &[Table, RowKey]),
             RuleFunction::UpdatedId => (c"updated_id_ok", &[Table, RowKey]),
@@ -183,9 +197,12 @@ impl RuleFunction {
     /// The rule that a function is, if it is one.
     pub fn of(function: pg_sys::Oid) -> Option<RuleFunction> {
         let name = own_function_name(function)?;
+        // SAFETY: a look-up in the system cache.
+        let count = unsafe { pg_sys::get_func_nargs(function) };
+        // The SQL of a former version has functions of these names with fewer arguments.
         RuleFunction::ALL
             .into_iter()
-            .find(|rule| rule.name() == name.as_c_str())
+            .find(|rule| rule.name() == name.as_c_str() && rule.arguments().len() as i32 == count)
     }
 
     /// The function's OID; where there is one for each type of keys, that for this type.

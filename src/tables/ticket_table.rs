@@ -8,7 +8,7 @@ use pgrx::spi::quote_identifier;
 
 use crate::pg::relation::{display_name, regclass, table_name};
 use crate::pg::scan::{Row, ScanKey};
-use crate::tables::catalog::Catalog;
+use crate::tables::catalog::{Catalog, refuse_former_sql};
 use crate::tables::columns::ticket_table;
 use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
@@ -158,6 +158,9 @@ impl TicketTable {
 
     /// What a policy asks of a ticket in a table, which is this one or a part of it.
     pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
+        if function.oid(pg_sys::INT8OID).is_none() {
+            refuse_former_sql();
+        }
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::RowKey => Some(key_expression(self.oid, &self.id)),
@@ -184,20 +187,15 @@ impl TicketTable {
     /// What the rules are given of a column, as an expression of SQL.
     pub fn expression(&self, column: TicketColumn) -> String {
         let name = self.column(column);
+        if let Some(principal) = Principal::of_column(column) {
+            return principal_expression(self.oid, name, principal);
+        }
         match (column, name.map(quote_identifier)) {
-            (TicketColumn::Confidential, Some(name)) => name,
-            (TicketColumn::Confidential, None) => "false".into(),
             (TicketColumn::Status, Some(name)) => format!("{name}::pg_catalog.text"),
             (TicketColumn::Status, None) => "NULL::pg_catalog.text".into(),
-            (TicketColumn::Category, _) => self.id_of(name, Principal::Category),
-            (TicketColumn::Department, _) => self.id_of(name, Principal::Department),
-            (TicketColumn::Assignee, _) => self.id_of(name, Principal::Agent),
-            (TicketColumn::Team, _) => self.id_of(name, Principal::Team),
+            (_, Some(name)) => name,
+            (_, None) => "false".into(),
         }
-    }
-
-    fn id_of(&self, column: Option<&str>, principal: Principal) -> String {
-        principal_expression(self.oid, column, principal)
     }
 
     /// The name as users write it.

@@ -113,7 +113,7 @@ BEGIN
     FOR agent IN 1..6 LOOP
         PERFORM deskguard.set_agent(agent);
         answers := concat_ws(' ', deskguard_internal.in_team(10::bigint), deskguard_internal.has_category(1::bigint), deskguard_internal.has_department(4::bigint),
-            deskguard_internal.view_ok('desk.ticket', 1::bigint, 2, NULL, NULL, false), deskguard_internal.parent_seen('desk.ticket_follower', 6::bigint),
+            deskguard_internal.view_ok('desk.ticket', 1::bigint, 2, NULL, NULL, NULL, NULL, NULL, false), deskguard_internal.parent_seen('desk.ticket_follower', 6::bigint),
             deskguard_internal.feature_ok('ticket.use'), deskguard_internal.followed('desk.ticket', 6::bigint), deskguard_internal.followed_tickets('desk.ticket'));
         RAISE WARNING '%: %', agent, answers;
     END LOOP;
@@ -123,14 +123,14 @@ BEGIN
     -- Nothing of a call stays in memory.
     SELECT sum(used_bytes) INTO before FROM pg_backend_memory_contexts;
     FOR n IN 1..20000 LOOP
-        answers := deskguard_internal.has_category(n::bigint) OR deskguard_internal.view_ok(CASE WHEN n % 2 = 0 THEN 'desk.ticket' END, n::bigint, n, n, n, false);
+        answers := deskguard_internal.has_category(n::bigint) OR deskguard_internal.view_ok(CASE WHEN n % 2 = 0 THEN 'desk.ticket' END, n::bigint, n, n, n, n, n, n, false);
     END LOOP;
     SELECT sum(used_bytes) INTO after FROM pg_backend_memory_contexts;
     RAISE WARNING 'memory grew by less than a megabyte: %', after - before < 1e6;
 END $$;
 -- So are those that name another table each time.
 SELECT deskguard.set_agent(2, false);
-SELECT t, deskguard_internal.view_ok(t, 1::bigint, 2, NULL, NULL, false) FROM unnest('{desk.ticket,NULL,pg_class,desk.ticket}'::regclass[]) AS t;
+SELECT t, deskguard_internal.view_ok(t, 1::bigint, 2, NULL, NULL, NULL, NULL, NULL, false) FROM unnest('{desk.ticket,NULL,pg_class,desk.ticket}'::regclass[]) AS t;
 RESET deskguard.agent_id;
 
 -- Whom somebody follows is told by the follower table only, and not of others.

@@ -94,8 +94,8 @@ GRANT SELECT ON kinds.named TO PUBLIC;
 CREATE VIEW kinds.rule AS
 SELECT p.oid::regprocedure AS function, kinds.of_type(p.proargtypes[1]) AS kind, p.proargtypes[1]::regtype AS type,
     format('deskguard_internal.%I(%%s, %%s%s)', p.proname, CASE
-        WHEN p.proname ~ '_ok$' AND p.pronargs = 6 THEN ', 5, 2, NULL, false'
-        WHEN p.proname = 'update_ok' THEN ', 5, ''open'''
+        WHEN p.proname ~ '_ok$' AND p.pronargs = 9 THEN ', 5, NULL, 2, NULL, NULL, NULL, false'
+        WHEN p.proname = 'update_ok' THEN ', 5, NULL, ''open'''
         WHEN p.proname = 'internal_change_ok' THEN ', false, 2'
         WHEN p.proname = 'written_internal_ok' THEN ', false'
         WHEN p.proname = 'shared_seen' THEN ', 4'
@@ -233,11 +233,11 @@ RESET ROLE;
 -- A function for the keys of others around a column, with lists too long for literals.
 SET ROLE regress_ann;
 SET deskguard.fold_limit = 0;
-SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, NULL, NULL, NULL, false);
 SET deskguard.fold_limit = 300;
-SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, NULL, NULL, NULL, false);
 SET deskguard.fold = off;
-SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, false);
+SELECT count(*) FROM kinds.asked WHERE deskguard_internal.view_ok('kinds.n_ticket', n8, deskguard.agent_by_key(u), NULL, NULL, NULL, NULL, NULL, false);
 RESET deskguard.fold;
 RESET deskguard.fold_limit;
 RESET ROLE;

@@ -135,13 +135,13 @@ RESET ROLE;
 DROP POLICY tenant ON desk.ticket;
 
 -- One that asks our rules itself, say of where a ticket came from, is not taken for ours.
-CREATE POLICY a_origin ON desk.ticket AS RESTRICTIVE FOR SELECT USING (deskguard_internal.view_ok('desk.ticket', 0, department_id, NULL, NULL, false));
+CREATE POLICY a_origin ON desk.ticket AS RESTRICTIVE FOR SELECT USING (deskguard_internal.view_ok('desk.ticket', 0, department_id, NULL, NULL, NULL, NULL, NULL, false));
 SET ROLE regress_ann;
 SELECT test.attempt_only('UPDATE desk.ticket SET department_id = 4 WHERE id = 1') AS not_seen_afterwards;
 SELECT test.attempt_only('UPDATE desk.ticket SET department_id = 3 WHERE id = 1') AS seen_afterwards;
 RESET ROLE;
 DROP POLICY a_origin ON desk.ticket;
-CREATE POLICY a_origin ON desk.ticket AS RESTRICTIVE FOR SELECT USING (deskguard_internal.view_ok('desk.ticket', id, 4, NULL, NULL, false));
+CREATE POLICY a_origin ON desk.ticket AS RESTRICTIVE FOR SELECT USING (deskguard_internal.view_ok('desk.ticket', id, 4, NULL, NULL, NULL, NULL, NULL, false));
 SET ROLE regress_ann;
 SELECT test.attempt_only('UPDATE desk.ticket SET subject = 1 WHERE id = 1') AS never_seen;
 RESET ROLE;

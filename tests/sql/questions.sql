@@ -110,9 +110,9 @@ REVOKE CREATE ON SCHEMA test FROM regress_ann;
 -- The functions of policies and triggers, called by anybody.
 SET ROLE regress_other;
 SELECT f, left(test.attempt('SELECT deskguard_internal.' || f), 5) AS no_internal_error
-FROM unnest(ARRAY['silo_ok(NULL, 1)', 'view_ok(NULL, 1, 1, 1, 1, false)', 'modify_ok(NULL, 1, 1, 1, 1, false)', 'delete_ok(NULL, 1, 1, 1, 1, false)',
-    'create_ok(NULL, 1, NULL, NULL, false, NULL)', 'update_ok(NULL, 1, 1, NULL)', 'followed(NULL, 1)', 'parent_seen(NULL, 1)', 'follower_ok(NULL, 1, 1)', 'view_ok(0, 1, 1, 1, 1, true)', 'silo_ok(''test.absent'', 1)']) AS f;
-SELECT deskguard_internal.view_ok('desk.ticket', 1, 1, NULL, NULL, false) OR deskguard_internal.create_ok('desk.ticket', 1, NULL, NULL, false, NULL)
+FROM unnest(ARRAY['silo_ok(NULL, 1)', 'view_ok(NULL, 1, 1, 1, 1, 1, 1, 1, false)', 'modify_ok(NULL, 1, 1, 1, 1, 1, 1, 1, false)', 'delete_ok(NULL, 1, 1, 1, 1, 1, 1, 1, false)',
+    'create_ok(NULL, 1, NULL, NULL, NULL, NULL, NULL, false, NULL)', 'update_ok(NULL, 1, 1, NULL, NULL)', 'followed(NULL, 1)', 'parent_seen(NULL, 1)', 'follower_ok(NULL, 1, 1)', 'view_ok(0, 1, 1, 1, 1, 1, 1, 1, true)', 'silo_ok(''test.absent'', 1)']) AS f;
+SELECT deskguard_internal.view_ok('desk.ticket', 1, 1, NULL, NULL, NULL, NULL, NULL, false) OR deskguard_internal.create_ok('desk.ticket', 1, NULL, NULL, NULL, NULL, NULL, false, NULL)
     OR deskguard_internal.parent_seen('desk.ticket_follower', 1) OR deskguard_internal.follower_ok('desk.ticket_follower', 1, 1) AS anything;
 SELECT f, regexp_replace(test.attempt('SELECT deskguard_internal.' || f), ': .*', '')
 FROM unnest(ARRAY['note_ticket()', 'guard_department_tree()', 'guard_builtin()', 'after_ddl()', 'after_drop()', 'guard_registry()',

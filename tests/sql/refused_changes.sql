@@ -81,7 +81,7 @@ SELECT * FROM test.outcomes(ARRAY[
     'UPDATE desk.message SET body = ''x'' WHERE ticket_id = 1',
     'DELETE FROM desk.message',
     'SELECT FROM desk.ticket WHERE id = 6 FOR UPDATE',
-    'SELECT FROM desk.ticket WHERE id = 6 AND deskguard_internal.modify_ok(''desk.ticket'', id, department_id, assignee_id, team_id, false)']);
+    'SELECT FROM desk.ticket WHERE id = 6 AND deskguard_internal.modify_ok(''desk.ticket'', id, department_id, category_id, assignee_id, team_id, NULL, NULL, false)']);
 -- The same where the policies of the owner's own hide a row or a message.
 RESET ROLE;
 CREATE POLICY only_4 ON desk.ticket AS RESTRICTIVE FOR SELECT USING (id <> 6);
@@ -117,7 +117,7 @@ RESET ROLE;
 SET deskguard.refused_changes = error;
 CREATE TABLE test.own (id bigint PRIMARY KEY, x int);
 ALTER TABLE test.own ENABLE ROW LEVEL SECURITY;
-CREATE POLICY p ON test.own USING (deskguard_internal.modify_ok('desk.ticket', id, 5, 5, NULL, true));
+CREATE POLICY p ON test.own USING (deskguard_internal.modify_ok('desk.ticket', id, 5, NULL, 5, NULL, NULL, NULL, true));
 INSERT INTO test.own SELECT n, 0 FROM generate_series(1, 12) AS n;
 GRANT SELECT, UPDATE ON test.own TO PUBLIC;
 SET ROLE regress_ann;
@@ -154,7 +154,7 @@ SELECT * FROM test.outcomes(ARRAY[
     'INSERT INTO desk.ticket_follower VALUES (7, 4)',
     'DELETE FROM desk.ticket_follower WHERE ticket_id = 7',
     -- Asked by hand it is a question, also in a condition of a query that writes nothing.
-    'SELECT deskguard_internal.create_ok(''desk.ticket'', 5, NULL, NULL, false, NULL)',
+    'SELECT deskguard_internal.create_ok(''desk.ticket'', 5, NULL, NULL, NULL, NULL, NULL, false, NULL)',
     'SELECT deskguard_internal.written_silo_ok(''desk.ticket'', 3)',
     'SELECT deskguard_internal.parent_reply_ok(''desk.message'', 2::bigint)',
     'SELECT FROM desk.message WHERE deskguard_internal.parent_reply_ok(''desk.message'', ticket_id)']);
@@ -162,6 +162,6 @@ RESET ROLE;
 DELETE FROM deskguard.group_permission WHERE permission = 'ticket.create';
 SET ROLE regress_ann;
 SELECT test.outcome('INSERT INTO desk.ticket (subject, department_id, category_id) VALUES (''new'', 1, 1)');
-SELECT test.outcome($$DO 'BEGIN ASSERT NOT deskguard_internal.create_ok(''desk.ticket'', 1, NULL, NULL, false, NULL); END'$$);
+SELECT test.outcome($$DO 'BEGIN ASSERT NOT deskguard_internal.create_ok(''desk.ticket'', 1, NULL, NULL, NULL, NULL, NULL, false, NULL); END'$$);
 RESET ROLE;
 SELECT test.reset();

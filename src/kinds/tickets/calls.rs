@@ -120,42 +120,48 @@ fn written_silo_ok(
     is_in_silo
 }
 
-fn values(
-    department: Option<i64>,
-    assignee: Option<i64>,
-    team: Option<i64>,
-    confidential: Option<bool>,
-) -> TicketValues {
-    TicketValues {
-        department,
-        assignee,
-        team,
-        confidential: confidential.unwrap_or(TicketValues::UNKNOWN.confidential),
-        ..TicketValues::UNKNOWN
-    }
+/// Where it is not known, a ticket counts as confidential.
+fn is_confidential(given: Option<bool>) -> bool {
+    given.unwrap_or(TicketValues::UNKNOWN.confidential)
 }
 
 // May the agent do this with a ticket that is there, apart from the silo?
 for_key_types!(
     |$name, $key, $action|
-    [view_ok, view_ok_uuid, view_ok_text] with Action::View,
-    [reply_ok, reply_ok_uuid, reply_ok_text] with Action::Change(Change::Reply),
-    [modify_ok, modify_ok_uuid, modify_ok_text] with Action::Change(Change::Modify),
-    [edit_messages_ok, edit_messages_ok_uuid, edit_messages_ok_text]
+    [ticket_view_ok, ticket_view_ok_uuid, ticket_view_ok_text] with Action::View,
+    [ticket_reply_ok, ticket_reply_ok_uuid, ticket_reply_ok_text]
+        with Action::Change(Change::Reply),
+    [ticket_modify_ok, ticket_modify_ok_uuid, ticket_modify_ok_text]
+        with Action::Change(Change::Modify),
+    [ticket_edit_messages_ok, ticket_edit_messages_ok_uuid, ticket_edit_messages_ok_text]
         with Action::Change(Change::EditMessages),
-    [delete_ok, delete_ok_uuid, delete_ok_text] with Action::Change(Change::Delete) =>
+    [ticket_delete_ok, ticket_delete_ok_uuid, ticket_delete_ok_text]
+        with Action::Change(Change::Delete) =>
     #[pg_extern(sql = false)]
+    #[allow(clippy::too_many_arguments)]
     fn $name(
         ticket_table: Option<pg_sys::Oid>,
         id: Option<$key>,
         department: Option<i64>,
+        category: Option<i64>,
         assignee: Option<i64>,
         team: Option<i64>,
+        requester: Option<i64>,
+        requester_team: Option<i64>,
         confidential: Option<bool>,
         fcinfo: CallInfo,
     ) -> bool {
         let id = id.map(KeyRef::from);
-        let values = values(department, assignee, team, confidential);
+        let values = TicketValues {
+            department,
+            category,
+            assignee,
+            team,
+            requester,
+            requester_team,
+            confidential: is_confidential(confidential),
+            ..TicketValues::UNKNOWN
+        };
         let call = Call::of(fcinfo, ticket_table);
         let may = call.past_silo((id, values), $action);
         if !may {
@@ -166,11 +172,15 @@ for_key_types!(
 );
 
 #[pg_extern(sql = false)]
-fn create_ok(
+#[allow(clippy::too_many_arguments)]
+fn ticket_create_ok(
     ticket_table: Option<pg_sys::Oid>,
     department: Option<i64>,
+    category: Option<i64>,
     assignee: Option<i64>,
     team: Option<i64>,
+    requester: Option<i64>,
+    requester_team: Option<i64>,
     confidential: Option<bool>,
     status: Option<&str>,
     fcinfo: CallInfo,
@@ -179,8 +189,16 @@ fn create_ok(
     let Some((access, table, _)) = &call.who else {
         return false;
     };
-    let mut values = values(department, assignee, team, confidential);
-    values.status = table.statuses.of(status);
+    let values = TicketValues {
+        department,
+        category,
+        assignee,
+        team,
+        requester,
+        requester_team,
+        confidential: is_confidential(confidential),
+        status: table.statuses.of(status),
+    };
     let decision = deskguard_rules::create(access, &table.ticket(values, false));
     if let (Err(refusal), Some(_)) = (decision, writer_of_call(fcinfo)) {
         refuse(table, access, &Written::New, refusal);

@@ -2,6 +2,7 @@
 
 pub mod by_key;
 pub mod calls;
+mod former;
 pub mod plan;
 pub mod refused;
 pub mod runtime_lists;

@@ -33,9 +33,9 @@ thread_local! {
 struct Noted {
     id: Option<OwnedKey>,
     values: TicketValues,
-    /// It was of a department that is nobody's external_key and is so no more: it may be of another
-    /// such, which has the same id.
-    left_unmapped: bool,
+    /// It was of a department, or category, that is nobody's external_key and is so no more: it may be of
+    /// another such, which has the same id.
+    left_unmapped: Columns<bool>,
 }
 
 /// How many are remembered: rows are noted and checked one by one, unless a trigger of the help
@@ -105,10 +105,8 @@ impl Noting {
         let place = |column: &str| unsafe { place(relation, column) };
         let has_status = table.columns.status.is_some();
         let columns = Columns::each(|column| match column {
-            // Its silo is asked of the new row by a policy of its own.
-            TicketColumn::Category => None,
-            TicketColumn::Department => place(table.column(column)?),
-            // Who may not reach a status by a move alone needs no more than the department.
+            TicketColumn::Department | TicketColumn::Category => place(table.column(column)?),
+            // Who may not reach a status by a move alone needs no more than the place.
             _ if has_status => place(table.column(column)?),
             _ => None,
         });
@@ -122,17 +120,19 @@ impl Noting {
 
     /// # Safety
     /// The call is for the table that this is of.
-    unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> bool {
-        let Some(department) = self.columns.department else {
-            return false;
-        };
+    unsafe fn leaves_unmapped(&self, call: &TriggerCall) -> Columns<bool> {
         // SAFETY: as the caller promises.
-        unsafe {
-            let left = key(call.old(), call.relation().rd_att, department);
-            left.is_some_and(|left| {
-                self.keys.id(Principal::Department, left) == UNMAPPED
-                    && new_key(call, department).as_ref().map(OwnedKey::borrowed) != Some(left)
+        let leaves = |principal, place: Option<Place>| unsafe {
+            let left = place.and_then(|place| key(call.old(), call.relation().rd_att, place));
+            left.zip(place).is_some_and(|(left, place)| {
+                self.keys.id(principal, left) == UNMAPPED
+                    && new_key(call, place).as_ref().map(OwnedKey::borrowed) != Some(left)
             })
+        };
+        Columns {
+            department: leaves(Principal::Department, self.columns.department),
+            category: leaves(Principal::Category, self.columns.category),
+            ..Columns::default()
         }
     }
 
@@ -141,10 +141,10 @@ impl Noting {
     unsafe fn values(&self, row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> TicketValues {
         // SAFETY: as the caller promises.
         unsafe {
-            let id = |principal: Principal| {
-                let place = *self.columns.get(principal.column());
+            let id = |column| {
+                let place = *self.columns.get(column);
                 let key = key(row, descriptor, place?)?;
-                Some(self.keys.id(principal, key))
+                Some(self.keys.id(Principal::of_column(column)?, key))
             };
             let get = |place| value(row, descriptor, place);
             let confidential = self.columns.confidential.and_then(get);
@@ -160,37 +160,35 @@ impl Noting {
                 )
             });
             TicketValues {
-                department: id(Principal::Department),
-                category: None,
-                assignee: id(Principal::Agent),
-                team: id(Principal::Team),
                 confidential: confidential.is_none_or(|value| value.value() != 0),
                 status: self.table.statuses.of(status.as_deref()),
+                ..TicketValues::of_ids(id)
             }
         }
     }
 }
 
-// May an updated ticket be in this department and have this status?
+// May an updated ticket be in this place and have this status?
 for_key_types!(
-    |$name, $key| [update_ok, update_ok_uuid, update_ok_text] =>
+    |$name, $key| [ticket_update_ok, ticket_update_ok_uuid, ticket_update_ok_text] =>
     #[pg_extern(sql = false)]
     fn $name(
         ticket_table: Option<pg_sys::Oid>,
         id: Option<$key>,
         department: Option<i64>,
+        category: Option<i64>,
         status: Option<&str>,
         fcinfo: CallInfo,
     ) -> bool {
         let call = Call::of(fcinfo, ticket_table);
-        may_update(&call, id.map(KeyRef::from), department, status)
+        may_update(&call, id.map(KeyRef::from), (department, category), status)
     }
 );
 
 fn may_update(
     call: &Call,
     id: Option<KeyRef>,
-    department: Option<i64>,
+    (department, category): (Option<i64>, Option<i64>),
     status: Option<&str>,
 ) -> bool {
     let Some((access, table, followed)) = &call.who else {
@@ -213,11 +211,15 @@ fn may_update(
     {
         new.check(&call.statement, access, id);
     }
-    if left_unmapped && department == Some(UNMAPPED) {
+    if left_unmapped.department && department == Some(UNMAPPED) {
         before.department = None;
+    }
+    if left_unmapped.category && category == Some(UNMAPPED) {
+        before.category = None;
     }
     let after = TicketValues {
         department,
+        category,
         status: table.statuses.of(status),
         ..before
     };
