@@ -1,10 +1,14 @@
 //! What an agent's grants come to, in the form that a check per row wants.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use serde::{Deserialize, Serialize};
 
 use crate::grants::{Grants, Level};
 use crate::id_set::IdSet;
 use crate::permission::{Permission, PermissionSet};
+use crate::ticket::Column;
 use crate::time::{Moment, Validity};
 
 /// The tickets that the silo rule lets an agent see, by category.
@@ -17,6 +21,21 @@ pub enum Categories {
 }
 
 impl Categories {
+    fn bytes(&self) -> usize {
+        match self {
+            Categories::Open => 0,
+            Categories::Only(ids) => ids.bytes(),
+        }
+    }
+
+    fn cover(&self, category: Column) -> bool {
+        match (self, category) {
+            (_, Column::Absent) | (Categories::Open, _) => true,
+            (Categories::Only(_), Column::Value(None)) => false,
+            (Categories::Only(granted), Column::Value(Some(id))) => granted.contains(id),
+        }
+    }
+
     fn of(grants: &Grants, mut valid: impl FnMut(Validity) -> bool) -> Categories {
         if grants.open_given().any(|given| valid(given.validity))
             || grants.open_by_default(&mut valid)
@@ -38,11 +57,141 @@ pub enum Departments {
     Only { full: IdSet, assign: IdSet },
 }
 
+impl Departments {
+    fn bytes(&self) -> usize {
+        match self {
+            Departments::All => 0,
+            Departments::Only { full, assign } => full.bytes() + assign.bytes(),
+        }
+    }
+
+    fn of(grants: &Grants, mut valid: impl FnMut(Validity) -> bool) -> Departments {
+        let has_all_departments = grants
+            .all_departments_given()
+            .any(|given| valid(given.validity));
+        if has_all_departments {
+            Departments::All
+        } else {
+            let levels = grants.department_levels(&mut valid);
+            let at = |level| {
+                levels
+                    .iter()
+                    .filter(|(_, granted)| **granted >= level)
+                    .map(|(id, _)| *id)
+                    .collect()
+            };
+            Departments::Only {
+                full: at(Level::Full),
+                assign: at(Level::Assign),
+            }
+        }
+    }
+
+    fn cover(&self, department: Column, level: Level) -> bool {
+        match (self.at(level), department) {
+            (_, Column::Absent) | (None, _) => true,
+            (Some(_), Column::Value(None)) => false,
+            (Some(granted), Column::Value(Some(id))) => granted.contains(id),
+        }
+    }
+
+    /// Those of a level or a higher one; none if all.
+    pub(crate) fn at(&self, level: Level) -> Option<&IdSet> {
+        match (self, level) {
+            (Departments::All, _) => None,
+            (Departments::Only { full, .. }, Level::Full) => Some(full),
+            (Departments::Only { assign, .. }, Level::Assign) => Some(assign),
+        }
+    }
+}
+
+impl PermissionSet {
+    fn of(grants: &Grants, mut valid: impl FnMut(Validity) -> bool) -> PermissionSet {
+        let has = |permission: &Permission| {
+            let name = permission.name();
+            let mut given = grants.permission_given(&name);
+            given.any(|given| valid(given.validity))
+        };
+        Permission::all().filter(has).collect()
+    }
+}
+
+/// What scoped groups with the same permissions and categories give, for tickets in their departments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Scoped {
+    permissions: PermissionSet,
+    categories: Categories,
+    departments: Departments,
+}
+
+impl Scoped {
+    fn all(grants: &Grants, mut valid: impl FnMut(Validity) -> bool) -> Vec<Scoped> {
+        let mut alike: BTreeMap<(PermissionSet, Option<Vec<i64>>), Grants> = BTreeMap::new();
+        for mut group in grants.scoped() {
+            group.groups.retain(|member| valid(member.validity));
+            if group.groups.is_empty() {
+                continue;
+            }
+            let categories = match Categories::of(&group, &mut valid) {
+                Categories::Open => None,
+                Categories::Only(ids) => Some(ids.sorted().to_vec()),
+            };
+            let permissions = PermissionSet::of(&group, &mut valid);
+            match alike.entry((permissions, categories)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(group);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().groups.append(&mut group.groups),
+            }
+        }
+        let scoped = alike
+            .into_iter()
+            .map(|((permissions, categories), groups)| Scoped {
+                permissions,
+                categories: match categories {
+                    Some(ids) => Categories::Only(ids.into_iter().collect()),
+                    None => Categories::Open,
+                },
+                departments: Departments::of(&groups, &mut valid),
+            });
+        scoped.collect()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Scoped>() + self.categories.bytes() + self.departments.bytes()
+    }
+
+    pub(crate) fn categories(&self) -> &Categories {
+        &self.categories
+    }
+
+    /// Those at this level or a higher one; none if all.
+    pub(crate) fn departments_at(&self, level: Level) -> Option<&IdSet> {
+        self.departments.at(level)
+    }
+
+    pub(crate) fn covers(&self, place: Place) -> bool {
+        self.departments.cover(place.department, place.level)
+            && self.categories.cover(place.category)
+    }
+}
+
+/// Where a ticket is, for what holds there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub department: Column,
+    pub category: Column,
+    /// Departments are asked for at this level.
+    pub level: Level,
+}
+
 /// What one active agent may do at a moment. An agent that is unknown, inactive or nobody has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     pub agent: i64,
     permissions: PermissionSet,
+    /// What holds at some places only, besides all else, which holds everywhere.
+    scoped: Vec<Scoped>,
     /// The names of those that are no [`Permission`], sorted.
     other_permissions: Box<[Box<str>]>,
     categories: Categories,
@@ -68,6 +217,8 @@ impl Access {
             Categories::of(grants, |validity| categories_time.narrow(now, validity)),
             |validity| rest_time.narrow(now, validity),
         );
+        // The silo asks for the categories of scoped groups, too.
+        Scoped::all(grants, |validity| categories_time.narrow(now, validity));
         access.categories_time = categories_time;
         access.rest_time = rest_time;
         if access.time().until.is_some() {
@@ -89,34 +240,10 @@ impl Access {
         categories: Categories,
         mut valid: impl FnMut(Validity) -> bool,
     ) -> Access {
-        let has_all_departments = grants
-            .all_departments_given()
-            .any(|given| valid(given.validity));
-        let departments = if has_all_departments {
-            Departments::All
-        } else {
-            let levels = grants.department_levels(&mut valid);
-            let at = |level| {
-                levels
-                    .iter()
-                    .filter(|(_, granted)| **granted >= level)
-                    .map(|(id, _)| *id)
-                    .collect()
-            };
-            Departments::Only {
-                full: at(Level::Full),
-                assign: at(Level::Assign),
-            }
-        };
         Access {
             agent: grants.agent,
-            permissions: Permission::all()
-                .filter(|permission| {
-                    grants
-                        .permission_given(&permission.name())
-                        .any(|given| valid(given.validity))
-                })
-                .collect(),
+            permissions: PermissionSet::of(grants, &mut valid),
+            scoped: Scoped::all(grants, &mut valid),
             other_permissions: grants
                 .catalog
                 .keys()
@@ -129,7 +256,7 @@ impl Access {
                 .map(|name| name.as_str().into())
                 .collect(),
             categories,
-            departments,
+            departments: Departments::of(grants, &mut valid),
             groups: grants
                 .groups
                 .iter()
@@ -188,9 +315,9 @@ impl Access {
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         std::mem::size_of::<Access>()
-            + self.categories().bytes()
-            + self.departments_at(Level::Full).bytes()
-            + self.departments_at(Level::Assign).bytes()
+            + self.categories.bytes()
+            + self.departments.bytes()
+            + self.scoped.iter().map(Scoped::bytes).sum::<usize>()
             + self.groups.bytes()
             + self.teams.bytes()
             + self
@@ -212,15 +339,16 @@ impl Access {
     /// The departments granted at a level or a higher one, with their descendants; none are
     /// listed for an agent that has all.
     pub fn departments_at(&self, level: Level) -> &IdSet {
-        match (&self.departments, level) {
-            (Departments::All, _) => &NONE,
-            (Departments::Only { full, .. }, Level::Full) => full,
-            (Departments::Only { assign, .. }, Level::Assign) => assign,
-        }
+        self.departments.at(level).unwrap_or(&NONE)
     }
 
     pub(crate) fn departments(&self) -> &Departments {
         &self.departments
+    }
+
+    /// The categories that it has everywhere.
+    pub(crate) fn silo(&self) -> &Categories {
+        &self.categories
     }
 
     /// The groups of the agent.
@@ -233,24 +361,71 @@ impl Access {
         &self.teams
     }
 
-    pub(crate) fn category(&self, category: Option<i64>) -> bool {
-        match (&self.categories, category) {
-            (Categories::Open, _) => true,
-            (Categories::Only(_), None) => false,
-            (Categories::Only(granted), Some(id)) => granted.contains(id),
-        }
+    /// Do the categories that hold everywhere have this one?
+    pub(crate) fn category(&self, category: Column) -> bool {
+        self.categories.cover(category)
     }
 
-    pub(crate) fn department(&self, department: Option<i64>, level: Level) -> bool {
-        match (&self.departments, department) {
-            (Departments::All, _) => true,
-            (Departments::Only { .. }, None) => false,
-            (Departments::Only { full, assign }, Some(id)) => match level {
-                Level::Full => full,
-                Level::Assign => assign,
-            }
-            .contains(id),
-        }
+    pub(crate) fn department(&self, department: Column, level: Level) -> bool {
+        self.departments.cover(department, level)
+    }
+
+    pub(crate) fn scoped(&self) -> &[Scoped] {
+        &self.scoped
+    }
+
+    /// The permissions that scoped groups give at a place, with those that hold everywhere; none if no
+    /// group covers the place.
+    fn scoped_permissions(&self, place: Place) -> Option<PermissionSet> {
+        let covering = self.scoped.iter().filter(|scoped| scoped.covers(place));
+        let given = covering.map(|scoped| scoped.permissions);
+        Some(given.reduce(PermissionSet::and)?.and(self.permissions))
+    }
+
+    pub(crate) fn is_covered(&self, place: Place) -> bool {
+        self.scoped.iter().any(|scoped| scoped.covers(place))
+    }
+
+    /// Does the permission hold at this place?
+    pub(crate) fn has_at(&self, place: Place, permission: Permission) -> bool {
+        self.has(permission)
+            || !self.scoped.is_empty()
+                && self
+                    .scoped_permissions(place)
+                    .is_some_and(|permissions| permissions.contains(permission))
+    }
+
+    /// Does the permission hold at any place?
+    pub fn has_somewhere(&self, permission: Permission) -> bool {
+        let scoped = |scoped: &Scoped| scoped.permissions.contains(permission);
+        self.has(permission) || self.scoped.iter().any(scoped)
+    }
+
+    /// Is the category one of those that hold everywhere, or of a scoped group?
+    pub(crate) fn any_category(&self, category: Column) -> bool {
+        let scoped = || self.scoped.iter().map(|scoped| &scoped.categories);
+        self.category(category) || scoped().any(|categories| categories.cover(category))
+    }
+
+    /// The departments and the categories on which the agent has rights, wherever these hold; some more than
+    /// once. None are listed where all are given.
+    pub fn departments_with_rights(&self) -> impl Iterator<Item = i64> {
+        let scoped = self.scoped.iter().map(|scoped| &scoped.departments);
+        std::iter::once(&self.departments)
+            .chain(scoped)
+            .filter_map(|departments| departments.at(Level::Assign))
+            .flat_map(|ids| ids.sorted().iter().copied())
+    }
+
+    pub fn categories_with_rights(&self) -> impl Iterator<Item = i64> {
+        let scoped = self.scoped.iter().map(|scoped| &scoped.categories);
+        std::iter::once(&self.categories)
+            .chain(scoped)
+            .filter_map(|categories| match categories {
+                Categories::Open => None,
+                Categories::Only(ids) => Some(ids.sorted().iter().copied()),
+            })
+            .flatten()
     }
 
     pub(crate) fn team(&self, team: i64) -> bool {
@@ -262,7 +437,8 @@ impl Access {
 mod tests {
     use super::*;
     use crate::grants::tests::{grants, group};
-    use crate::grants::{CategoryAccess, PermissionAccess};
+    use crate::grants::{CategoryAccess, PermissionAccess, Scope};
+    use crate::permission::Relation;
 
     #[test]
     fn grants_of_the_agent_and_its_groups_add_up() {
@@ -286,7 +462,7 @@ mod tests {
             }
         );
         assert!(access.has(Permission::Use) && access.has(Permission::Create));
-        assert!(!access.has(Permission::ViewAssigned));
+        assert!(!access.has(Permission::View(Relation::Assigned)));
     }
 
     #[test]
@@ -352,7 +528,11 @@ mod tests {
         open.category_access = CategoryAccess::Open;
         open.all_departments = true;
         open.permission_access = PermissionAccess::All;
-        for held in [held, ending, grants(vec![open]), grants(vec![])] {
+        let mut scoped = group("Scoped");
+        scoped.scope = Scope::Granted;
+        scoped.held.departments.insert(1, Level::Assign);
+        let scoped = grants(vec![scoped]);
+        for held in [held, ending, scoped, grants(vec![open]), grants(vec![])] {
             let access = Access::compile(&held);
             let written = serde_json::to_string(&access).unwrap();
             assert_eq!(serde_json::from_str::<Access>(&written).unwrap(), access);
@@ -364,14 +544,17 @@ mod tests {
     #[test]
     fn null_matches_only_the_open_and_those_of_all_departments() {
         let access = Access::compile(&grants(vec![group("None")]));
-        assert!(!access.category(None));
-        assert!(!access.department(None, Level::Assign));
+        assert!(!access.category(Column::Value(None)));
+        assert!(!access.department(Column::Value(None), Level::Assign));
         let mut all = group("All");
         all.category_access = CategoryAccess::Open;
         all.all_departments = true;
         all.permission_access = PermissionAccess::All;
         let access = Access::compile(&grants(vec![all]));
-        assert!(access.category(None) && access.category(Some(404)));
-        assert!(access.department(None, Level::Full) && access.department(Some(404), Level::Full));
+        assert!(access.category(Column::Value(None)) && access.category(Column::Value(Some(404))));
+        assert!(
+            access.department(Column::Value(None), Level::Full)
+                && access.department(Column::Value(Some(404)), Level::Full)
+        );
     }
 }

@@ -43,17 +43,31 @@ impl Message {
 }
 
 /// May the agent do this with a message of a ticket with which it may do it, and with what belongs to the
-/// message? An internal one needs the permission. Its author sees it without that, and no more.
-pub fn is_open_to(access: &Access, message: Message, action: Action) -> bool {
+/// message? An internal one needs the permission, which may hold for some tickets only: whether it does for this
+/// one is asked last. Its author sees it without that, and no more.
+pub fn is_open_to(
+    access: &Access,
+    message: Message,
+    action: Action,
+    holds_for_ticket: impl FnOnce() -> bool,
+) -> bool {
     !message.internal
-        || access.has(Permission::ViewInternal)
         || action == Action::View && message.author == Some(access.agent)
+        || access.has(Permission::ViewInternal)
+        || access.has_somewhere(Permission::ViewInternal) && holds_for_ticket()
+}
+
+/// Does the ticket of a message matter to that rule, besides what may be done with it?
+pub fn internal_asks_ticket(access: &Access) -> bool {
+    access.has_somewhere(Permission::ViewInternal) && !access.has(Permission::ViewInternal)
 }
 
 /// What that rule asks of a message, for one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InternalCondition {
     Nothing,
+    /// What is asked differs by ticket.
+    ByTicket,
     Public,
     /// Or that the agent is its author.
     PublicOrOwn,
@@ -61,10 +75,12 @@ pub enum InternalCondition {
 
 /// Asks the rule about a message of each kind. `has_authors`: the table says who wrote a message.
 pub fn internal_condition(access: &Access, action: Action, has_authors: bool) -> InternalCondition {
-    let is_open = |author| is_open_to(access, Message::new(None, author), action);
-    if is_open(None) {
+    let is_open = |author, holds| is_open_to(access, Message::new(None, author), action, || holds);
+    if is_open(None, false) {
         InternalCondition::Nothing
-    } else if has_authors && is_open(Some(access.agent)) {
+    } else if is_open(None, true) {
+        InternalCondition::ByTicket
+    } else if has_authors && is_open(Some(access.agent), false) {
         InternalCondition::PublicOrOwn
     } else {
         InternalCondition::Public
@@ -74,7 +90,8 @@ pub fn internal_condition(access: &Access, action: Action, has_authors: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grants::tests::grants;
+    use crate::grants::Scope;
+    use crate::grants::tests::{grants, group};
 
     /// Agent 7.
     fn agent(permissions: &[&str]) -> Access {
@@ -100,24 +117,32 @@ mod tests {
         for (internal, is_internal) in [(Some(false), false), (Some(true), true), (None, true)] {
             for author in [None, Some(7), Some(8)] {
                 let message = Message::new(internal, author);
-                assert!(is_open_to(&holder, message, Action::View));
+                assert!(is_open_to(&holder, message, Action::View, || false));
                 let is_seen = !is_internal || author == Some(7);
-                assert_eq!(is_open_to(&one, message, Action::View), is_seen);
+                assert_eq!(is_open_to(&one, message, Action::View, || true), is_seen);
                 for change in CHANGES {
-                    assert!(is_open_to(&holder, message, change));
-                    assert_eq!(is_open_to(&one, message, change), !is_internal);
+                    assert!(is_open_to(&holder, message, change, || false));
+                    assert_eq!(is_open_to(&one, message, change, || true), !is_internal);
                 }
             }
         }
-        assert!(is_open_to(&one, Message::PUBLIC, CHANGES[0]));
+        assert!(is_open_to(&one, Message::PUBLIC, CHANGES[0], || false));
     }
 
     #[test]
     fn conditions_say_what_the_rule_says_of_each_message() {
-        for access in [agent(&[]), agent(&["ticket.view.internal"])] {
+        let mut scoped = group("Scoped");
+        scoped.scope = Scope::Granted;
+        scoped
+            .held
+            .permissions
+            .insert("ticket.view.internal".into());
+        let scoped = Access::compile(&grants(vec![scoped]));
+        let agents = [agent(&[]), agent(&["ticket.view.internal"]), scoped];
+        for (access, holds) in agents.iter().flat_map(|one| [(one, false), (one, true)]) {
             for action in CHANGES.into_iter().chain([Action::View]) {
                 for has_authors in [true, false] {
-                    let condition = internal_condition(&access, action, has_authors);
+                    let condition = internal_condition(access, action, has_authors);
                     for internal in [Some(false), Some(true), None] {
                         let authors: &[Option<i64>] = match has_authors {
                             true => &[None, Some(7), Some(8)],
@@ -127,11 +152,16 @@ mod tests {
                             let is_public = internal == Some(false);
                             let by_condition = match condition {
                                 InternalCondition::Nothing => true,
+                                InternalCondition::ByTicket => {
+                                    let is_own = *author == Some(7) && action == Action::View;
+                                    assert!(internal_asks_ticket(access));
+                                    is_public || is_own || holds
+                                }
                                 InternalCondition::Public => is_public,
                                 InternalCondition::PublicOrOwn => is_public || *author == Some(7),
                             };
                             let message = Message::new(internal, *author);
-                            assert_eq!(by_condition, is_open_to(&access, message, action));
+                            assert_eq!(by_condition, is_open_to(access, message, action, || holds));
                         }
                     }
                 }

@@ -1,11 +1,15 @@
 //! What the rules ask of a ticket's columns for one agent, as a condition for a query.
 //!
-//! The rules are not written again here: they are asked about a ticket of each kind, and the
+//! The rules are not written again here: they are asked about a ticket of each kind at each sort of place, and the
 //! simplest condition that says the same is put together.
 
-use crate::access::{Access, Departments};
-use crate::decision::{Unobserved, past_silo, silo};
+use std::collections::BTreeMap;
+
+use crate::access::{Access, Categories};
+use crate::columns::TicketColumn;
+use crate::decision::{past_silo, silo};
 use crate::grants::Level;
+use crate::id_set::IdSet;
 use crate::permission::Action;
 use crate::ticket::{Column, Restriction, Shape, Status, Ticket};
 
@@ -13,15 +17,18 @@ use crate::ticket::{Column, Restriction, Shape, Status, Ticket};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     Constant(bool),
-    /// The category is one of the agent's.
+    /// The category is one of those that the agent has everywhere.
     Category,
-    /// The agent has full access to the department.
+    /// The agent has full access to the department, everywhere.
     Department,
+    /// The department or the category is one of these.
+    OneOf(TicketColumn, IdSet),
     Own,
     NotOwn,
     Unassigned,
     NotUnassigned,
     Followed,
+    Requested,
     /// The ticket has not this restriction.
     Without(Restriction),
     All(Vec<Condition>),
@@ -29,110 +36,364 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Does it ask which tickets the agent follows?
-    pub fn asks_followed(&self) -> bool {
+    /// Does it ask what the follower table says of the agent?
+    pub fn asks_followers(&self, shape: Shape) -> bool {
         match self {
             Condition::Followed => true,
+            Condition::Requested => shape.requesters,
             Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().any(Condition::asks_followed)
+                parts.iter().any(|part| part.asks_followers(shape))
             }
             _ => false,
         }
     }
 }
 
-/// The silo rule as a condition.
+/// What [`silo`] asks, as a condition.
 pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
     let ticket = Ticket {
         category: present(shape.columns.category),
         ..blank(shape)
     };
     // Only an open agent has uncategorized tickets.
-    if silo(access, &ticket, &mut Unobserved) {
-        Condition::Constant(true)
-    } else if access.categories().is_empty() {
-        Condition::Constant(false)
-    } else {
-        Condition::Category
+    if silo(access, &ticket) {
+        return Condition::Constant(true);
+    }
+    let all: IdSet = access.categories_with_rights().collect();
+    match all.is_empty() {
+        true => Condition::Constant(false),
+        false => one_of(access, TicketColumn::Category, all),
     }
 }
 
 /// What [`past_silo`] asks, as a condition.
 pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
-    let unrestricted = enough(access, shape, action, &[]);
-    // Those that stop this agent; it does not matter which of them a ticket has.
-    let mut stopping = Restriction::ALL.to_vec();
-    stopping.retain(|one| {
-        one.is_possible(shape) && enough(access, shape, action, &[*one]) != unrestricted
-    });
-    if stopping.is_empty() {
-        return any(unrestricted);
+    Asked {
+        access,
+        shape,
+        action,
+        may_leave_teams: false,
     }
-    // What is enough for a restricted ticket is enough for any.
-    let mut enough = enough(access, shape, action, &stopping);
-    let others = unrestricted.into_iter().filter(|way| !enough.contains(way));
-    let mut parts: Vec<_> = stopping.into_iter().map(Condition::Without).collect();
-    parts.push(any(others.collect()));
-    enough.push(all(parts));
-    any(enough)
+    .condition()
 }
 
-/// The ways to come past the silo with a ticket that has these restrictions.
-fn enough(
-    access: &Access,
+/// A condition that holds for each ticket that the agent may view with these rights, or with less of them.
+pub fn past_silo_condition_at_least(access: &Access, shape: Shape) -> Condition {
+    Asked {
+        access,
+        shape,
+        // Who may do something with a ticket may view it.
+        action: Action::View,
+        may_leave_teams: true,
+    }
+    .condition()
+}
+
+/// Something that an agent may do with tickets of a table.
+struct Asked<'a> {
+    access: &'a Access,
     shape: Shape,
     action: Action,
-    restrictions: &[Restriction],
-) -> Vec<Condition> {
-    let kinds = possible_kinds(access, shape);
-    let department_is = department_matters(access, shape);
-    // The kinds of tickets for which these two are enough.
-    let enough_for = |followed: bool, inside: bool| -> u8 {
-        [OWN, UNASSIGNED, ASSIGNED]
+    /// What is the agent's own may get assigned to others.
+    may_leave_teams: bool,
+}
+
+/// What more rights than others a ticket may give, besides its place.
+type Ties = u8;
+const FOLLOWED: Ties = 1;
+const REQUESTED: Ties = 2;
+
+/// Places at which an agent has the same rights: departments, and categories; none for any of them, also of those that
+/// are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PlaceClass {
+    department: Option<usize>,
+    category: Option<usize>,
+}
+
+const ANYWHERE: PlaceClass = PlaceClass {
+    department: None,
+    category: None,
+};
+
+/// The ids with which an agent has the same rights, by these.
+type Classes = Vec<Vec<i64>>;
+
+impl Asked<'_> {
+    fn condition(&self) -> Condition {
+        let unrestricted = self.ways(&[]);
+        // Those that stop this agent; it does not matter which of them a ticket has.
+        let mut stopping = Restriction::ALL.to_vec();
+        stopping.retain(|one| one.is_possible(self.shape) && self.ways(&[*one]) != unrestricted);
+        if stopping.is_empty() {
+            return any(unrestricted);
+        }
+        // What is enough for a restricted ticket is enough for any.
+        let mut enough = self.ways(&stopping);
+        let others = unrestricted.into_iter().filter(|way| !enough.contains(way));
+        let mut parts: Vec<_> = stopping.into_iter().map(Condition::Without).collect();
+        parts.push(any(others.collect()));
+        enough.push(all(parts));
+        any(enough)
+    }
+
+    /// The ways to come past the silo with a ticket that has these restrictions.
+    fn ways(&self, restrictions: &[Restriction]) -> Vec<Condition> {
+        let kinds = self.possible_kinds();
+        let (departments, categories) = (self.departments(), self.categories());
+        let places = self.places(&departments, &categories);
+        let ties = self.possible_ties();
+        // The kinds of tickets for which this is enough.
+        let enough_at = |place: PlaceClass, ties: Ties| -> u8 {
+            let id = |classes: &Classes, class: Option<usize>| {
+                class.and_then(|class| classes[class].first().copied())
+            };
+            let enough = [OWN, UNASSIGNED, ASSIGNED]
+                .into_iter()
+                .filter(|kind| kinds & kind != 0)
+                .filter(|kind| {
+                    let mut ticket = Ticket {
+                        department: self
+                            .column(TicketColumn::Department, id(&departments, place.department)),
+                        category: self
+                            .column(TicketColumn::Category, id(&categories, place.category)),
+                        followed: ties & FOLLOWED != 0,
+                        requested: ties & REQUESTED != 0,
+                        ..self.ticket_of_kind(*kind)
+                    };
+                    restrictions.iter().for_each(|one| one.put_on(&mut ticket));
+                    past_silo(self.access, &ticket, self.action)
+                })
+                .fold(0, |all, kind| all | kind);
+            match self.may_leave_teams && enough & ASSIGNED != 0 {
+                true => enough | OWN,
+                false => enough,
+            }
+        };
+        let mut known: BTreeMap<(Ties, PlaceClass), u8> = BTreeMap::new();
+        let mut terms = vec![];
+        for ties in ties {
+            // Where the same kinds are enough, by what is needed and what is allowed.
+            let mut alike: Vec<((u8, u8), Vec<PlaceClass>)> = vec![];
+            for place in &places {
+                let enough = enough_at(*place, ties);
+                known.insert((ties, *place), enough);
+                // More rights never hide a ticket, so what is enough alone is enough with more.
+                let fewer = known.iter().filter(|((fewer, wider), _)| {
+                    fewer & !ties == 0
+                        && (wider.department.is_none() || wider.department == place.department)
+                        && (wider.category.is_none() || wider.category == place.category)
+                        && (*fewer, *wider) != (ties, *place)
+                });
+                let covered = fewer.fold(0, |all, (_, kinds)| all | kinds);
+                let needed = enough & !covered;
+                if needed == 0 {
+                    continue;
+                }
+                match alike
+                    .iter_mut()
+                    .find(|(kinds, _)| *kinds == (needed, enough))
+                {
+                    Some((_, places)) => places.push(*place),
+                    None => alike.push(((needed, enough), vec![*place])),
+                }
+            }
+            for ((needed, enough), places) in alike {
+                for mut parts in self.place_conditions(&departments, &categories, &places) {
+                    if ties & FOLLOWED != 0 {
+                        parts.push(Condition::Followed);
+                    }
+                    if ties & REQUESTED != 0 {
+                        parts.push(Condition::Requested);
+                    }
+                    parts.push(kind_condition(kinds, needed, enough));
+                    terms.push(all(parts));
+                }
+            }
+        }
+        terms
+    }
+
+    /// All sets of what the agent may be to a ticket, each after those that it contains.
+    fn possible_ties(&self) -> Vec<Ties> {
+        let columns = self.shape.columns;
+        let requested = self.shape.requesters
+            || columns.requester
+            || columns.requester_team && !self.access.teams().is_empty();
+        let possible =
+            if self.shape.followers { FOLLOWED } else { 0 } | if requested { REQUESTED } else { 0 };
+        (0..=FOLLOWED | REQUESTED)
+            .filter(|ties| ties & !possible == 0)
+            .collect()
+    }
+
+    /// All places that differ in what the agent has there, each after those that are wider.
+    fn places(&self, departments: &Classes, categories: &Classes) -> Vec<PlaceClass> {
+        let mut places = vec![ANYWHERE];
+        places.extend((0..departments.len()).map(|class| PlaceClass {
+            department: Some(class),
+            category: None,
+        }));
+        places.extend((0..categories.len()).map(|class| PlaceClass {
+            department: None,
+            category: Some(class),
+        }));
+        // Others are worth no more than their department or their category alone.
+        let of = |ids: Option<&IdSet>, classes: &Classes| -> Vec<usize> {
+            let with = |ids: &IdSet| {
+                let is_of = |class: &usize| ids.contains(classes[*class][0]);
+                (0..classes.len()).filter(is_of).collect()
+            };
+            ids.map_or(vec![], with)
+        };
+        let mut both = std::collections::BTreeSet::new();
+        for (with_departments, with_categories) in self.rights() {
+            let with_categories = match with_categories {
+                Categories::Open => None,
+                Categories::Only(ids) => Some(ids),
+            };
+            let (of_departments, of_categories) = (
+                of(with_departments, departments),
+                of(with_categories, categories),
+            );
+            for department in &of_departments {
+                both.extend(of_categories.iter().map(|category| PlaceClass {
+                    department: Some(*department),
+                    category: Some(*category),
+                }));
+            }
+        }
+        places.extend(both);
+        places
+    }
+
+    /// Departments of full access, and the categories beside them: everywhere, and of each scoped group.
+    fn rights(&self) -> impl Iterator<Item = (Option<&IdSet>, &Categories)> {
+        let everywhere = (
+            self.access.departments().at(Level::Full),
+            self.access.silo(),
+        );
+        let scoped = self.access.scoped().iter();
+        let scoped = scoped.map(|scoped| (scoped.departments_at(Level::Full), scoped.categories()));
+        std::iter::once(everywhere).chain(scoped)
+    }
+
+    fn departments(&self) -> Classes {
+        if !self.shape.columns.department {
+            return vec![];
+        }
+        classes(self.rights().map(|(departments, _)| departments))
+    }
+
+    /// They matter past the silo to scoped groups only.
+    fn categories(&self) -> Classes {
+        if !self.shape.columns.category || self.access.scoped().is_empty() {
+            return vec![];
+        }
+        classes(self.rights().map(|(_, categories)| match categories {
+            Categories::Open => None,
+            Categories::Only(ids) => Some(ids),
+        }))
+    }
+
+    /// That a ticket is at one of the places, as conditions of which one must hold.
+    fn place_conditions(
+        &self,
+        departments: &Classes,
+        categories: &Classes,
+        places: &[PlaceClass],
+    ) -> Vec<Vec<Condition>> {
+        // The departments by category, and then the categories by their departments.
+        let mut by_category: BTreeMap<Option<usize>, Vec<Option<usize>>> = BTreeMap::new();
+        for place in places {
+            let beside = by_category.entry(place.category).or_default();
+            beside.push(place.department);
+        }
+        let mut by_departments: Vec<(Vec<Option<usize>>, Vec<Option<usize>>)> = vec![];
+        for (category, beside) in by_category {
+            match by_departments
+                .iter_mut()
+                .find(|(others, _)| *others == beside)
+            {
+                Some((_, categories)) => categories.push(category),
+                None => by_departments.push((beside, vec![category])),
+            }
+        }
+        let is_one_of = |column, classes: &Classes, of: Vec<Option<usize>>| {
+            let of: Option<Vec<usize>> = of.into_iter().collect();
+            // One of them is any.
+            let ids = of?
+                .into_iter()
+                .flat_map(|class| classes[class].iter().copied());
+            Some(one_of(self.access, column, ids.collect()))
+        };
+        let conditions = by_departments
             .into_iter()
-            .filter(|kind| kinds & kind != 0)
-            .filter(|kind| {
-                let mut ticket = Ticket {
-                    department: department(access, shape, department_is.unwrap_or(inside)),
-                    followed,
-                    ..ticket_of_kind(access, shape, *kind)
-                };
-                restrictions.iter().for_each(|one| one.put_on(&mut ticket));
-                past_silo(access, &ticket, action)
-            })
-            .fold(0, |all, kind| all | kind)
-    };
-    let neither = enough_for(false, false);
-    let followed = if shape.followers {
-        enough_for(true, false)
-    } else {
-        neither
-    };
-    let inside = enough_for(false, true);
-    let both = if shape.followers {
-        enough_for(true, true)
-    } else {
-        inside
-    };
-    // More rights never hide a ticket, so what is enough alone is enough with more.
-    let terms = [
-        (neither, 0, vec![]),
-        (inside, neither, vec![Condition::Department]),
-        (followed, neither, vec![Condition::Followed]),
-        (
-            both,
-            inside | followed,
-            vec![Condition::Department, Condition::Followed],
-        ),
-    ];
-    terms
-        .into_iter()
-        .filter(|(enough, covered, _)| enough & !covered != 0)
-        .map(|(enough, covered, mut parts)| {
-            parts.push(kind_condition(kinds, enough & !covered, enough));
-            all(parts)
-        })
-        .collect()
+            .map(|(of_departments, of_categories)| {
+                let of_categories = is_one_of(TicketColumn::Category, categories, of_categories);
+                let of_departments =
+                    is_one_of(TicketColumn::Department, departments, of_departments);
+                of_departments.into_iter().chain(of_categories).collect()
+            });
+        conditions.collect()
+    }
+
+    fn possible_kinds(&self) -> u8 {
+        let columns = self.shape.columns;
+        let own = columns.assignee || columns.team && !self.access.teams().is_empty();
+        let assigned = columns.assignee || columns.team;
+        UNASSIGNED | if own { OWN } else { 0 } | if assigned { ASSIGNED } else { 0 }
+    }
+
+    fn column(&self, column: TicketColumn, id: Option<i64>) -> Column {
+        match self.shape.columns.get(column) {
+            true => Column::Value(id),
+            false => Column::Absent,
+        }
+    }
+
+    fn ticket_of_kind(&self, kind: u8) -> Ticket {
+        let access = self.access;
+        let mut ticket = blank(self.shape);
+        let other_team = || (0..).find(|id| !access.team(*id));
+        match kind {
+            OWN if self.shape.columns.assignee => {
+                ticket.assignee = Column::Value(Some(access.agent))
+            }
+            OWN => ticket.team = Column::Value(access.teams().sorted().first().copied()),
+            ASSIGNED if self.shape.columns.assignee => {
+                ticket.assignee = Column::Value(Some(access.agent.wrapping_add(1)));
+            }
+            ASSIGNED => ticket.team = Column::Value(other_team()),
+            _ => {}
+        }
+        ticket
+    }
+}
+
+/// The ids by the lists in which they are. A list that is none has all, and tells none from another.
+fn classes<'a>(lists: impl Iterator<Item = Option<&'a IdSet>>) -> Classes {
+    let mut of_ids: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (list, ids) in lists.enumerate() {
+        for id in ids.into_iter().flat_map(|ids| ids.sorted()) {
+            of_ids.entry(*id).or_default().push(list);
+        }
+    }
+    let mut classes: BTreeMap<Vec<usize>, Vec<i64>> = BTreeMap::new();
+    for (id, lists) in of_ids {
+        classes.entry(lists).or_default().push(id);
+    }
+    classes.into_values().collect()
+}
+
+/// What holds everywhere has a name of its own, since its list may be too long for a condition. A query may then ask
+/// for the list of a later moment, which is enough where there is nothing else.
+fn one_of(access: &Access, column: TicketColumn, ids: IdSet) -> Condition {
+    match column {
+        TicketColumn::Department if access.scoped().is_empty() => Condition::Department,
+        TicketColumn::Category if access.scoped().is_empty() => Condition::Category,
+        _ => Condition::OneOf(column, ids),
+    }
 }
 
 // Kinds of tickets: each ticket is of exactly one.
@@ -140,12 +401,6 @@ const OWN: u8 = 1;
 const UNASSIGNED: u8 = 2;
 /// Assigned to others.
 const ASSIGNED: u8 = 4;
-
-fn possible_kinds(access: &Access, shape: Shape) -> u8 {
-    let own = shape.columns.assignee || shape.columns.team && !access.teams().is_empty();
-    let assigned = shape.columns.assignee || shape.columns.team;
-    UNASSIGNED | if own { OWN } else { 0 } | if assigned { ASSIGNED } else { 0 }
-}
 
 /// The simplest condition that holds for the needed kinds and for no others than the allowed ones.
 fn kind_condition(possible: u8, needed: u8, allowed: u8) -> Condition {
@@ -163,28 +418,6 @@ fn kind_condition(possible: u8, needed: u8, allowed: u8) -> Condition {
         .into_iter()
         .find(|(kinds, _)| kinds & needed == needed && kinds & possible & !allowed == 0)
         .map_or(Constant(false), |(_, condition)| condition)
-}
-
-/// Always or never in a department of full access, whichever column value; or none if the value
-/// matters.
-fn department_matters(access: &Access, shape: Shape) -> Option<bool> {
-    match access.departments() {
-        _ if !shape.columns.department => Some(true),
-        Departments::All => Some(true),
-        Departments::Only { full, .. } if full.is_empty() => Some(false),
-        Departments::Only { .. } => None,
-    }
-}
-
-fn department(access: &Access, shape: Shape, inside: bool) -> Column {
-    if !shape.columns.department {
-        return Column::Absent;
-    }
-    Column::Value(if inside {
-        access.departments_at(Level::Full).sorted().first().copied()
-    } else {
-        None
-    })
 }
 
 fn present(has_column: bool) -> Column {
@@ -205,24 +438,10 @@ fn blank(shape: Shape) -> Ticket {
         requester: present(shape.columns.requester),
         requester_team: present(shape.columns.requester_team),
         followed: false,
+        requested: false,
         confidential: false,
         status: Status::default(),
     }
-}
-
-fn ticket_of_kind(access: &Access, shape: Shape, kind: u8) -> Ticket {
-    let mut ticket = blank(shape);
-    let other_team = || (0..).find(|id| !access.team(*id));
-    match kind {
-        OWN if shape.columns.assignee => ticket.assignee = Column::Value(Some(access.agent)),
-        OWN => ticket.team = Column::Value(access.teams().sorted().first().copied()),
-        ASSIGNED if shape.columns.assignee => {
-            ticket.assignee = Column::Value(Some(access.agent.wrapping_add(1)));
-        }
-        ASSIGNED => ticket.team = Column::Value(other_team()),
-        _ => {}
-    }
-    ticket
 }
 
 fn all(parts: Vec<Condition>) -> Condition {
@@ -250,8 +469,9 @@ fn any(mut parts: Vec<Condition>) -> Condition {
 mod tests {
     use super::*;
     use crate::columns::Columns;
+    use crate::decision::{Unobserved, decide};
     use crate::grants::tests::{grants, group};
-    use crate::grants::{CategoryAccess, Grants, Held, Membership};
+    use crate::grants::{CategoryAccess, Grants, Held, Membership, Scope};
     use crate::permission::{Change, Permission, Relation};
     use crate::ticket::Relations;
     use crate::time::{Moment, Validity};
@@ -260,33 +480,44 @@ mod tests {
         let relations = Relations::between(access, ticket);
         match condition {
             Condition::Constant(value) => *value,
-            Condition::Category => access.category(ticket.category.value()),
-            Condition::Department => access.department(ticket.department.value(), Level::Full),
+            Condition::Category => access.category(ticket.category),
+            Condition::Department => access.department(ticket.department, Level::Full),
+            Condition::OneOf(column, ids) => {
+                let column = match column {
+                    TicketColumn::Department => ticket.department,
+                    TicketColumn::Category => ticket.category,
+                    _ => unreachable!("{column:?}"),
+                };
+                column.value().is_some_and(|id| ids.contains(id))
+            }
             Condition::Own => relations.own,
             Condition::NotOwn => !relations.own,
             Condition::Unassigned => relations.unassigned,
             Condition::NotUnassigned => !relations.unassigned,
             Condition::Followed => ticket.followed,
+            Condition::Requested => relations.requested,
             Condition::Without(restriction) => !restriction.is_on(ticket),
             Condition::All(parts) => parts.iter().all(|part| holds(part, access, ticket)),
             Condition::Any(parts) => parts.iter().any(|part| holds(part, access, ticket)),
         }
     }
 
-    fn shapes() -> Vec<Shape> {
-        (0..64)
-            .map(|bits| Shape {
-                columns: Columns {
-                    category: bits & 1 != 0,
-                    department: bits & 2 != 0,
-                    assignee: bits & 4 != 0,
-                    team: bits & 8 != 0,
-                    confidential: bits & 32 != 0,
-                    ..Columns::default()
-                },
-                followers: bits & 16 != 0,
-            })
-            .collect()
+    /// Category, department, assignee, team, followers, confidential, requester, requester team, kinds of followers.
+    fn shape(bits: u32) -> Shape {
+        Shape {
+            columns: Columns {
+                category: bits & 1 != 0,
+                department: bits & 2 != 0,
+                assignee: bits & 4 != 0,
+                team: bits & 8 != 0,
+                confidential: bits & 32 != 0,
+                requester: bits & 64 != 0,
+                requester_team: bits & 128 != 0,
+                status: false,
+            },
+            followers: bits & 16 != 0,
+            requesters: bits & 256 != 0,
+        }
     }
 
     /// All tickets that differ in what the rules look at.
@@ -305,29 +536,43 @@ mod tests {
             for department in column(shape.columns.department, &[1, 3, 9]) {
                 for assignee in column(shape.columns.assignee, &[7, 8]) {
                     for team in column(shape.columns.team, &[70, 71]) {
-                        for bits in 0..2 << restrictions.len() {
-                            let followed = bits & 1 != 0;
-                            if followed && !shape.followers {
-                                continue;
-                            }
-                            let mut ticket = Ticket {
-                                category,
-                                department,
-                                assignee,
-                                team,
-                                followed,
-                                ..blank(shape)
-                            };
-                            for (one, bit) in restrictions.iter().zip(1..) {
-                                if bits & 1 << bit != 0 {
-                                    one.put_on(&mut ticket);
-                                }
-                            }
-                            all.push(ticket);
-                        }
+                        let ticket = Ticket {
+                            category,
+                            department,
+                            assignee,
+                            team,
+                            ..blank(shape)
+                        };
+                        all.push(ticket);
                     }
                 }
             }
+        }
+        let with = |all: &mut Vec<Ticket>, possible: bool, put: &dyn Fn(&mut Ticket)| {
+            let mut others = match possible {
+                true => all.clone(),
+                false => vec![],
+            };
+            others.iter_mut().for_each(put);
+            all.extend(others);
+        };
+        let columns = shape.columns;
+        for id in [7, 8] {
+            with(&mut all, columns.requester, &|ticket| {
+                ticket.requester = Column::Value(Some(id))
+            });
+        }
+        for id in [70, 71] {
+            with(&mut all, columns.requester_team, &|ticket| {
+                ticket.requester_team = Column::Value(Some(id));
+            });
+        }
+        with(&mut all, shape.followers, &|ticket| ticket.followed = true);
+        with(&mut all, shape.requesters, &|ticket| {
+            ticket.requested = true
+        });
+        for one in restrictions {
+            with(&mut all, true, &|ticket| one.put_on(ticket));
         }
         all
     }
@@ -337,8 +582,8 @@ mod tests {
         let change = |relation| Permission::On(Change::Modify, relation);
         let mut permissions = vec![
             Permission::Use,
-            Permission::ViewUnassigned,
-            Permission::ViewAssigned,
+            Permission::View(Relation::Unassigned),
+            Permission::View(Relation::Assigned),
             change(Relation::Own),
             change(Relation::Followed),
             change(Relation::Unassigned),
@@ -384,7 +629,7 @@ mod tests {
         let modify = Action::Change(Change::Modify);
         for held in agents() {
             let access = Access::compile(&held);
-            for shape in shapes() {
+            for shape in (0..64).map(shape) {
                 let conditions = [
                     past_silo_condition(&access, shape, Action::View),
                     past_silo_condition(&access, shape, modify),
@@ -394,7 +639,7 @@ mod tests {
                     let rules = [
                         past_silo(&access, &ticket, Action::View),
                         past_silo(&access, &ticket, modify),
-                        silo(&access, &ticket, &mut Unobserved),
+                        silo(&access, &ticket),
                     ];
                     for (condition, rule) in conditions.iter().zip(rules) {
                         assert_eq!(
@@ -409,15 +654,19 @@ mod tests {
     }
 
     /// Numbers that look random.
-    struct Numbers(u64);
+    struct Numbers {
+        last: u64,
+        /// Give rights for some time?
+        timed: bool,
+    }
 
     impl Numbers {
         fn below(&mut self, end: u64) -> u64 {
-            self.0 = self
-                .0
+            self.last = self
+                .last
                 .wrapping_mul(6364136223846793005)
                 .wrapping_add(1442695040888963407);
-            (self.0 >> 33) % end
+            (self.last >> 33) % end
         }
 
         fn one_in(&mut self, many: u64) -> bool {
@@ -426,6 +675,9 @@ mod tests {
 
         /// Mostly with a bound or two.
         fn validity(&mut self) -> Validity {
+            if !self.timed {
+                return Validity::ALWAYS;
+            }
             let mut bound = || (!self.one_in(3)).then(|| self.below(7) as i64);
             let (from, until) = (bound(), bound());
             Validity { from, until }
@@ -433,7 +685,7 @@ mod tests {
 
         fn held(&mut self, held: &mut Held) {
             for permission in Permission::all() {
-                if !self.one_in(4) {
+                if self.one_in(2) {
                     let validity = self.validity();
                     held.permissions.give(permission.name(), (), validity);
                 }
@@ -452,10 +704,13 @@ mod tests {
         }
 
         fn grants(&mut self) -> Grants {
-            let names = ["One", "Two"];
+            let names = ["One", "Two", "Three", "Four"];
             let mut held = grants(vec![]);
-            for name in &names[..self.below(3) as usize] {
+            for name in &names[..self.below(5) as usize] {
                 let mut group = group(name);
+                if self.one_in(2) {
+                    group.scope = Scope::Granted;
+                }
                 group.all_departments = self.one_in(4);
                 if self.one_in(4) {
                     group.category_access = CategoryAccess::Open;
@@ -467,7 +722,13 @@ mod tests {
                     validity: self.validity(),
                 });
             }
-            self.held(&mut held.held);
+            if self.one_in(2) {
+                self.held(&mut held.held);
+            }
+            if self.one_in(3) {
+                let access = [CategoryAccess::Silo, CategoryAccess::Open];
+                held.category_access = Some(access[self.below(2) as usize]);
+            }
             if self.one_in(2) {
                 held.default_category_access = CategoryAccess::Open;
             }
@@ -481,7 +742,10 @@ mod tests {
     /// A plan has the conditions of the moment it is made at, and runs at a later one.
     #[test]
     fn conditions_stay_right_for_their_time_and_the_widest_ones_for_good() {
-        let mut numbers = Numbers(1);
+        let mut numbers = Numbers {
+            last: 1,
+            timed: true,
+        };
         let (mut same, mut changed) = (0, 0);
         for round in 0..60 {
             let mut held = numbers.grants();
@@ -489,15 +753,22 @@ mod tests {
                 held.now = moment;
                 Access::compile(&held)
             };
-            let shape =
-                [0b11111, 0b01111, 0b110111, 0b101011].map(|bits| shapes()[bits])[round % 4];
+            let shapes = [
+                0b11111,
+                0b01111,
+                0b110111,
+                0b1100011,
+                0b110010010,
+                0b11000111,
+            ];
+            let shape = shape(shapes[round % shapes.len()]);
             let tickets = tickets(shape);
             for planned in 0..7 {
                 let plan = at(planned);
                 let (silo_end, from_now_on) = or_never(plan.categories_to_come(), &plan);
                 let silo_wide = (from_now_on, silo_condition(from_now_on, shape));
                 let (end, from_now_on) = or_never(plan.rest_to_come(), &plan);
-                let view = past_silo_condition(from_now_on, shape, Action::View);
+                let view = past_silo_condition_at_least(from_now_on, shape);
                 let view_wide = (from_now_on, view);
                 for run in planned..8 {
                     let now = at(run);
@@ -512,7 +783,8 @@ mod tests {
                                 if is_same {
                                     assert_eq!(holds(&condition, &plan, ticket), rule);
                                 }
-                                if rule {
+                                // Outside of the silo it does not matter.
+                                if rule && silo(&now, ticket) {
                                     // With its own lists, and with those of the moment.
                                     assert!(holds(&wide.1, wide.0, ticket), "{wide:?} {ticket:?}");
                                     assert!(holds(&wide.1, &now, ticket), "{wide:?} {ticket:?}");
@@ -522,7 +794,7 @@ mod tests {
                             silo_condition(&plan, shape),
                             &silo_wide,
                             run < silo_end,
-                            silo(&now, ticket, &mut Unobserved),
+                            silo(&now, ticket),
                         );
                         for action in [Action::View, Action::Change(Change::Modify)] {
                             right(
@@ -537,6 +809,41 @@ mod tests {
             }
         }
         assert!(same > 400 && changed > 400, "{same} {changed}");
+    }
+
+    #[test]
+    fn conditions_say_what_the_rules_say_of_scoped_groups() {
+        let mut numbers = Numbers {
+            last: 2,
+            timed: false,
+        };
+        let mut by_place = 0;
+        for round in 0..2000 {
+            let mut held = numbers.grants();
+            held.now = 3;
+            let access = Access::compile(&held);
+            let bits = numbers.below(1 << 9) as u32;
+            let shape = shape(if round % 8 == 0 {
+                bits
+            } else {
+                bits & !0b11000
+            });
+            let silo_is = silo_condition(&access, shape);
+            for action in Action::ALL {
+                let condition = past_silo_condition(&access, shape, action);
+                by_place += usize::from(format!("{condition:?}").contains("OneOf"));
+                for ticket in tickets(shape) {
+                    let rule = past_silo(&access, &ticket, action);
+                    let context = || format!("{condition:?} for {ticket:?} and {held:?}");
+                    assert_eq!(holds(&condition, &access, &ticket), rule, "{}", context());
+                    let inside = holds(&silo_is, &access, &ticket);
+                    assert_eq!(inside, silo(&access, &ticket));
+                    let all = decide(&access, &ticket, action, &mut Unobserved);
+                    assert_eq!(inside && rule, all, "{}", context());
+                }
+            }
+        }
+        assert!(by_place > 200, "{by_place}");
     }
 
     fn or_never<'a>(
@@ -558,6 +865,7 @@ mod tests {
         let shape = Shape {
             columns: ordinary,
             followers: true,
+            requesters: false,
         };
         let view_of = |shape: Shape, permissions: &[&str], all_departments: bool| {
             let mut staff = group("Staff");
@@ -606,5 +914,53 @@ mod tests {
         );
         let holder = [&all[..], &["ticket.view.confidential"]].concat();
         assert_eq!(view_of(shape, &holder, true), Constant(true));
+    }
+
+    #[test]
+    fn scoped_groups_make_as_few_terms_as_there_are_sorts_of_places() {
+        let columns = Columns {
+            department: true,
+            assignee: true,
+            ..Columns::default()
+        };
+        let shape = Shape {
+            columns,
+            ..Shape::default()
+        };
+        let view = ["own", "unassigned", "assigned"].map(|of| format!("ticket.view.{of}"));
+        let modify = ["own", "unassigned", "assigned"].map(|of| format!("ticket.modify.{of}"));
+        let mut groups = vec![];
+        for department in 100..140 {
+            let mut group = group(&format!("In {department}"));
+            group.scope = Scope::Granted;
+            group.held.departments.insert(department, Level::Full);
+            let permissions = &mut group.held.permissions;
+            permissions.insert("ticket.use".into());
+            match department % 4 {
+                0 => permissions.extend(view[..1].iter().cloned()),
+                1 => permissions.extend(view.iter().chain(&modify).cloned()),
+                _ => permissions.extend(view.iter().cloned()),
+            }
+            groups.push(group);
+        }
+        let access = Access::compile(&grants(groups));
+        let departments = |of: fn(i64) -> bool| {
+            Condition::OneOf(
+                TicketColumn::Department,
+                (100..140).filter(|id| of(*id)).collect(),
+            )
+        };
+        use Condition::*;
+        assert_eq!(
+            past_silo_condition(&access, shape, Action::View),
+            Any(vec![
+                All(vec![departments(|id| id % 4 == 0), Own]),
+                departments(|id| id % 4 != 0),
+            ])
+        );
+        assert_eq!(
+            past_silo_condition(&access, shape, Action::Change(Change::Modify)),
+            departments(|id| id % 4 == 1)
+        );
     }
 }

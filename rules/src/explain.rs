@@ -9,11 +9,11 @@ use crate::explanation::{
     Asked, AskedBy, AskedPermission, AtOtherTimes, Explanation, GrantedBy, GrantedOn, NoAgent,
     OtherPolicy, Right, Rights, Rule, Unmapped,
 };
-use crate::grants::{CategoryAccess, Given, Grants, Group, Source};
-use crate::permission::{Action, Permission};
+use crate::grants::{CategoryAccess, Given, Grants, Group, Scope, Source};
+use crate::permission::Permission;
 use crate::sentence;
 use crate::subject::Subject;
-use crate::ticket::UNMAPPED;
+use crate::ticket::{Column, UNMAPPED};
 use crate::time::{Moment, Validity};
 
 /// What was asked.
@@ -160,7 +160,7 @@ pub fn explain(
     if !question.is_told_all {
         let asked = looked_at.first().and_then(|(check, _)| match check {
             Check::Silo { .. } => Some(AskedBy::Silo),
-            Check::Department { .. } => Some(AskedBy::Department),
+            Check::Department { .. } | Check::Scope(_) => Some(AskedBy::Department),
             _ => None,
         });
         unmapped.retain(|unmapped| unmapped.agent.is_some() || asked == Some(unmapped.asked_by));
@@ -234,8 +234,8 @@ fn beyond_rules(writer: &Writer, rules: &mut Vec<Rule>) -> Vec<String> {
 /// confidential.
 fn tells_of_ticket(check: Check) -> bool {
     match check {
-        Check::Permission(permission) => permission != Permission::Use,
-        Check::Silo { .. } | Check::Department { .. } => false,
+        Check::Permission(permission, _) => permission != Permission::Use,
+        Check::Silo { .. } | Check::Department { .. } | Check::Scope(_) => false,
         _ => true,
     }
 }
@@ -256,7 +256,7 @@ impl Writer<'_> {
     fn rule(&self, check: Check, passed: bool, given: &GivenRights) -> Rule {
         let mut rights = self.rights(given, |grants| GivenRights::of(check, grants));
         match check {
-            Check::Permission(permission) => Rule::Permission {
+            Check::Permission(permission, _) => Rule::Permission {
                 passed,
                 asked: Some(AskedPermission { permission, rights }),
             },
@@ -279,9 +279,25 @@ impl Writer<'_> {
                 level,
                 rights,
             },
-            Check::Change(change, relations) => Rule::Action {
+            Check::Scope(place) => {
+                let of = |column: Column| match column {
+                    Column::Absent => None,
+                    Column::Value(id) => Some(known(id)),
+                };
+                let name = |column, value: Column| self.question.name(column, value.value());
+                Rule::Scope {
+                    passed,
+                    department: of(place.department),
+                    department_name: name(TicketColumn::Department, place.department),
+                    category: of(place.category),
+                    category_name: name(TicketColumn::Category, place.category),
+                    level: place.level,
+                    rights,
+                }
+            }
+            Check::Action(action, relations, _) => Rule::Action {
                 passed,
-                action: Action::Change(change),
+                action,
                 relations: relations.iter().collect(),
                 permissions: check.permissions(),
                 rights,
@@ -366,6 +382,7 @@ impl Writer<'_> {
         };
         Right {
             by: right.by.clone(),
+            scope: Some(right.scope).filter(|scope| *scope == Scope::Granted),
             team_name: self.question.name(TicketColumn::Team, team),
             on: right.on.clone(),
             department_name: self.question.name(TicketColumn::Department, department),
@@ -402,6 +419,7 @@ struct GivenRights {
 
 struct GivenRight {
     by: GrantedBy,
+    scope: Scope,
     on: Option<GrantedOn>,
     validity: Validity,
 }
@@ -421,18 +439,27 @@ impl GivenRights {
     fn of(check: Check, grants: &Grants) -> GivenRights {
         let mut rights = GivenRights::default();
         match check {
-            Check::Permission(permission) => {
+            Check::Permission(permission, place) => {
                 let name = permission.name();
-                rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
+                let given = match place {
+                    Some(place) => grants.permission_given_at(&name, place),
+                    None => grants.permission_given(&name).collect(),
+                };
+                rights.add_all(grants, given.into_iter().map(GivenRight::of));
             }
-            Check::Internal { .. } => {
+            Check::Scope(place) => {
+                rights.add_all(grants, grants.scope_given(place).map(GivenRight::of));
+            }
+            Check::Internal { place, .. } => {
                 let name = Permission::ViewInternal.name();
-                rights.add_all(grants, grants.permission_given(&name).map(GivenRight::of));
+                let given = grants.permission_given_at(&name, place).into_iter();
+                rights.add_all(grants, given.map(GivenRight::of));
             }
-            Check::Change(..) => {
+            Check::Action(_, _, place) => {
                 for permission in check.permissions() {
                     let name = permission.name();
-                    let given = grants.permission_given(&name).map(|given| GivenRight {
+                    let given = grants.permission_given_at(&name, place).into_iter();
+                    let given = given.map(|given| GivenRight {
                         on: Some(GrantedOn::Permission(permission)),
                         ..GivenRight::of(given)
                     });
@@ -506,6 +533,7 @@ impl GivenRight {
                 Source::Agent(id) => GrantedBy::Agent(id),
                 Source::Group(name) => GrantedBy::Group(name.into()),
             },
+            scope: given.scope,
             on: given.department.map(GrantedOn::Department),
             validity: given.validity,
         }
@@ -514,6 +542,7 @@ impl GivenRight {
     fn of_team((team, validity): (i64, Validity)) -> GivenRight {
         GivenRight {
             by: GrantedBy::Team(team),
+            scope: Scope::Everywhere,
             on: None,
             validity,
         }
@@ -522,6 +551,7 @@ impl GivenRight {
     fn default_setting() -> GivenRight {
         GivenRight {
             by: GrantedBy::Setting("deskguard.default_category_access"),
+            scope: Scope::Everywhere,
             on: None,
             validity: Validity::ALWAYS,
         }
@@ -536,8 +566,8 @@ mod tests {
     use crate::explanation::RowId;
     use crate::grants::Level;
     use crate::grants::tests::{grants, group};
-    use crate::permission::Change;
-    use crate::ticket::{Column, Status, Ticket};
+    use crate::permission::{Action, Change};
+    use crate::ticket::{Status, Ticket};
 
     /// Agent 7 of Staff, with category 1 and department 1, which is above 3.
     fn staff(permissions: &[&str]) -> Grants {
@@ -559,6 +589,7 @@ mod tests {
             requester: Column::Absent,
             requester_team: Column::Absent,
             followed: false,
+            requested: false,
             confidential: false,
             status: Status::default(),
         }
@@ -600,6 +631,75 @@ mod tests {
     }
 
     const VIEW: [&str; 2] = ["ticket.use", "ticket.view.unassigned"];
+
+    /// Agent 7, whose only group is scoped.
+    fn scoped(permissions: &[&str]) -> Grants {
+        let mut grants = staff(permissions);
+        let mut group = (*grants.groups[0].group).clone();
+        group.scope = Scope::Granted;
+        grants.groups[0].group = group.into();
+        grants
+    }
+
+    #[test]
+    fn a_scoped_group_is_named_with_what_it_covers() {
+        let by_staff = json!([{"group": "Staff", "scope": "granted"}]);
+        assert_eq!(
+            answer(question(), &scoped(&VIEW), ticket()),
+            json!({
+                "agent": 7, "ticket": 42, "table": "desk.ticket", "action": "view", "allowed": true,
+                "summary": "Agent 7 may view ticket 42 of desk.ticket: \
+                    a scoped group of it covers department 3 and category 1, \
+                    and it may view unassigned tickets there.",
+                "rules": [
+                    {"rule": "agent", "passed": true},
+                    {"rule": "scope", "passed": true, "department": 3, "category": 1, "level": "full",
+                        "granted_by": [{"group": "Staff", "scope": "granted", "department": 1}]},
+                    {"rule": "permission", "passed": true, "permission": "ticket.use", "granted_by": by_staff},
+                    {"rule": "relation", "passed": true, "relations": ["unassigned"]},
+                    {"rule": "action", "passed": true, "action": "view", "relations": ["unassigned"],
+                        "permissions": ["ticket.view.unassigned"],
+                        "granted_by": [{"group": "Staff", "scope": "granted", "permission": "ticket.view.unassigned"}]},
+                ],
+            })
+        );
+        let elsewhere = Ticket {
+            department: Column::Value(Some(9)),
+            ..ticket()
+        };
+        let refused = answer(question(), &scoped(&VIEW), elsewhere);
+        assert_eq!(
+            refused["summary"],
+            "Agent 7 may not view ticket 42 of desk.ticket: \
+                none of its scoped groups covers department 9 and category 1 at the level \"full\"; \
+                it lacks the permission ticket.use; the ticket is unassigned, and it lacks ticket.view.unassigned."
+        );
+        assert_eq!(refused["rules"][1]["granted_by"], json!([]));
+    }
+
+    #[test]
+    fn a_group_that_would_cover_the_ticket_is_named() {
+        let grants = scoped(&VIEW);
+        let question = Question {
+            groups: vec![grants.groups[0].group.clone()],
+            ..question()
+        };
+        let nobody = Grants {
+            groups: vec![],
+            ..scoped(&[])
+        };
+        let mut other = scoped(&VIEW);
+        let mut group = (*other.groups[0].group).clone();
+        group.held.departments = Default::default();
+        other.groups[0].group = group.into();
+        let refused = answer(question, &other, ticket());
+        assert_eq!(refused["rules"][1]["would_grant"], json!(["Staff"]));
+        assert!(!may_view(&nobody));
+    }
+
+    fn may_view(grants: &Grants) -> bool {
+        answer(question(), grants, ticket())["allowed"] == json!(true)
+    }
 
     #[test]
     fn an_answer_has_each_rule_and_who_grants_it() {

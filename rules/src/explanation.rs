@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, Serializer};
 
-use crate::grants::{CategoryAccess, Level};
+use crate::grants::{CategoryAccess, Level, Scope};
 use crate::permission::{Action, Command, Permission, Relation};
 
 /// Why an agent may or may not do something.
@@ -96,6 +96,22 @@ pub enum Rule {
         department: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         department_name: Option<String>,
+        level: Level,
+        #[serde(flatten)]
+        rights: Rights,
+    },
+    /// One of the agent's scoped groups covers the ticket.
+    Scope {
+        passed: bool,
+        /// None if the table has no such column.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        department: Option<Option<i64>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        department_name: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        category: Option<Option<i64>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        category_name: Option<String>,
         level: Level,
         #[serde(flatten)]
         rights: Rights,
@@ -202,6 +218,9 @@ pub struct AtOtherTimes {
 pub struct Right {
     #[serde(flatten)]
     pub by: GrantedBy,
+    /// Of a scoped group; none of what holds everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team_name: Option<String>,
     #[serde(flatten)]

@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use crate::access::Place;
+use crate::ticket::Column;
 use crate::time::{Moment, Validity};
 
 /// May an agent see every category, or only those granted to it?
@@ -30,6 +32,24 @@ impl Level {
         match self {
             Level::Assign => "assign",
             Level::Full => "full",
+        }
+    }
+}
+
+/// Where the permissions of a group hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Everywhere,
+    /// For the tickets that the group itself covers, by its departments and categories.
+    Granted,
+}
+
+impl Scope {
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Everywhere => "everywhere",
+            Scope::Granted => "granted",
         }
     }
 }
@@ -96,6 +116,7 @@ pub struct Held {
 #[derive(Clone, Debug)]
 pub struct Group {
     pub name: String,
+    pub scope: Scope,
     pub category_access: CategoryAccess,
     pub all_departments: bool,
     pub permission_access: PermissionAccess,
@@ -150,6 +171,8 @@ pub struct Membership {
 #[derive(Clone, Debug)]
 pub struct Grants {
     pub agent: i64,
+    /// Groups of this scope count: what others give is asked of [`scoped`](Self::scoped).
+    pub scope: Scope,
     /// The moment that is asked about.
     pub now: Moment,
     /// The agent's own setting, which overrules its groups.
@@ -178,6 +201,8 @@ pub struct Given<'a> {
     /// Access to a department is given with it or with an ancestor; none for other rights, and for
     /// a group of all departments.
     pub department: Option<i64>,
+    /// Where it counts.
+    pub scope: Scope,
     pub validity: Validity,
 }
 
@@ -189,9 +214,14 @@ impl Grants {
             group,
             validity: Validity::ALWAYS,
         };
+        self.with_groups(self.scope, vec![membership])
+    }
+
+    fn with_groups(&self, scope: Scope, groups: Vec<Membership>) -> Grants {
         Grants {
+            scope,
             held: Held::default(),
-            groups: vec![membership],
+            groups,
             teams: Timed::default(),
             tree: self.tree.clone(),
             catalog: self.catalog.clone(),
@@ -199,10 +229,34 @@ impl Grants {
         }
     }
 
+    /// What each scoped group gives where it covers a ticket. Its category access counts, unless the agent
+    /// has one of its own.
+    pub fn scoped(&self) -> impl Iterator<Item = Grants> {
+        let is_scoped = |member: &&Membership| member.group.scope == Scope::Granted;
+        self.groups
+            .iter()
+            .filter(is_scoped)
+            .map(|member| self.alone(member))
+    }
+
+    /// What a scoped group gives.
+    fn alone(&self, member: &Membership) -> Grants {
+        Grants {
+            default_category_access: CategoryAccess::Silo,
+            ..self.with_groups(Scope::Granted, vec![member.clone()])
+        }
+    }
+
+    /// The groups that count.
+    fn members(&self) -> impl Iterator<Item = &Membership> {
+        let counts = |member: &&Membership| member.group.scope == self.scope;
+        self.groups.iter().filter(counts)
+    }
+
     /// What the agent itself and its groups hold, and when it holds through them.
     fn held_by(&self) -> impl Iterator<Item = (Source<'_>, &Held, Validity)> {
         std::iter::once((Source::Agent(self.agent), &self.held, Validity::ALWAYS)).chain(
-            self.groups.iter().map(|member| {
+            self.members().map(|member| {
                 let group = &*member.group;
                 (Source::Group(&group.name), &group.held, member.validity)
             }),
@@ -222,11 +276,12 @@ impl Grants {
         let direct = self.held.permissions.get(name).map(|((), validity)| Given {
             by: Source::Agent(self.agent),
             department: None,
+            scope: self.scope,
             validity,
         });
         direct
             .into_iter()
-            .chain(self.groups.iter().filter_map(move |member| {
+            .chain(self.members().filter_map(move |member| {
                 let group = &*member.group;
                 let of_group = match group.permission_access {
                     PermissionAccess::Granted => group.held.permissions.get(name)?.1,
@@ -246,9 +301,10 @@ impl Grants {
         let own = (self.category_access == Some(CategoryAccess::Open)).then_some(Given {
             by: Source::Agent(self.agent),
             department: None,
+            scope: self.scope,
             validity: Validity::ALWAYS,
         });
-        let groups = self.groups.iter().filter(|member| {
+        let groups = self.members().filter(|member| {
             self.category_access.is_none() && member.group.category_access == CategoryAccess::Open
         });
         own.into_iter()
@@ -260,7 +316,7 @@ impl Grants {
     pub fn open_by_default(&self, mut valid: impl FnMut(Validity) -> bool) -> bool {
         self.category_access.is_none()
             && self.default_category_access == CategoryAccess::Open
-            && !self.groups.iter().any(|member| valid(member.validity))
+            && !self.members().any(|member| valid(member.validity))
     }
 
     /// Those who grant a category, at any time.
@@ -270,6 +326,7 @@ impl Grants {
             Some(Given {
                 by,
                 department: None,
+                scope: self.scope,
                 validity: validity.and(granted),
             })
         })
@@ -277,11 +334,12 @@ impl Grants {
 
     /// All categories that are granted, and who grants them, at any time.
     pub fn categories_given(&self) -> impl Iterator<Item = (i64, Given<'_>)> {
-        self.held_by().flat_map(|(by, held, validity)| {
+        self.held_by().flat_map(move |(by, held, validity)| {
             held.categories.iter().map(move |(id, granted)| {
                 let given = Given {
                     by,
                     department: None,
+                    scope: self.scope,
                     validity: validity.and(granted),
                 };
                 (*id, given)
@@ -291,10 +349,62 @@ impl Grants {
 
     /// The groups of all departments, at any time.
     pub fn all_departments_given(&self) -> impl Iterator<Item = Given<'_>> {
-        self.groups
-            .iter()
+        self.members()
             .filter(|member| member.group.all_departments)
             .map(|member| member.gives(Validity::ALWAYS))
+    }
+
+    /// By which of its departments each scoped group covers a place, at any time.
+    fn covering(&self, place: Place) -> Vec<(&Membership, Option<i64>, Validity)> {
+        let mut all = vec![];
+        let is_scoped = |member: &&Membership| member.group.scope == Scope::Granted;
+        for member in self.groups.iter().filter(is_scoped) {
+            let group = self.alone(member);
+            let by = |given: Given| (given.department, given.validity);
+            let departments: Vec<_> = match place.department {
+                Column::Absent => vec![(None, member.validity)],
+                Column::Value(id) => {
+                    let granted = id.into_iter();
+                    let granted = granted.flat_map(|id| group.department_given(id, place.level));
+                    let granted = group.all_departments_given().chain(granted);
+                    granted.map(by).collect()
+                }
+            };
+            let categories: Vec<_> = match place.category {
+                Column::Absent => vec![(None, member.validity)],
+                Column::Value(id) => {
+                    let granted = id.into_iter().flat_map(|id| group.category_given(id));
+                    group.open_given().chain(granted).map(by).collect()
+                }
+            };
+            for (department, validity) in departments {
+                let beside = categories.iter();
+                all.extend(beside.map(|(_, also)| (member, department, validity.and(*also))));
+            }
+        }
+        all
+    }
+
+    /// The scoped groups that cover a place, at any time.
+    pub(crate) fn scope_given(&self, place: Place) -> impl Iterator<Item = Given<'_>> {
+        let covering = self.covering(place).into_iter();
+        covering.map(|(member, department, validity)| Given {
+            department,
+            ..member.gives(validity)
+        })
+    }
+
+    /// Those who give the agent a permission at a place, at any time: everywhere, or by a scoped group that
+    /// covers it.
+    pub(crate) fn permission_given_at<'a>(&'a self, name: &'a str, place: Place) -> Vec<Given<'a>> {
+        let mut all: Vec<_> = self.permission_given(name).collect();
+        for (member, _, validity) in self.covering(place) {
+            let group = self.alone(member);
+            let given = group.permission_given(name).next();
+            let given = given.map(|given| member.gives(validity.and(given.validity)));
+            all.extend(given.filter(|given| !all.contains(given)));
+        }
+        all
     }
 
     /// Each department that is granted, itself or by an ancestor, with its level and who grants it, at any
@@ -307,6 +417,7 @@ impl Grants {
                 let given = Given {
                     by,
                     department: Some(*granted),
+                    scope: self.scope,
                     validity: validity.and(*granted_for),
                 };
                 // Even where the parents form a cycle, which the table refuses, each is listed once.
@@ -329,11 +440,18 @@ impl Grants {
         &self,
         mut valid: impl FnMut(Validity) -> bool,
     ) -> BTreeMap<i64, Level> {
+        // What each department is granted itself.
+        let mut granted: BTreeMap<i64, Option<Level>> = BTreeMap::new();
+        for (_, held, validity) in self.held_by() {
+            for (id, (level, granted_for)) in &held.departments.0 {
+                let level = valid(validity.and(*granted_for)).then_some(*level);
+                let known = granted.entry(*id).or_default();
+                *known = level.max(*known);
+            }
+        }
         let mut levels: BTreeMap<i64, Option<Level>> = BTreeMap::new();
         // Also one that the tree does not have yet: it is at the top.
-        let granted = self.held_by();
-        let granted = granted.flat_map(|(_, held, _)| held.departments.0.keys());
-        for id in self.tree.0.keys().chain(granted) {
+        for id in self.tree.0.keys().chain(granted.keys()) {
             let above: Vec<i64> = self
                 .tree
                 .path(*id)
@@ -342,13 +460,7 @@ impl Grants {
             for id in above.into_iter().rev() {
                 let parent = self.tree.0.get(&id).copied().flatten();
                 let inherited = parent.and_then(|parent| levels.get(&parent).copied().flatten());
-                let granted = self
-                    .held_by()
-                    .filter_map(|(_, held, validity)| {
-                        let (level, granted) = held.departments.get(&id)?;
-                        valid(validity.and(granted)).then_some(level)
-                    })
-                    .max();
+                let granted = granted.get(&id).copied().flatten();
                 levels.insert(id, granted.max(inherited));
             }
         }
@@ -373,6 +485,7 @@ impl Grants {
                 Some(Given {
                     by,
                     department: Some(through),
+                    scope: self.scope,
                     validity: validity.and(granted),
                 })
             })
@@ -386,6 +499,7 @@ impl Membership {
         Given {
             by: Source::Group(&self.group.name),
             department: None,
+            scope: self.group.scope,
             validity: self.validity.and(granted),
         }
     }
@@ -441,6 +555,7 @@ pub(crate) mod tests {
     pub(crate) fn group(name: &str) -> Group {
         Group {
             name: name.into(),
+            scope: Scope::Everywhere,
             category_access: CategoryAccess::Silo,
             all_departments: false,
             permission_access: PermissionAccess::Granted,
@@ -451,6 +566,7 @@ pub(crate) mod tests {
     pub(crate) fn grants(groups: Vec<Group>) -> Grants {
         Grants {
             agent: 7,
+            scope: Scope::Everywhere,
             now: NOW,
             category_access: None,
             default_category_access: CategoryAccess::Silo,

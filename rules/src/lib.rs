@@ -23,18 +23,19 @@ mod subject;
 mod ticket;
 mod time;
 
-pub use access::{Access, Categories, Departments};
+pub use access::{Access, Categories, Departments, Place};
 pub use children::{
-    InternalCondition, Message, follower_action, internal_condition, is_open_to, may_write_as,
+    InternalCondition, Message, follower_action, internal_asks_ticket, internal_condition,
+    is_open_to, may_write_as,
 };
 pub use columns::{Columns, TicketColumn};
-pub use condition::{Condition, past_silo_condition, silo_condition};
-pub use decision::{Check, Refusal, Unobserved, create, decide, past_silo, silo, update};
+pub use condition::{Condition, past_silo_condition, past_silo_condition_at_least, silo_condition};
+pub use decision::{Check, Refusal, Unobserved, create, decide, has_for, past_silo, silo, update};
 pub use explain::{Feature, Question, TableOf, explain};
 pub use explanation::{Asked, AskedBy, Explanation, NoAgent, OtherPolicy, RowId, Unmapped};
 pub use grants::{
     CategoryAccess, DepartmentTree, Given, Grants, Group, Held, Level, Membership,
-    PermissionAccess, Source, Timed,
+    PermissionAccess, Scope, Source, Timed,
 };
 pub use id_set::IdSet;
 pub use permission::{Action, Change, Command, Permission, Relation};

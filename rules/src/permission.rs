@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 /// How an agent stands to a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relation {
     /// Assigned to the agent or to one of its teams.
     Own,
@@ -14,12 +14,15 @@ pub enum Relation {
     Unassigned,
     /// Assigned to others.
     Assigned,
+    /// Asked for by the agent or by one of its teams.
+    Requested,
 }
 
 impl Relation {
-    pub const ALL: [Relation; 4] = [
+    pub const ALL: [Relation; 5] = [
         Relation::Own,
         Relation::Followed,
+        Relation::Requested,
         Relation::Unassigned,
         Relation::Assigned,
     ];
@@ -30,6 +33,7 @@ impl Relation {
             Relation::Followed => "followed",
             Relation::Unassigned => "unassigned",
             Relation::Assigned => "assigned",
+            Relation::Requested => "requested",
         }
     }
 }
@@ -47,9 +51,12 @@ pub enum Change {
 pub enum Action {
     View,
     Change(Change),
+    /// To view it where this permission holds for it: what is asked for something that belongs to a ticket.
+    Holding(Permission),
 }
 
 impl Action {
+    /// Those that users ask about.
     pub const ALL: [Action; 5] = [
         Action::View,
         Action::Change(Change::Reply),
@@ -60,7 +67,7 @@ impl Action {
 
     pub fn name(self) -> &'static str {
         match self {
-            Action::View => "view",
+            Action::View | Action::Holding(_) => "view",
             Action::Change(Change::Reply) => "reply",
             Action::Change(Change::Modify) => "modify",
             Action::Change(Change::EditMessages) => "edit_messages",
@@ -107,12 +114,13 @@ impl Command {
 }
 
 /// A permission of the starting catalog that deskguard itself asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
     Use,
     Create,
-    ViewUnassigned,
-    ViewAssigned,
+    /// To view tickets to which the agent stands so. Own and followed ones are seen without it by who may use
+    /// tickets everywhere.
+    View(Relation),
     /// Confidential tickets of others.
     ViewConfidential,
     /// Internal messages, and to write them.
@@ -134,8 +142,6 @@ impl Permission {
         [
             Permission::Use,
             Permission::Create,
-            Permission::ViewUnassigned,
-            Permission::ViewAssigned,
             Permission::ViewConfidential,
             Permission::ViewInternal,
             Permission::Unarchive,
@@ -144,6 +150,7 @@ impl Permission {
             Permission::ManageShared,
         ]
         .into_iter()
+        .chain(Relation::ALL.map(Permission::View))
         .chain(
             [Reply, Modify, EditMessages, Delete]
                 .into_iter()
@@ -151,13 +158,21 @@ impl Permission {
         )
     }
 
+    /// What an action takes, of a ticket to which the agent stands so.
+    pub fn to(action: Action, relation: Relation) -> Permission {
+        match action {
+            Action::View => Permission::View(relation),
+            Action::Change(change) => Permission::On(change, relation),
+            Action::Holding(permission) => permission,
+        }
+    }
+
     /// Its name in `deskguard.permission`.
     pub fn name(self) -> String {
         match self {
             Permission::Use => "ticket.use".into(),
             Permission::Create => "ticket.create".into(),
-            Permission::ViewUnassigned => "ticket.view.unassigned".into(),
-            Permission::ViewAssigned => "ticket.view.assigned".into(),
+            Permission::View(relation) => format!("ticket.view.{}", relation.name()),
             Permission::ViewConfidential => "ticket.view.confidential".into(),
             Permission::ViewInternal => "ticket.view.internal".into(),
             Permission::Unarchive => "ticket.unarchive".into(),
@@ -184,26 +199,29 @@ impl Permission {
         match self {
             Permission::Use => 0,
             Permission::Create => 1,
-            Permission::ViewUnassigned => 2,
-            Permission::ViewAssigned => 3,
-            Permission::Audit => 4,
-            Permission::ViewConfidential => 5,
-            Permission::Unarchive => 6,
-            Permission::MassReply => 7,
-            Permission::On(change, relation) => 8 + 4 * change as u32 + relation as u32,
-            Permission::ManageShared => 24,
-            Permission::ViewInternal => 25,
+            Permission::Audit => 2,
+            Permission::ViewConfidential => 3,
+            Permission::Unarchive => 4,
+            Permission::MassReply => 5,
+            Permission::ManageShared => 6,
+            Permission::ViewInternal => 7,
+            Permission::View(relation) => 8 + relation as u32,
+            Permission::On(change, relation) => 16 + 8 * change as u32 + relation as u32,
         }
     }
 }
 
 /// A set of [`Permission`]s in one word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PermissionSet(u32);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct PermissionSet(u64);
 
 impl PermissionSet {
     pub(crate) fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission.bit()) != 0
+    }
+
+    pub(crate) fn and(self, others: PermissionSet) -> PermissionSet {
+        PermissionSet(self.0 | others.0)
     }
 }
 
@@ -225,10 +243,10 @@ mod tests {
     #[test]
     fn each_permission_has_a_bit_and_a_name_of_its_own() {
         let all: Vec<_> = Permission::all().collect();
-        assert_eq!(all.len(), 26);
+        assert_eq!(all.len(), 33);
         let bits: BTreeSet<_> = all.iter().map(|p| p.bit()).collect();
         let names: BTreeSet<_> = all.iter().map(|p| p.name()).collect();
-        assert_eq!((bits.len(), names.len()), (26, 26));
+        assert_eq!((bits.len(), names.len()), (33, 33));
         assert!(names.contains("ticket.edit_messages.followed"));
         assert!(
             all.iter()

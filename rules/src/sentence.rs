@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::access::Place;
 use crate::columns::TicketColumn;
 use crate::decision::Check;
 use crate::explain::{Question, TableOf};
@@ -9,7 +10,7 @@ use crate::explanation::{Asked, GrantedBy, NoAgent, Unmapped};
 use crate::grants::Level;
 use crate::permission::{Action, Change, Command, Permission, Relation};
 use crate::subject::Subject;
-use crate::ticket::{Relations, UNMAPPED};
+use crate::ticket::{Column, Relations, UNMAPPED};
 
 /// The reason where the rule that failed would tell of the ticket.
 pub const HIDDEN: &str = "it lacks a permission to view tickets like this one";
@@ -32,7 +33,7 @@ fn wanted(question: &Question) -> String {
     let (command, row) = match &question.asked {
         Asked::Action { ticket, action } => {
             let verb = match action {
-                Action::View => "view",
+                Action::View | Action::Holding(_) => "view",
                 Action::Change(change) => verb(*change),
             };
             let ticket: &dyn Display = match ticket {
@@ -99,8 +100,13 @@ pub fn refusal(failed: Check, is_of_spam: bool, subject: &Subject, question: &Qu
 
 fn reason(failed: Check, subject: &Subject, question: &Question) -> String {
     match failed {
-        Check::Permission(permission) => {
+        Check::Permission(permission, _) => {
             format!("it lacks the permission {}", permission.name())
+        }
+        Check::Scope(at) => {
+            let level = at.level.name();
+            let place = place(question, at);
+            format!("none of its scoped groups covers {place} at the level \"{level}\"")
         }
         Check::Silo {
             category: Some(UNMAPPED),
@@ -143,7 +149,7 @@ fn reason(failed: Check, subject: &Subject, question: &Question) -> String {
         Check::Department {
             department: None, ..
         } => "the ticket has no department and is neither its own nor followed by it".into(),
-        Check::Change(_, relations) => format!(
+        Check::Action(_, relations, _) => format!(
             "the ticket is {}, and it lacks {}",
             standing(relations),
             failed
@@ -160,7 +166,12 @@ fn reason(failed: Check, subject: &Subject, question: &Question) -> String {
             let author = called(question, TicketColumn::Assignee, author);
             format!("it may not write in the name of agent {author}")
         }
-        Check::Internal { nth, author, action } => {
+        Check::Internal {
+            nth,
+            author,
+            action,
+            ..
+        } => {
             let command = match &question.asked {
                 Asked::Command { command, .. } => Some(command),
                 Asked::Action { .. } => None,
@@ -224,9 +235,23 @@ pub fn grant(looked_at: &[(Check, bool)], subject: &Subject, question: &Question
     });
     // To make a new ticket spam one must be able to see it.
     let relations = relations.filter(|_| !matches!(subject, Subject::NewTicket(_)));
+    let scope = checks().find_map(|check| match check {
+        Check::Scope(at) => Some(at),
+        _ => None,
+    });
+    if let Some(at) = scope {
+        let place = place(question, at);
+        reasons.push(format!("a scoped group of it covers {place}"));
+    }
+    let view_requested = Check::Permission(Permission::View(Relation::Requested), None);
+    let is_requested = looked_at.contains(&(view_requested, true));
     match relations {
+        Some(r) if scope.is_some() => {
+            reasons.push(format!("it may view {} tickets there", names(r)));
+        }
         Some(r) if r.own => reasons.push("the ticket is its own".to_string()),
         Some(r) if r.followed => reasons.push("it follows the ticket".into()),
+        Some(_) if is_requested => reasons.push("it asked for the ticket".into()),
         Some(r) => {
             let department = checks().find_map(|check| match check {
                 Check::Department {
@@ -251,11 +276,13 @@ pub fn grant(looked_at: &[(Check, bool)], subject: &Subject, question: &Question
     }
     for check in checks() {
         match check {
-            Check::Permission(Permission::Create) => reasons.push("it may create tickets".into()),
-            Check::Permission(Permission::Unarchive) => {
+            Check::Permission(Permission::Create, _) => {
+                reasons.push("it may create tickets".into())
+            }
+            Check::Permission(Permission::Unarchive, _) => {
                 reasons.push("it may take tickets out of the archive".into())
             }
-            Check::Change(change, r) => {
+            Check::Action(Action::Change(change), r, _) => {
                 reasons.push(format!("it may {} {} tickets", verb(change), names(r)))
             }
             Check::Department {
@@ -318,6 +345,23 @@ fn unmapped(unmapped: &Unmapped) -> String {
     }
 }
 
+/// Where a ticket is, as far as its table says it.
+fn place(question: &Question, place: Place) -> String {
+    let one = |column, word: &str, value| match value {
+        Column::Absent => None,
+        Column::Value(None) => Some(format!("no {word}")),
+        Column::Value(Some(UNMAPPED)) => Some(format!("an unknown {word}")),
+        Column::Value(Some(id)) => Some(format!("{word} {}", called(question, column, id))),
+    };
+    let department = one(TicketColumn::Department, "department", place.department);
+    let category = one(TicketColumn::Category, "category", place.category);
+    let both: Vec<_> = department.into_iter().chain(category).collect();
+    match both.is_empty() {
+        true => "the ticket".into(),
+        false => both.join(" and "),
+    }
+}
+
 /// An id, with the name if that is told.
 fn called(question: &Question, column: TicketColumn, id: i64) -> String {
     match question.name(column, Some(id)) {
@@ -342,6 +386,7 @@ fn standing(relations: Relations) -> String {
         Relation::Followed => "followed by it",
         Relation::Unassigned => "unassigned",
         Relation::Assigned => "assigned to others",
+        Relation::Requested => "requested by it",
     });
     each.collect::<Vec<_>>().join(" and ")
 }

@@ -1,10 +1,11 @@
 //! What an explanation is about, and the rules that are asked of it.
 
-use crate::access::Access;
+use crate::access::{Access, Place};
 use crate::children::{Message, is_open_to, may_write_as};
-use crate::decision::{Check, Observer, decide, decide_new, decide_update, look};
+use crate::decision::{Check, Observer, decide, decide_new, decide_update, look, place};
 use crate::explanation::RowId;
-use crate::permission::Action;
+use crate::grants::Level;
+use crate::permission::{Action, Permission};
 use crate::shared::{may_change_shared, may_see_shared};
 use crate::ticket::{Column, Ticket};
 
@@ -60,14 +61,26 @@ impl Subject {
                     allowed &= decide(access, ticket, *action, observer);
                 }
                 for (nth, (_, message)) in messages.iter().enumerate() {
-                    if message.internal {
-                        let check = Check::Internal {
-                            nth,
-                            author: message.author,
-                            action: *action,
-                        };
-                        allowed &= look(observer, check, is_open_to(access, *message, *action));
+                    if !message.internal {
+                        continue;
                     }
+                    // One that is moved is asked about with both tickets.
+                    let places = tickets.iter().map(|(_, ticket)| place(ticket, Level::Full));
+                    let is_open = |place: &Place| {
+                        let holds = || access.has_at(*place, Permission::ViewInternal);
+                        is_open_to(access, *message, *action, holds)
+                    };
+                    let closed = places.clone().find(|place| !is_open(place));
+                    let Some(place) = closed.or(places.clone().next()) else {
+                        continue;
+                    };
+                    let check = Check::Internal {
+                        nth,
+                        author: message.author,
+                        action: *action,
+                        place,
+                    };
+                    allowed &= look(observer, check, closed.is_none());
                 }
                 if let Some(author) = *author {
                     allowed &= look(

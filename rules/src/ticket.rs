@@ -34,10 +34,11 @@ pub struct Ticket {
     pub assignee: Column,
     pub team: Column,
     pub requester: Column,
-    /// An organization, say.
     pub requester_team: Column,
-    /// Does the agent follow it?
+    /// Does a row of the follower table say that the agent follows it?
     pub followed: bool,
+    /// Does one say that the agent asked for it?
+    pub requested: bool,
     pub confidential: bool,
     pub status: Status,
 }
@@ -47,6 +48,8 @@ pub struct Ticket {
 pub struct Shape {
     pub columns: Columns<bool>,
     pub followers: bool,
+    /// The follower table says who asked for a ticket.
+    pub requesters: bool,
 }
 
 /// What hides a ticket from others than those it concerns, unless they hold a permission. A new one is a
@@ -138,6 +141,7 @@ impl Statuses<Vec<String>> {
 pub struct Relations {
     pub own: bool,
     pub followed: bool,
+    pub requested: bool,
     /// No assignee and no team; if not, and not own either, it is assigned to others.
     pub unassigned: bool,
 }
@@ -145,9 +149,14 @@ pub struct Relations {
 impl Relations {
     pub fn between(access: &Access, ticket: &Ticket) -> Relations {
         let (assignee, team) = (ticket.assignee.value(), ticket.team.value());
+        let is_one_of = |agent: Option<i64>, team: Option<i64>| {
+            agent == Some(access.agent) || team.is_some_and(|team| access.team(team))
+        };
+        let requester = ticket.requester.value();
         Relations {
-            own: assignee == Some(access.agent) || team.is_some_and(|team| access.team(team)),
+            own: is_one_of(assignee, team),
             followed: ticket.followed,
+            requested: ticket.requested || is_one_of(requester, ticket.requester_team.value()),
             unassigned: assignee.is_none() && team.is_none(),
         }
     }
@@ -156,8 +165,17 @@ impl Relations {
         match relation {
             Relation::Own => self.own,
             Relation::Followed => self.followed,
+            Relation::Requested => self.requested,
             Relation::Unassigned => self.unassigned,
             Relation::Assigned => !self.unassigned && !self.own,
+        }
+    }
+
+    /// Does it concern the agent, so that it is confidential to others?
+    pub(crate) fn concern(relation: Relation) -> bool {
+        match relation {
+            Relation::Own | Relation::Followed | Relation::Requested => true,
+            Relation::Unassigned | Relation::Assigned => false,
         }
     }
 

@@ -6,7 +6,7 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'child_support_w
 COMMENT ON FUNCTION deskguard_internal.child_support(internal) IS
     'For the planner: whether these rules are the same for all rows, how many rows they leave, and how an index helps';
 
--- Makes parent_seen, parent_reply_ok, parent_edit_ok.
+-- Makes parent_seen, parent_reply_ok, parent_edit_ok, parent_internal.
 DO $do$
 DECLARE
     rule record;
@@ -19,7 +19,8 @@ BEGIN
     LOOP
         FOR rule IN
             SELECT * FROM (VALUES
-                ('parent_seen', 'view'), ('parent_reply_ok', 'reply to'), ('parent_edit_ok', 'edit the messages of')
+                ('parent_seen', 'view'), ('parent_reply_ok', 'reply to'), ('parent_edit_ok', 'edit the messages of'),
+                ('parent_internal', 'see internal messages of')
             ) AS r (name, action)
         LOOP
             EXECUTE format($$
@@ -34,7 +35,7 @@ BEGIN
 END $do$;
 
 -- Makes visible_parents, visible_parents_uuid, visible_parents_text, editable_parents, editable_parents_uuid,
--- editable_parents_text, new_message_ok, internal_change_ok, written_internal_ok, follower_ok.
+-- editable_parents_text, new_message_ok, internal_seen, internal_change_ok, written_internal_ok, follower_ok.
 DO $do$
 DECLARE
     key record;
@@ -58,6 +59,11 @@ BEGIN
             COMMENT ON FUNCTION deskguard_internal.new_message_ok(regclass, %1$s, bigint) IS
                 'For policies: is the author of a new message the current agent or nobody, and does the command reply to one ticket only, or the agent have ticket.mass_reply (42501 if not)?';
 
+            CREATE FUNCTION deskguard_internal.internal_seen(message_table regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.internal_seen(regclass, %1$s, boolean, bigint) IS
+                'For policies: is a message public, or the current agent its author or one that sees internal ones of the ticket?';
+
             CREATE FUNCTION deskguard_internal.internal_change_ok(message_table regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
             LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_change_ok%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.internal_change_ok(regclass, %1$s, boolean, bigint) IS
@@ -76,7 +82,3 @@ BEGIN
     END LOOP;
 END $do$;
 
-CREATE FUNCTION deskguard_internal.internal_seen(message_table regclass, internal boolean, author bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen_wrapper';
-COMMENT ON FUNCTION deskguard_internal.internal_seen(regclass, boolean, bigint) IS
-    'For policies: is a message public, or the current agent its author or one that sees internal ones?';

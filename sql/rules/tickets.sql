@@ -10,7 +10,7 @@ LANGUAGE c STABLE PARALLEL SAFE SUPPORT deskguard_internal.rule_support AS 'MODU
 COMMENT ON FUNCTION deskguard_internal.silo_ok(regclass, bigint) IS
     'For policies: does the silo rule let the current agent have tickets of the category?';
 
--- Makes view_ok, reply_ok, modify_ok, edit_messages_ok, delete_ok, update_ok.
+-- Makes view_ok, reply_ok, modify_ok, edit_messages_ok, delete_ok, view_internal_ok, mass_reply_ok, update_ok.
 DO $do$
 DECLARE
     key record;
@@ -22,7 +22,8 @@ BEGIN
         FOR rule IN
             SELECT * FROM (VALUES
                 ('view_ok', 'view'), ('reply_ok', 'reply to'), ('modify_ok', 'modify'),
-                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete')
+                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete'),
+                ('view_internal_ok', 'see internal messages of'), ('mass_reply_ok', 'reply with others to')
             ) AS r (name, action)
         LOOP
             EXECUTE format($$

@@ -165,11 +165,6 @@ COMMENT ON FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.r
     'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 REVOKE ALL ON FUNCTION deskguard.protect_messages FROM PUBLIC;
 
-CREATE FUNCTION deskguard_internal.internal_seen(message_table pg_catalog.regclass, internal boolean, author bigint) RETURNS boolean
-LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen_wrapper';
-COMMENT ON FUNCTION deskguard_internal.internal_seen(pg_catalog.regclass, boolean, bigint) IS
-    'For policies: is a message public, or the current agent its author or one that sees internal ones?';
-
 DO $do$
 DECLARE
     key record;
@@ -178,6 +173,11 @@ BEGIN
         SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
     LOOP
         EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.internal_seen(message_table pg_catalog.regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_seen%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.internal_seen(pg_catalog.regclass, %1$s, boolean, bigint) IS
+                'For policies: is a message public, or the current agent its author or one that sees internal ones of the ticket?';
+
             CREATE FUNCTION deskguard_internal.internal_change_ok(message_table pg_catalog.regclass, parent %1$s, internal boolean, author bigint) RETURNS boolean
             LANGUAGE c STABLE PARALLEL SAFE COST 2 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'internal_change_ok%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.internal_change_ok(pg_catalog.regclass, %1$s, boolean, bigint) IS
@@ -188,6 +188,25 @@ BEGIN
             COMMENT ON FUNCTION deskguard_internal.written_internal_ok(pg_catalog.regclass, %1$s, boolean) IS
                 'For policies: is a written message public, or may the current agent write internal ones of the ticket (42501 if not)?';
         $$, key.type, key.suffix);
+    END LOOP;
+END $do$;
+
+DO $do$
+DECLARE
+    width record;
+BEGIN
+    FOR width IN
+        SELECT * FROM (VALUES
+            ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8'), ('uuid', 'uuid'), ('text', 'text')
+        ) AS w (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.parent_internal(child_table pg_catalog.regclass, parent %1$s) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support
+            AS 'MODULE_PATHNAME', 'parent_internal_%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.parent_internal(pg_catalog.regclass, %1$s) IS
+                'For policies: may the current agent see internal messages of the ticket that a row belongs to? parent is the ticket, or the message that hangs on one'
+        $$, width.type, width.suffix);
     END LOOP;
 END $do$;
 
@@ -230,7 +249,8 @@ BEGIN
         FOR rule IN
             SELECT * FROM (VALUES
                 ('view_ok', 'view'), ('reply_ok', 'reply to'), ('modify_ok', 'modify'),
-                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete')
+                ('edit_messages_ok', 'edit the messages of'), ('delete_ok', 'delete'),
+                ('view_internal_ok', 'see internal messages of'), ('mass_reply_ok', 'reply with others to')
             ) AS r (name, action)
         LOOP
             EXECUTE format($$

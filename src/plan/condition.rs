@@ -33,11 +33,17 @@ impl<'p> Builder<'_, 'p> {
                 let departments = self.access.departments_at(Level::Full);
                 self.one_of(column, Principal::Department, departments)?
             }
+            Condition::OneOf(column, ids) => {
+                // A longer list is asked by the rule's own call.
+                self.operand(*column)?
+                    .any_id_of(short(ids)?, self.keys, false)
+            }
             Condition::Own => any(self.own()?),
             Condition::NotOwn => all(self.not_own()?),
             Condition::Unassigned => all(self.unassigned()),
             Condition::NotUnassigned => any(self.not_unassigned()),
             Condition::Followed => self.followed()?,
+            Condition::Requested => any(self.requested()?),
             Condition::Without(restriction) => self.without(*restriction)?,
             Condition::All(parts) => all(self.clauses(parts)?),
             Condition::Any(parts) => any(self.clauses(parts)?),
@@ -55,20 +61,28 @@ impl<'p> Builder<'_, 'p> {
         Some(operand.or_of(Principal::of_column(column)?))
     }
 
-    /// An agent with the id that means "unassigned" has no tickets of its own by assignee.
-    fn can_be_assigned(&self) -> bool {
-        self.table.unassigned_value != Some(self.access.agent)
+    /// A column of agents, unless it has the agent's id for nobody.
+    fn of_agents(&self, column: TicketColumn) -> Option<Operand<'p>> {
+        let nobody = self.table.nobody(column);
+        self.operand(column)
+            .filter(|_| nobody != Some(self.access.agent))
     }
 
     fn own(&self) -> Option<Vec<Clause<'p>>> {
+        self.is_one_of(TicketColumn::Assignee, TicketColumn::Team)
+    }
+
+    fn requested(&self) -> Option<Vec<Clause<'p>>> {
+        self.is_one_of(TicketColumn::Requester, TicketColumn::RequesterTeam)
+    }
+
+    /// The agent is in the one column, or a team of its in the other.
+    fn is_one_of(&self, agent: TicketColumn, team: TicketColumn) -> Option<Vec<Clause<'p>>> {
         let mut parts = vec![];
-        if let Some(assignee) = self
-            .operand(TicketColumn::Assignee)
-            .filter(|_| self.can_be_assigned())
-        {
-            parts.push(assignee.any_id_of(&[self.access.agent], self.keys, false));
+        if let Some(agent) = self.of_agents(agent) {
+            parts.push(agent.any_id_of(&[self.access.agent], self.keys, false));
         }
-        if let Some(team) = self.operand(TicketColumn::Team) {
+        if let Some(team) = self.operand(team) {
             parts.push(self.one_of(team, Principal::Team, self.access.teams())?);
         }
         Some(parts)
@@ -76,10 +90,7 @@ impl<'p> Builder<'_, 'p> {
 
     fn not_own(&self) -> Option<Vec<Clause<'p>>> {
         let mut parts = vec![];
-        if let Some(assignee) = self
-            .operand(TicketColumn::Assignee)
-            .filter(|_| self.can_be_assigned())
-        {
+        if let Some(assignee) = self.of_agents(TicketColumn::Assignee) {
             parts.push(any([
                 assignee.is_null(false),
                 assignee.any_id_of(&[self.access.agent], self.keys, true),

@@ -87,9 +87,9 @@ pub fn command_of(action: Action) -> rules::Command {
     match action {
         Action::Change(Change::Modify) => rules::Command::Update,
         Action::Change(Change::Delete) => rules::Command::Delete,
-        Action::View | Action::Change(Change::Reply | Change::EditMessages) => {
-            rules::Command::Select
-        }
+        Action::View
+        | Action::Holding(_)
+        | Action::Change(Change::Reply | Change::EditMessages) => rules::Command::Select,
     }
 }
 

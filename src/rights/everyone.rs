@@ -9,7 +9,8 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Timed, Validity,
+    Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Scope, Timed,
+    Validity,
 };
 
 use crate::pg::memory;
@@ -202,6 +203,7 @@ impl Everyone {
     ) -> Grants {
         let mut grants = Grants {
             agent: 0,
+            scope: Scope::Everywhere,
             now: now(),
             category_access,
             default_category_access: settings::default_category_access(),

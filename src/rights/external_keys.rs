@@ -8,7 +8,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Access, IdSet, Level};
+use deskguard_rules::{Access, IdSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -216,8 +216,8 @@ fn ids_of(access: &Access, principal: Principal) -> Vec<i64> {
             Principal::Agent => ids.push(access.agent),
             Principal::Team => ids.extend(access.teams().sorted()),
             // Those of a higher level are among them.
-            Principal::Department => ids.extend(access.departments_at(Level::Assign).sorted()),
-            Principal::Category => ids.extend(access.categories().sorted()),
+            Principal::Department => ids.extend(access.departments_with_rights()),
+            Principal::Category => ids.extend(access.categories_with_rights()),
         }
     }
     ids

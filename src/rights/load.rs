@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use deskguard_rules::{
     Access, CategoryAccess, DepartmentTree, Grants, Group, Held, Level, Membership, Moment,
-    NoAgent, PermissionAccess, Timed, Validity,
+    NoAgent, PermissionAccess, Scope, Timed, Validity,
 };
 use pgrx::prelude::*;
 
@@ -218,6 +218,7 @@ impl Loader {
     fn grants_of(&self, agent: i64, own: &OwnFacts) -> Grants {
         Grants {
             agent,
+            scope: Scope::Everywhere,
             now: now(),
             category_access: own.category_access,
             default_category_access: settings::default_category_access(),
@@ -391,6 +392,7 @@ impl Loader {
             &[ScanKey::bigint(permission_group::ID, id)],
             |row| Group {
                 name: row.required(permission_group::NAME),
+                scope: Scope::Everywhere,
                 category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
                 all_departments: row.required::<&str>(permission_group::DEPARTMENT_ACCESS) == "all",
                 permission_access: match id {

@@ -11,7 +11,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Unobserved, is_open_to};
+use deskguard_rules::{Action, Permission, Unobserved, internal_asks_ticket, is_open_to};
 use pgrx::pg_sys;
 
 use crate::pg::relation::policies_apply;
@@ -35,6 +35,9 @@ pub struct Allowed {
     by: By,
     /// Of the rows that the parent's rows belong to.
     above: Option<Rc<Allowed>>,
+    /// Where internal rows need a permission that the agent has for some tickets only: of the same rows, those
+    /// for whose ticket it holds.
+    holding: Option<Rc<Allowed>>,
     decided: RefCell<HashMap<OwnedKey, bool>>,
     all: OnceCell<KeySet>,
 }
@@ -63,6 +66,9 @@ impl By {
     }
 }
 
+/// Of a row: to see what is internal of its ticket.
+pub const SEES_INTERNAL: Action = Action::Holding(Permission::ViewInternal);
+
 /// So many rows are always decided one by one.
 const FEW: usize = 10;
 /// To read an id with many others takes so much less time than to decide a row. One by one goes on only
@@ -87,17 +93,15 @@ impl Allowed {
         if let Some(known) = of_parent.0.borrow().get(&action) {
             return known.clone();
         }
-        let above = match parent {
-            Parent::Tickets(_) => None,
-            Parent::Messages(messages) => Some(Allowed::of_statement(
-                statement,
-                access,
-                &messages.parent,
-                action,
-            )),
-        };
         let by = By::of(access, parent.oid(), action, true);
-        let new = Rc::new(Allowed::new(access, parent, action, by, above));
+        let mut new = Allowed::new(access, parent, action, by);
+        if let Parent::Messages(messages) = parent {
+            let above = |action| Allowed::of_statement(statement, access, &messages.parent, action);
+            new.above = Some(above(action));
+            let asks_ticket = messages.internal.is_some() && internal_asks_ticket(access);
+            new.holding = asks_ticket.then(|| above(SEES_INTERNAL));
+        }
+        let new = Rc::new(new);
         of_parent.0.borrow_mut().insert(action, new.clone());
         new
     }
@@ -107,22 +111,17 @@ impl Allowed {
     pub fn of_question(access: &Rc<Agent>, table: &Rc<TicketTable>, action: Action) -> Allowed {
         let is_about_oneself = current_agent() == Some(access.agent);
         let by = By::of(access, table.oid, action, is_about_oneself);
-        Allowed::new(access, &Parent::Tickets(table.clone()), action, by, None)
+        Allowed::new(access, &Parent::Tickets(table.clone()), action, by)
     }
 
-    fn new(
-        access: &Rc<Agent>,
-        parent: &Parent,
-        action: Action,
-        by: By,
-        above: Option<Rc<Allowed>>,
-    ) -> Allowed {
+    fn new(access: &Rc<Agent>, parent: &Parent, action: Action, by: By) -> Allowed {
         Allowed {
             access: access.clone(),
             action,
             parent: parent.clone(),
             by,
-            above,
+            above: None,
+            holding: None,
             decided: RefCell::default(),
             all: OnceCell::new(),
         }
@@ -169,8 +168,9 @@ impl Allowed {
                 let rows = messages.find_rows(id, &self.access.external_keys);
                 let is_allowed = |row: &ChildRow| {
                     let parent = row.parent.as_ref().map(OwnedKey::borrowed);
-                    is_open_to(&self.access, row.message, self.action)
-                        && parent.is_some_and(|parent| above.contains(parent))
+                    let is_in = |rows: &Allowed| parent.is_some_and(|id| rows.contains(id));
+                    let holds = || self.holding.as_ref().is_some_and(|rows| is_in(rows));
+                    is_open_to(&self.access, row.message, self.action, holds) && is_in(above)
                 };
                 !rows.is_empty() && rows.iter().all(is_allowed)
             }

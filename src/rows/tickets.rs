@@ -71,10 +71,8 @@ impl TicketTable {
             true => Column::Value(value),
             false => Column::Absent,
         };
-        // Whom a value stands for that means "nobody" in the column of the assignee.
         let somebody = |of: TicketColumn, agent: Option<i64>| {
-            let is_assignee = self.column(of) == self.column(TicketColumn::Assignee);
-            agent.filter(|agent| !is_assignee || Some(*agent) != self.unassigned_value)
+            agent.filter(|agent| Some(*agent) != self.nobody(of))
         };
         Ticket {
             category: column(TicketColumn::Category, values.category),
@@ -90,6 +88,7 @@ impl TicketTable {
             ),
             requester_team: column(TicketColumn::RequesterTeam, values.requester_team),
             followed,
+            requested: false,
             confidential: has(TicketColumn::Confidential) && values.confidential,
             status: values.status,
         }

@@ -2,10 +2,14 @@
 
 use std::ffi::CStr;
 
-use deskguard_rules::{Action, Change, TicketColumn};
+use deskguard_rules::{self as rules, Action, Change, TicketColumn};
 use pgrx::pg_sys;
 
 use crate::tables::catalog::{own_function, own_function_name};
+
+/// To view a ticket for which these hold.
+const VIEW_INTERNAL: Action = Action::Holding(rules::Permission::ViewInternal);
+const MASS_REPLY: Action = Action::Holding(rules::Permission::MassReply);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleFunction {
@@ -23,6 +27,8 @@ pub enum RuleFunction {
     ParentSeen,
     ParentReply,
     ParentEdit,
+    /// Does the permission to see internal messages hold for its ticket?
+    ParentInternal,
     NewMessage,
     /// Of a message that may be internal, and what belongs to it: is it seen, and may it be changed?
     InternalSeen,
@@ -57,7 +63,7 @@ pub enum Argument {
 }
 
 impl RuleFunction {
-    const ALL: [RuleFunction; 24] = [
+    const ALL: [RuleFunction; 27] = [
         RuleFunction::Base,
         RuleFunction::Silo,
         RuleFunction::WrittenSilo,
@@ -66,6 +72,8 @@ impl RuleFunction {
         RuleFunction::Ticket(Action::ALL[2]),
         RuleFunction::Ticket(Action::ALL[3]),
         RuleFunction::Ticket(Action::ALL[4]),
+        RuleFunction::Ticket(VIEW_INTERNAL),
+        RuleFunction::Ticket(MASS_REPLY),
         RuleFunction::CreateTicket,
         RuleFunction::UpdateTicket,
         RuleFunction::NewId,
@@ -73,6 +81,7 @@ impl RuleFunction {
         RuleFunction::ParentSeen,
         RuleFunction::ParentReply,
         RuleFunction::ParentEdit,
+        RuleFunction::ParentInternal,
         RuleFunction::NewMessage,
         RuleFunction::InternalSeen,
         RuleFunction::InternalChange,
@@ -111,6 +120,11 @@ impl RuleFunction {
                 (c"edit_messages_ok", TICKET)
             }
             RuleFunction::Ticket(Action::Change(Change::Delete)) => (c"delete_ok", TICKET),
+            RuleFunction::Ticket(Action::Holding(permission)) => match permission {
+                rules::Permission::MassReply => (c"mass_reply_ok", TICKET),
+                // Nobody asks for others of a ticket by itself.
+                _ => (c"view_internal_ok", TICKET),
+            },
             RuleFunction::CreateTicket => (
                 c"create_ok",
                 &[
@@ -140,8 +154,9 @@ impl RuleFunction {
             RuleFunction::ParentSeen => (c"parent_seen", &[Table, KeyColumn]),
             RuleFunction::ParentReply => (c"parent_reply_ok", &[Table, KeyColumn]),
             RuleFunction::ParentEdit => (c"parent_edit_ok", &[Table, KeyColumn]),
+            RuleFunction::ParentInternal => (c"parent_internal", &[Table, KeyColumn]),
             RuleFunction::NewMessage => (c"new_message_ok", &[Table, ParentKey, Agent]),
-            RuleFunction::InternalSeen => (c"internal_seen", &[Table, Internal, Agent]),
+            RuleFunction::InternalSeen => (c"internal_seen", &[Table, ParentKey, Internal, Agent]),
             RuleFunction::InternalChange => {
                 (c"internal_change_ok", &[Table, ParentKey, Internal, Agent])
             }
@@ -171,6 +186,7 @@ impl RuleFunction {
             RuleFunction::ParentSeen => Some(Action::View),
             RuleFunction::ParentReply => Some(Action::Change(Change::Reply)),
             RuleFunction::ParentEdit => Some(Action::Change(Change::EditMessages)),
+            RuleFunction::ParentInternal => Some(VIEW_INTERNAL),
             _ => None,
         }
     }
@@ -181,6 +197,7 @@ impl RuleFunction {
             RuleFunction::ParentSeen,
             RuleFunction::ParentReply,
             RuleFunction::ParentEdit,
+            RuleFunction::ParentInternal,
         ]
         .into_iter()
         .find(|function| function.action() == Some(action))
@@ -190,7 +207,7 @@ impl RuleFunction {
     pub fn of_internal(action: Action) -> RuleFunction {
         match action {
             Action::View => RuleFunction::InternalSeen,
-            Action::Change(_) => RuleFunction::InternalChange,
+            Action::Change(_) | Action::Holding(_) => RuleFunction::InternalChange,
         }
     }
 

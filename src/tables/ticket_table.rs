@@ -147,6 +147,7 @@ impl TicketTable {
         Shape {
             columns: Columns::each(|column| self.column(column).is_some()),
             followers: self.followers.is_some(),
+            requesters: false,
         }
     }
 
@@ -182,6 +183,12 @@ impl TicketTable {
         let is_key = |(column, _): &(TicketColumn, _)| Principal::of_column(*column).is_some();
         let keys = self.columns.present().filter(is_key);
         keys.map(|(_, name)| name.as_str())
+    }
+
+    /// What stands for nobody in a column of agents, if it is that of the assignee.
+    pub fn nobody(&self, column: TicketColumn) -> Option<i64> {
+        let is_assignee = self.column(column) == self.column(TicketColumn::Assignee);
+        self.unassigned_value.filter(|_| is_assignee)
     }
 
     /// What the rules are given of a column, as an expression of SQL.

@@ -137,9 +137,9 @@ COPY desk.message (id, ticket_id, internal) FROM STDIN;
 COPY keys.message (ticket_id) FROM STDIN;
 \.
 -- Her own calls tell her of herself.
-SELECT i, a, deskguard_internal.internal_seen('desk.message', i, a) AS seen, deskguard_internal.internal_change_ok('desk.message', 4::bigint, i, a) AS change,
-    deskguard_internal.written_internal_ok('desk.message', 4::bigint, i) AS written, deskguard_internal.internal_seen('desk.attachment', i, a) AS none,
-    deskguard_internal.internal_seen('desk.ticket', i, a) AS other, deskguard_internal.internal_seen(NULL, i, a) AS nothing
+SELECT i, a, deskguard_internal.internal_seen('desk.message', 4::bigint, i, a) AS seen, deskguard_internal.internal_change_ok('desk.message', 4::bigint, i, a) AS change,
+    deskguard_internal.written_internal_ok('desk.message', 4::bigint, i) AS written, deskguard_internal.internal_seen('desk.attachment', 4::bigint, i, a) AS none,
+    deskguard_internal.internal_seen('desk.ticket', 4::bigint, i, a) AS other, deskguard_internal.internal_seen(NULL, 4::bigint, i, a) AS nothing
 FROM (VALUES (true), (false), (NULL)) AS i (i), (VALUES (2::bigint), (4), (NULL)) AS a (a);
 SELECT deskguard_internal.internal_change_ok('desk.message', 'f'::text, false, 2), deskguard_internal.written_internal_ok('keys.message', NULL::uuid, false);
 

@@ -96,7 +96,7 @@ SELECT p.oid::regprocedure AS function, kinds.of_type(p.proargtypes[1]) AS kind,
     format('deskguard_internal.%I(%%s, %%s%s)', p.proname, CASE
         WHEN p.proname ~ '_ok$' AND p.pronargs = 9 THEN ', 5, NULL, 2, NULL, NULL, NULL, false'
         WHEN p.proname = 'update_ok' THEN ', 5, NULL, ''open'''
-        WHEN p.proname = 'internal_change_ok' THEN ', false, 2'
+        WHEN p.proname IN ('internal_seen', 'internal_change_ok') THEN ', false, 2'
         WHEN p.proname = 'written_internal_ok' THEN ', false'
         WHEN p.proname = 'shared_seen' THEN ', 4'
         WHEN p.pronargs = 3 THEN ', 2' ELSE '' END) AS call

@@ -17,7 +17,7 @@ use crate::rights::call_site::{Site, at_site, is_recheck, writer_of_call};
 use crate::rights::owner_sql::{as_of, as_of_now};
 use crate::rights::statement::{Statement, finishing, is_planning};
 use crate::rights::{known_tables, settings};
-use crate::rows::allowed::Allowed;
+use crate::rows::allowed::{Allowed, SEES_INTERNAL};
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, OwnedKey};
 use crate::tables::key_functions::{for_key_lists, for_key_types};
@@ -25,6 +25,7 @@ use crate::tables::key_functions::{for_key_lists, for_key_types};
 const VIEW: Action = Action::View;
 const REPLY: Action = Action::Change(Change::Reply);
 const EDIT: Action = Action::Change(Change::EditMessages);
+const MASS_REPLY: Action = Action::Holding(Permission::MassReply);
 
 /// What a call in a policy needs to know, found out once for each statement.
 struct Call {
@@ -68,6 +69,11 @@ impl Call {
     fn of_row(&self, parent: KeyRef) -> Option<(&Rc<Agent>, &ChildTable)> {
         let (access, child) = self.who.as_ref()?;
         (child.column_type == Some(parent.key_type())).then_some((access, child))
+    }
+
+    /// Of a row that belongs to this one: does the permission to see what is internal hold for its ticket?
+    fn sees_internal(&self, parent: KeyRef) -> bool {
+        self.ask(SEES_INTERNAL, |rows| rows.contains(parent)) == Some(true)
     }
 
     /// In an AFTER trigger of a command: may the agent add to a ticket that the command creates, or hands
@@ -144,6 +150,10 @@ for_key_types!(
         parent_reply_ok_text
     ] with REPLY,
     [
+        parent_internal_int2, parent_internal_int4, parent_internal_int8, parent_internal_uuid,
+        parent_internal_text
+    ] with SEES_INTERNAL,
+    [
         parent_edit_ok_int2, parent_edit_ok_int4, parent_edit_ok_int8, parent_edit_ok_uuid,
         parent_edit_ok_text
     ] with EDIT =>
@@ -187,7 +197,13 @@ fn is_new_message_ok(
     let first = call
         .statement
         .keep(tickets.oid, || RepliedTo(parent.to_owned()));
-    if first.0.borrowed() != parent && !access.has(Permission::MassReply) {
+    let first = first.0.borrowed();
+    let may_reply_to_several = |ticket| {
+        access.has(Permission::MassReply)
+            || access.has_somewhere(Permission::MassReply)
+                && call.ask(MASS_REPLY, |rows| rows.contains(ticket)) == Some(true)
+    };
+    if first != parent && !(may_reply_to_several(first) && may_reply_to_several(parent)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!(
@@ -201,16 +217,18 @@ fn is_new_message_ok(
 }
 
 /// May the agent see a message, as far as that may be internal?
-#[pg_extern(sql = false)]
-fn internal_seen(
+fn is_internal_seen(
+    fcinfo: CallInfo,
     message_table: Option<pg_sys::Oid>,
+    parent: Option<KeyRef>,
     internal: Option<bool>,
     author: Option<i64>,
-    fcinfo: CallInfo,
 ) -> bool {
     let call = Call::of(fcinfo, message_table);
-    call.who.as_ref().is_some_and(|(access, messages)| {
-        is_open_to(access, messages.message(internal, author), VIEW)
+    let Some(parent) = parent else { return false };
+    call.of_row(parent).is_some_and(|(access, messages)| {
+        let message = messages.message(internal, author);
+        is_open_to(access, message, VIEW, || call.sees_internal(parent))
     })
 }
 
@@ -230,8 +248,9 @@ fn is_internal_change_ok(
         return false;
     };
     let message = messages.message(internal, author);
-    let may = is_open_to(access, message, EDIT);
-    if is_open_to(access, message, VIEW) && call.sees_target(fcinfo, parent) {
+    let is_open = |action| is_open_to(access, message, action, || call.sees_internal(parent));
+    let may = is_open(EDIT);
+    if is_open(VIEW) && call.sees_target(fcinfo, parent) {
         let edited = Allowed::of_statement(&call.statement, access, &messages.parent, EDIT);
         let is_edited = edited.contains(parent);
         if !(may && is_edited) {
@@ -253,12 +272,28 @@ fn is_written_internal_ok(
     let Some((access, messages)) = call.of_row(parent) else {
         return false;
     };
-    let may = is_open_to(access, messages.message(internal, None), EDIT);
+    let message = messages.message(internal, None);
+    let may = is_open_to(access, message, EDIT, || call.sees_internal(parent));
     if !may && writer_of_call(fcinfo).is_some() {
         refuse_internal(access, messages, parent);
     }
     may
 }
+
+for_key_types!(
+    |$name, $key| [internal_seen, internal_seen_uuid, internal_seen_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        message_table: Option<pg_sys::Oid>,
+        parent: Option<$key>,
+        internal: Option<bool>,
+        author: Option<i64>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        let parent = parent.map(KeyRef::from);
+        is_internal_seen(fcinfo, message_table, parent, internal, author)
+    }
+);
 
 for_key_types!(
     |$name, $key| [internal_change_ok, internal_change_ok_uuid, internal_change_ok_text] =>

@@ -211,9 +211,9 @@ fn internal_subject<'p>(
         return Subject::AskedWhenRun(Asked::Rules);
     };
     let table = known_tables::child_table(named);
-    let key = call.arguments().get(1).filter(|_| action == EDIT);
+    let key = call.arguments().get(1);
     let is_called = |child: &ChildTable| {
-        is_by_key(root, *internal, child) || key.is_some_and(|key| is_of_other_kind(*key, child))
+        is_by_key(root, *internal, child) || key.is_none_or(|key| is_of_other_kind(*key, child))
     };
     match table.as_deref() {
         Some(child) if action == EDIT && is_target(root, *internal, child) => {
@@ -247,6 +247,7 @@ fn fold_internal<'p>(
     let clause = |access: &Access| {
         Some(match internal_of(child, access, rule.action) {
             InternalCondition::Nothing => Clause::Constant(true),
+            InternalCondition::ByTicket => return None,
             InternalCondition::Public => public(),
             InternalCondition::PublicOrOwn => {
                 let author = Operand::of(rule.author)?;

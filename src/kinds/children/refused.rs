@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Permission, is_open_to};
+use deskguard_rules::{Action, Change, Permission, Ticket, Unobserved, has_for, is_open_to};
 
 use crate::pg::error;
 use crate::rights::cache::Agent;
@@ -120,7 +120,14 @@ fn above(
     let found = found.into_iter().find(|row| row.parent.is_some())?;
     let next = found.parent.as_ref()?.borrowed();
     let (tickets, ticket, internal) = above(access, &messages.parent, next, action)?;
-    let is_open = is_open_to(access, found.message, action);
+    let holds = || {
+        let keys = &access.external_keys;
+        let rows = tickets.find_ticket(ticket.borrowed(), access.agent, keys);
+        let holds =
+            |ticket: &Ticket| has_for(access, ticket, Permission::ViewInternal, &mut Unobserved);
+        !rows.is_empty() && rows.iter().all(holds)
+    };
+    let is_open = is_open_to(access, found.message, action, holds);
     let is_internal = || {
         let row = row(parent, id);
         format!(

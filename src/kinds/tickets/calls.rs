@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Unobserved};
+use deskguard_rules::{Action, Change, Permission};
 use pgrx::prelude::*;
 
 use crate::kinds::tickets::refused::{Written, refuse, refuse_category, refuse_change};
@@ -54,7 +54,7 @@ impl Call {
                 category,
                 ..TicketValues::UNKNOWN
             };
-            deskguard_rules::silo(access, &table.ticket(values, false), &mut Unobserved)
+            deskguard_rules::silo(access, &table.ticket(values, false))
         })
     }
 
@@ -136,7 +136,11 @@ for_key_types!(
     [ticket_edit_messages_ok, ticket_edit_messages_ok_uuid, ticket_edit_messages_ok_text]
         with Action::Change(Change::EditMessages),
     [ticket_delete_ok, ticket_delete_ok_uuid, ticket_delete_ok_text]
-        with Action::Change(Change::Delete) =>
+        with Action::Change(Change::Delete),
+    [ticket_view_internal_ok, ticket_view_internal_ok_uuid, ticket_view_internal_ok_text]
+        with Action::Holding(Permission::ViewInternal),
+    [ticket_mass_reply_ok, ticket_mass_reply_ok_uuid, ticket_mass_reply_ok_text]
+        with Action::Holding(Permission::MassReply) =>
     #[pg_extern(sql = false)]
     #[allow(clippy::too_many_arguments)]
     fn $name(

@@ -7,7 +7,8 @@
 use std::rc::Rc;
 
 use deskguard_rules::{
-    Access, Action, Change, Columns, Condition, Moment, Shape, past_silo_condition, silo_condition,
+    Access, Action, Change, Columns, Condition, Moment, Shape, past_silo_condition_at_least,
+    silo_condition,
 };
 use pgrx::Internal;
 use pgrx::prelude::*;
@@ -101,8 +102,9 @@ fn fold<'p>(
     let Some(table) = table else {
         return Some(Folded::from(false));
     };
+    let shape = table.shape();
     let clause = |access: &Access, condition: &Condition| -> Option<Clause<'p>> {
-        if condition.asks_followed() {
+        if condition.asks_followers(shape) {
             ask(plan.items(), Asked::Followed(arguments.table));
         }
         let builder = Builder {
@@ -113,7 +115,6 @@ fn fold<'p>(
         };
         builder.clause(condition)
     };
-    let shape = table.shape();
     let now = clause(agent, &rule.condition_now(agent, shape))?;
     let later = match rule.to_come(agent) {
         Some((moment, from_now_on)) => {
@@ -157,21 +158,12 @@ impl Rule {
         }
     }
 
-    fn condition(self, access: &Access, shape: Shape) -> Condition {
-        match self {
-            Rule::Silo => silo_condition(access, shape),
-            Rule::Action(action) => past_silo_condition(access, shape, action),
-        }
-    }
-
     /// A condition that holds wherever the rule does for this access or for one that has less, at the
     /// time of the query.
     fn condition_at_least(self, access: &Access, shape: Shape) -> Condition {
         match self {
-            // An agent that leaves a team may gain by that: what was its own is assigned to others,
-            // and it may change these. But it must see what it changes.
-            Rule::Action(_) => Rule::Action(Action::View).condition(access, shape),
-            Rule::Silo => self.condition(access, shape),
+            Rule::Action(_) => past_silo_condition_at_least(access, shape),
+            Rule::Silo => silo_condition(access, shape),
         }
     }
 

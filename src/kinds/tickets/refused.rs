@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use deskguard_rules::{Action, Change, Refusal};
+use deskguard_rules::{Action, Change, Column, Place, Refusal};
 use pgrx::pg_sys;
 
 use crate::pg::error;
@@ -44,12 +44,7 @@ impl Written {
         })
     }
 
-    fn put(&self, table: &TicketTable, kind: &str, place: Option<i64>) -> String {
-        let place = match place {
-            None => format!("no {kind}"),
-            Some(UNMAPPED) => format!("a {kind} that is nobody's external_key"),
-            Some(id) => format!("{kind} {id}"),
-        };
+    fn put(&self, table: &TicketTable, place: &str) -> String {
         match self {
             Written::New => format!("create {} in {place}", self.ticket(table)),
             Written::Updated(_) => format!("move {} to {place}", self.ticket(table)),
@@ -78,8 +73,18 @@ pub fn refuse(table: &TicketTable, access: &Agent, written: &Written, refusal: R
             format!("It needs the permission \"{}\".", permission.name()),
         ),
         Refusal::Department(department) => (
-            written.put(table, "department", department),
+            written.put(table, &department_of(department)),
             "It needs the level \"assign\" or \"full\" on that department or an ancestor of it."
+                .into(),
+        ),
+        Refusal::Category(category) => (
+            written.put(table, &category_of(category)),
+            "It is siloed: it needs a grant of that category, or the category access \"open\"."
+                .into(),
+        ),
+        Refusal::Place(place) => (
+            written.put(table, &place_of(place)),
+            "It needs the department and the category everywhere, or a scoped group that has both."
                 .into(),
         ),
         Refusal::Unarchive => (
@@ -100,12 +105,38 @@ pub fn refuse_category(
     written: &Written,
     category: Option<i64>,
 ) -> ! {
-    let what = written.put(table, "category", category);
-    error::refuse(
-        format!("agent {} may not {what}", access.agent),
-        None,
-        "It is siloed: it needs a grant of that category, or the category access \"open\".",
-    )
+    refuse(table, access, written, Refusal::Category(category))
+}
+
+/// A department or category, or both, by what is said of it in place of none.
+fn named(kind: &str, id: Option<i64>) -> String {
+    match id {
+        None => format!("no {kind}"),
+        Some(UNMAPPED) => format!("a {kind} that is nobody's external_key"),
+        Some(id) => format!("{kind} {id}"),
+    }
+}
+
+fn department_of(id: Option<i64>) -> String {
+    named("department", id)
+}
+
+fn category_of(id: Option<i64>) -> String {
+    named("category", id)
+}
+
+fn place_of(place: Place) -> String {
+    let column = |column, named: fn(Option<i64>) -> String| match column {
+        Column::Absent => None,
+        Column::Value(id) => Some(named(id)),
+    };
+    let department = column(place.department, department_of);
+    let parts = [department, column(place.category, category_of)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "this table".into(),
+        false => parts.join(" and "),
+    }
 }
 
 /// Of a ticket that the agent sees.
