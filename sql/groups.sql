@@ -8,7 +8,10 @@ CREATE TABLE deskguard.permission_group (
         CONSTRAINT group_category_access_is_silo_or_open CHECK (category_access IN ('silo', 'open')),
     department_access text NOT NULL DEFAULT 'granted'
         CONSTRAINT group_department_access_is_granted_or_all CHECK (department_access IN ('granted', 'all')),
-    builtin boolean NOT NULL DEFAULT false
+    builtin boolean NOT NULL DEFAULT false,
+    scope text NOT NULL DEFAULT 'everywhere'
+        CONSTRAINT group_scope_is_everywhere_or_granted CHECK (scope IN ('everywhere', 'granted')),
+    external_key text UNIQUE
 );
 -- So that a publication can leave the built-in rows out: a row filter needs an identity that has its columns.
 CREATE UNIQUE INDEX permission_group_identity ON deskguard.permission_group (id, builtin);
@@ -22,6 +25,10 @@ COMMENT ON COLUMN deskguard.permission_group.category_access IS
 COMMENT ON COLUMN deskguard.permission_group.department_access IS
     'granted: the departments of group_department; all: every department';
 COMMENT ON COLUMN deskguard.permission_group.builtin IS 'Comes with deskguard: cannot be changed or deleted';
+COMMENT ON COLUMN deskguard.permission_group.scope IS
+    'everywhere: its permissions hold for all tickets; granted: only for tickets of its departments and categories';
+COMMENT ON COLUMN deskguard.permission_group.external_key IS
+    'The key that the help desk itself uses for the group; NULL: none';
 
 COMMENT ON SEQUENCE deskguard.permission_group_id_seq IS 'The ids of groups that administrators make';
 

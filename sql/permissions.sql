@@ -23,6 +23,9 @@ VALUES
     ('ticket.mass_reply', 'Reply to several tickets at once', false, true),
     ('ticket.unarchive', 'Take tickets out of the archive', false, true),
     ('ticket.create_labels', 'Create labels', false, true),
+    ('ticket.view.own', 'View tickets assigned to oneself or one''s teams: in scoped groups; everywhere they are seen without it', false, true),
+    ('ticket.view.followed', 'View tickets that one follows: in scoped groups; everywhere they are seen without it', false, true),
+    ('ticket.view.requested', 'View tickets that oneself or one''s teams have requested', false, true),
     ('ticket.view.unassigned', 'View tickets that nobody is assigned to', false, true),
     ('ticket.view.assigned', 'View tickets that are assigned to others', false, true),
     ('ticket.view.confidential', 'View confidential tickets that do not concern oneself', false, true),
@@ -46,6 +49,7 @@ FROM (VALUES
 CROSS JOIN (VALUES
     ('own', 'tickets assigned to oneself or one''s teams'),
     ('followed', 'tickets that one follows'),
+    ('requested', 'tickets that oneself or one''s teams have requested'),
     ('unassigned', 'tickets that nobody is assigned to'),
     ('assigned', 'tickets that are assigned to others')
 ) AS relation (name, description);

@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use crate::help_desk::{
     ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Column, HelpDesk, Id, Kind, Level,
-    Principal, Ticket,
+    Principal, Scope, Ticket,
 };
 
 pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
@@ -15,13 +15,15 @@ pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "del
 pub enum Relation {
     Own,
     Followed,
+    Requested,
     Unassigned,
     Assigned,
 }
 
-pub const RELATIONS: [Relation; 4] = [
+pub const RELATIONS: [Relation; 5] = [
     Relation::Own,
     Relation::Followed,
+    Relation::Requested,
     Relation::Unassigned,
     Relation::Assigned,
 ];
@@ -31,13 +33,14 @@ impl Relation {
         match self {
             Relation::Own => "own",
             Relation::Followed => "followed",
+            Relation::Requested => "requested",
             Relation::Unassigned => "unassigned",
             Relation::Assigned => "assigned",
         }
     }
 }
 
-/// Who gave something: a group, the agent's own row, or the default for agents in no group.
+/// Who gave something: a group, the agent's own row, or the default for agents in no group that holds everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Granter {
     Group(String),
@@ -67,6 +70,8 @@ pub enum Refusal {
     /// The kind of ticket may not be viewed at all.
     Kind,
     Department,
+    /// By what holds everywhere, and by the scoped groups that cover it.
+    Scoped,
 }
 
 impl HelpDesk {
@@ -77,12 +82,28 @@ impl HelpDesk {
             .find(|agent| agent.id == a && agent.active)
     }
 
+    /// The groups of an agent that hold everywhere.
     pub fn groups_of(&self, a: Id) -> Vec<&str> {
+        self.groups_with(a, Scope::Everywhere)
+    }
+
+    pub fn scoped_groups_of(&self, a: Id) -> Vec<&str> {
+        self.groups_with(a, Scope::Granted)
+    }
+
+    fn groups_with(&self, a: Id, scope: Scope) -> Vec<&str> {
         self.group_members
             .iter()
             .filter(|(group, agent)| *agent == a && self.counts("group_member", group, a))
             .map(|(group, _)| *group)
+            .filter(|group| self.scope(group) == scope)
             .collect()
+    }
+
+    fn scope(&self, group: &str) -> Scope {
+        let mut groups = self.groups.iter();
+        let found = groups.find(|of| of.name == group);
+        found.map_or(Scope::Everywhere, |group| group.scope)
     }
 
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
@@ -178,6 +199,8 @@ impl HelpDesk {
             (Principal::Category, &table.category, t.category),
             (Principal::Agent, &table.assignee, t.assignee),
             (Principal::Team, &table.team, t.team),
+            (Principal::Agent, &table.requester, t.requester),
+            (Principal::Team, &table.requester_team, t.requester_team),
         ];
         let mut unmapped = Vec::new();
         for (principal, column, value) in columns {
@@ -208,7 +231,7 @@ impl HelpDesk {
         }
     }
 
-    // ---- has ----
+    // ---- what holds everywhere: has ----
 
     pub fn has(&self, a: Id, permission: &str) -> bool {
         !self.permission_granters(a, permission).is_empty()
@@ -439,6 +462,67 @@ impl HelpDesk {
         self.all_departments(a) || self.department(t).is_some_and(granted)
     }
 
+    // ---- scoped groups: covers, P ----
+
+    /// Does the group cover the ticket, for this member?
+    pub fn covers(&self, group: &str, a: Id, t: &Ticket, level: Level) -> bool {
+        (self.table.department.is_none() || self.covers_department(group, t, level))
+            && (self.table.category.is_none() || self.covers_category(group, a, t))
+    }
+
+    fn covers_department(&self, group: &str, t: &Ticket, level: Level) -> bool {
+        if self.group_has_all_departments(group) {
+            return true;
+        }
+        let Some(department) = self.department(t) else {
+            return false;
+        };
+        self.ancestry(department).iter().any(|through| {
+            let rows = self.group_departments.iter();
+            let mut granted = rows.filter(|((g, d), _)| *g == group && d == through);
+            granted.any(|(_, l)| *l >= level) && self.counts("group_department", group, through)
+        })
+    }
+
+    fn covers_category(&self, group: &str, a: Id, t: &Ticket) -> bool {
+        let own_setting = self.active(a).and_then(|agent| agent.category_access);
+        let is_open = match own_setting {
+            Some(access) => access == Access::Open,
+            None => self.group_is_open(group),
+        };
+        let granted = |category: Id| {
+            let mut rows = self.group_categories.iter();
+            rows.any(|(g, c)| *g == group && *c == category)
+                && self.counts("group_category", group, category)
+        };
+        is_open || self.category(t).is_some_and(granted)
+    }
+
+    /// The scoped groups of an agent that cover the ticket.
+    pub fn covering(&self, a: Id, t: &Ticket, level: Level) -> Vec<&str> {
+        if self.active(a).is_none() {
+            return Vec::new();
+        }
+        let mut groups = self.scoped_groups_of(a);
+        groups.retain(|group| self.covers(group, a, t, level));
+        groups
+    }
+
+    fn is_covered(&self, a: Id, t: &Ticket, level: Level) -> bool {
+        !self.covering(a, t, level).is_empty()
+    }
+
+    /// P: has it the permission everywhere, or by a scoped group that covers the ticket?
+    pub fn has_at(&self, a: Id, t: &Ticket, level: Level, permission: &str) -> bool {
+        let covering = self.covering(a, t, level);
+        self.has(a, permission) || covering.iter().any(|g| self.group_has(g, permission))
+    }
+
+    /// That with which a ticket that is there is seen and changed.
+    pub fn has_for(&self, a: Id, t: &Ticket, permission: &str) -> bool {
+        self.has_at(a, t, Level::Full, permission)
+    }
+
     // ---- relations ----
 
     /// What the assignee's column says; the configured unassigned value is nothing.
@@ -469,6 +553,16 @@ impl HelpDesk {
         of_ticket.any(|row| self.follower(*row) == Some(a))
     }
 
+    pub fn requested(&self, a: Id, t: &Ticket) -> bool {
+        let of_my_team =
+            |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
+        let (agents, teams) = (&self.table.requester, &self.table.requester_team);
+        self.meant(Principal::Agent, agents, t.requester) == Some(a)
+            || self
+                .meant(Principal::Team, teams, t.requester_team)
+                .is_some_and(of_my_team)
+    }
+
     pub fn unassigned(&self, t: &Ticket) -> bool {
         self.assignee(t).is_none() && self.team(t).is_none()
     }
@@ -481,6 +575,7 @@ impl HelpDesk {
         match relation {
             Relation::Own => self.own(a, t),
             Relation::Followed => self.followed(a, t),
+            Relation::Requested => self.requested(a, t),
             Relation::Unassigned => self.unassigned(t),
             Relation::Assigned => self.assigned(a, t),
         }
@@ -489,13 +584,34 @@ impl HelpDesk {
     // ---- view, act, create ----
 
     pub fn view(&self, a: Id, t: &Ticket) -> bool {
+        self.views_everywhere(a, t) || self.views_scoped(a, t)
+    }
+
+    /// By what holds everywhere alone.
+    fn views_everywhere(&self, a: Id, t: &Ticket) -> bool {
         self.has(a, "ticket.use")
             && self.silo_ok(a, t)
             && (self.own(a, t)
                 || self.followed(a, t)
+                || (self.requested(a, t) && self.has(a, "ticket.view.requested"))
                 || (self.dept(a, t, Level::Full)
                     && self.views_kind(a, t)
                     && self.restriction(a, t).is_none()))
+    }
+
+    /// Where a scoped group covers it.
+    fn views_scoped(&self, a: Id, t: &Ticket) -> bool {
+        let may = |permission: &str| self.has_for(a, t, permission);
+        let concerns = [Relation::Own, Relation::Followed, Relation::Requested];
+        self.is_covered(a, t, Level::Full)
+            && may("ticket.use")
+            && RELATIONS.into_iter().any(|relation| {
+                self.holds(relation, a, t)
+                    && may(&format!("ticket.view.{}", relation.name()))
+                    && (!self.confidential(t)
+                        || concerns.contains(&relation)
+                        || may("ticket.view.confidential"))
+            })
     }
 
     /// What a ticket of others is, and which permission it needs for that besides the one for its kind.
@@ -529,16 +645,26 @@ impl HelpDesk {
         self.view(a, t)
             && RELATIONS.into_iter().any(|relation| {
                 self.holds(relation, a, t)
-                    && self.has(a, &format!("ticket.{action}.{}", relation.name()))
+                    && self.has_for(a, t, &format!("ticket.{action}.{}", relation.name()))
             })
     }
 
     pub fn create(&self, a: Id, t: &Ticket) -> bool {
+        (self.creates_everywhere(a, t) || self.creates_scoped(a, t))
+            && (!self.spam(t) || self.deletes_new(a, t))
+    }
+
+    fn creates_everywhere(&self, a: Id, t: &Ticket) -> bool {
         self.has(a, "ticket.use")
             && self.has(a, "ticket.create")
             && self.silo_ok(a, t)
             && self.dept(a, t, Level::Assign)
-            && (!self.spam(t) || self.deletes_new(a, t))
+    }
+
+    fn creates_scoped(&self, a: Id, t: &Ticket) -> bool {
+        self.is_covered(a, t, Level::Assign)
+            && self.has_at(a, t, Level::Assign, "ticket.use")
+            && self.has_at(a, t, Level::Assign, "ticket.create")
     }
 
     /// Nobody follows a ticket that is being made.
@@ -568,22 +694,33 @@ impl HelpDesk {
         self.has_status(t, "spam_values")
     }
 
+    /// May the ticket be where the change puts it?
+    fn may_be_at(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
+        let everywhere = self.has(a, "ticket.use")
+            && self.silo_ok(a, new)
+            && (old.department == new.department || self.dept(a, new, Level::Assign));
+        let scoped = self.is_covered(a, new, Level::Assign)
+            && self.has_at(a, new, Level::Assign, "ticket.use");
+        everywhere || scoped
+    }
+
     /// Why a ticket that it may modify may not become this one.
     pub fn refusals_of_update(&self, a: Id, old: &Ticket, new: &Ticket) -> Vec<&'static str> {
+        let to_department = old.department != new.department;
+        let to_category = old.category != new.category;
+        let misplaced = (to_department || to_category) && !self.may_be_at(a, old, new);
+        let no_department = to_department && !self.dept(a, new, Level::Assign);
+        let no_category = to_category && !self.silo_ok(a, new);
         let leaves_archive = self.archived(old) && !self.archived(new);
         let becomes_spam = self.spam(new) && !self.spam(old);
         let rules = [
-            (
-                "department move",
-                old.department != new.department && !self.dept(a, new, Level::Assign),
-            ),
-            (
-                "category move",
-                old.category != new.category && !self.silo_ok(a, new),
-            ),
+            ("department move", misplaced && no_department),
+            ("category move", misplaced && no_category),
+            // Nothing that holds everywhere lets it have the ticket there.
+            ("scoped move", misplaced && !no_department && !no_category),
             (
                 "unarchive",
-                leaves_archive && !self.has(a, "ticket.unarchive"),
+                leaves_archive && !self.has_for(a, old, "ticket.unarchive"),
             ),
             ("spam", becomes_spam && !self.act(a, old, "delete")),
         ];
@@ -634,6 +771,8 @@ impl HelpDesk {
         };
         Some(if !agent.active {
             Refusal::InactiveAgent
+        } else if self.is_covered(a, t, Level::Full) {
+            Refusal::Scoped
         } else if !self.has(a, "ticket.use") {
             Refusal::Permission("ticket.use")
         } else if !self.silo_ok(a, t) {

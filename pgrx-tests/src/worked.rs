@@ -140,9 +140,9 @@ fn desk(kind: Kind) -> HelpDesk {
         department: Some(department),
         category: Some(1),
         assignee,
-        team: None,
         confidential,
         status: Some(status),
+        ..Ticket::default()
     };
     HelpDesk {
         default_category_access: Access::Silo,
@@ -214,6 +214,8 @@ fn table(kind: Kind) -> TicketTable {
         category: Some(column("category_id")),
         assignee: Some(column("assignee_id")),
         team: Some(column("team_id")),
+        requester: None,
+        requester_team: None,
         confidential: Some("confidential"),
         status: Some(StatusColumn {
             name: "status",

@@ -224,8 +224,27 @@ impl Desk {
         allowed.map(|(id, _)| *id).collect()
     }
 
-    fn sees_internal(&self, who: Option<Id>) -> bool {
-        who.is_some_and(|agent| self.help_desk().has(agent, "ticket.view.internal"))
+    /// Has it a permission that is asked of the ticket?
+    fn has_for(&self, who: Option<Id>, ticket: Option<Id>, permission: &str) -> bool {
+        let desk = self.help_desk();
+        let ticket = ticket.and_then(|id| desk.ticket(id));
+        who.zip(ticket)
+            .is_some_and(|(agent, ticket)| desk.has_for(agent, ticket, permission))
+    }
+
+    fn sees_internal(&self, who: Option<Id>, ticket: Option<Id>) -> bool {
+        self.has_for(who, ticket, "ticket.view.internal")
+    }
+
+    /// The ticket of a message, which is there.
+    fn ticket_of(&self, id: Id) -> Option<Id> {
+        self.messages[id as usize - 1].1
+    }
+
+    /// May a message that it may edit become one of this ticket?
+    fn may_move(&self, who: Option<Id>, id: Id, to: Option<Id>) -> bool {
+        let (internal, _) = self.notes[id as usize - 1];
+        self.may(who, "edit_messages", to) && self.may_write(who, to, internal)
     }
 
     /// Is a message, which is there, none that is kept from the agent since it is internal?
@@ -234,13 +253,13 @@ impl Desk {
         let wrote = || self.author && author.is_some_and(|author| self.is_by(who, author));
         !self.internal
             || internal == Some(false)
-            || self.sees_internal(who)
+            || self.sees_internal(who, self.ticket_of(id))
             || action == "view" && wrote()
     }
 
     /// May it write what has this in the column?
-    fn may_write(&self, who: Option<Id>, internal: Option<bool>) -> bool {
-        !self.internal || internal == Some(false) || self.sees_internal(who)
+    fn may_write(&self, who: Option<Id>, ticket: Option<Id>, internal: Option<bool>) -> bool {
+        !self.internal || internal == Some(false) || self.sees_internal(who, ticket)
     }
 
     fn attachments_that_allow(&self, who: Option<Id>, action: &str) -> BTreeSet<Id> {
@@ -258,10 +277,11 @@ impl Desk {
     /// One command that replies to all of these.
     fn may_reply(&self, who: Option<Id>, tickets: &[Option<Id>]) -> bool {
         let different: BTreeSet<_> = tickets.iter().collect();
-        tickets.iter().all(|ticket| self.may(who, "reply", *ticket))
-            && self.may_write(who, self.default)
-            && (different.len() < 2
-                || who.is_some_and(|agent| self.help_desk().has(agent, "ticket.mass_reply")))
+        tickets.iter().all(|ticket| {
+            self.may(who, "reply", *ticket)
+                && self.may_write(who, *ticket, self.default)
+                && (different.len() < 2 || self.has_for(who, *ticket, "ticket.mass_reply"))
+        })
     }
 }
 
@@ -526,12 +546,13 @@ impl Session<'_> {
         };
         for (id, ticket) in &desk.messages {
             let replies = desk.may(Some(agent), "reply", *ticket);
-            let may = replies && desk.may_write(Some(agent), desk.default);
+            let may_write = |internal| desk.may_write(Some(agent), *ticket, internal);
+            let may = replies && may_write(desk.default);
             let ticket = desk.ticket_sql(*ticket);
             explain(&message, &format!("'Ticket''s', {ticket}"), may)?;
             for internal in INTERNAL.into_iter().filter(|_| *id <= 5) {
                 let new = format!("'Ticket''s', {ticket}, 'internal', {}", boolean(internal));
-                let may = replies && desk.may_write(Some(agent), internal);
+                let may = replies && may_write(internal);
                 explain(&message, &new, may)?;
             }
             let by_another = format!(
@@ -547,7 +568,7 @@ impl Session<'_> {
         }
         for (id, to) in &desk.moves {
             let ids = desk.messages_that_allow(Some(agent), "edit_messages");
-            let may = ids.contains(id) && desk.may(Some(agent), "edit_messages", *to);
+            let may = ids.contains(id) && desk.may_move(Some(agent), *id, *to);
             let sql = format!(
                 "SELECT deskguard.explain_command({agent}, 'UPDATE', {}, jsonb_build_object('id', {}), \
                  jsonb_build_object('Ticket''s', {})) ->> 'allowed'",
@@ -603,16 +624,17 @@ impl Session<'_> {
             );
             self.tries("ON CONFLICT", &conflict, expected)?;
             for internal in INTERNAL {
-                let may = tickets.len() == 1 && desk.may(self.who, "reply", tickets[0]);
-                let may = may && desk.may_write(self.who, internal);
+                let [ticket] = tickets[..] else {
+                    continue;
+                };
+                let may = desk.may(self.who, "reply", ticket)
+                    && desk.may_write(self.who, ticket, internal);
                 let internal = boolean(internal);
                 let sql = format!(
                     "INSERT INTO {message} ({TICKET}, internal) SELECT t, {internal} FROM (VALUES {values}) AS v (t) \
                      RETURNING internal"
                 );
-                if tickets.len() == 1 {
-                    self.tries("note", &sql, may.then_some(1))?;
-                }
+                self.tries("note", &sql, may.then_some(1))?;
             }
             for author in [self.who, Some(77)] {
                 let kind = desk.kinds.author;
@@ -685,27 +707,27 @@ impl Session<'_> {
         }
         for (id, to) in &desk.moves {
             let target = desk.ticket_sql(*to);
-            let may = desk.may(self.who, "edit_messages", *to);
             let expected = match edited.contains(id) {
-                true => may.then_some(1),
+                true => desk.may_move(self.who, *id, *to).then_some(1),
                 false => Some(0),
             };
+            let may = edited.iter().all(|id| desk.may_move(self.who, *id, *to));
             let id = kind.literal(*id);
             let sql = format!("UPDATE {message} SET {TICKET} = {target} WHERE id = {id}");
             self.tries("move", &sql, expected)?;
             let sql =
                 format!("UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target})) AS v (t)");
-            let expected = (may || edited.is_empty()).then_some(edited.len());
-            self.tries("move all", &sql, expected)?;
+            self.tries("move all", &sql, may.then_some(edited.len()))?;
         }
         for internal in INTERNAL {
-            let may = desk.may_write(self.who, internal);
+            let who = self.who;
+            let may = |id: &Id| desk.may_write(who, desk.ticket_of(*id), internal);
             let set = format!("UPDATE {message} SET internal = {}", boolean(internal));
-            let expected = (may || edited.is_empty()).then_some(edited.len());
+            let expected = edited.iter().all(may).then_some(edited.len());
             self.tries("mark all", &set, expected)?;
             for (id, _) in desk.messages.iter().take(4) {
                 let expected = match edited.contains(id) {
-                    true => may.then_some(1),
+                    true => may(id).then_some(1),
                     false => Some(0),
                 };
                 let sql = format!("{set} WHERE id = {} RETURNING id", kind.literal(*id));

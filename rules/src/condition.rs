@@ -309,7 +309,7 @@ impl Asked<'_> {
             let beside = by_category.entry(place.category).or_default();
             beside.push(place.department);
         }
-        let mut by_departments: Vec<(Vec<Option<usize>>, Vec<Option<usize>>)> = vec![];
+        let mut by_departments: Vec<(Vec<_>, Vec<Option<usize>>)> = vec![];
         for (category, beside) in by_category {
             match by_departments
                 .iter_mut()

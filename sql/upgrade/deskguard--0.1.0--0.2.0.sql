@@ -125,10 +125,29 @@ COMMENT ON COLUMN deskguard.protected_table.requester_team_column IS
 COMMENT ON COLUMN deskguard.protected_table.internal_column IS
     'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
 
--- Also where there is one of the user's own with this name.
+-- Scoped groups.
+
+ALTER TABLE deskguard.permission_group
+    ADD COLUMN scope text NOT NULL DEFAULT 'everywhere'
+        CONSTRAINT group_scope_is_everywhere_or_granted CHECK (scope IN ('everywhere', 'granted')),
+    ADD COLUMN external_key text UNIQUE;
+COMMENT ON COLUMN deskguard.permission_group.scope IS
+    'everywhere: its permissions hold for all tickets; granted: only for tickets of its departments and categories';
+COMMENT ON COLUMN deskguard.permission_group.external_key IS
+    'The key that the help desk itself uses for the group; NULL: none';
+
+-- Also where there are some of the user's own with these names.
 ALTER TABLE deskguard.permission DISABLE TRIGGER guard_builtin;
 INSERT INTO deskguard.permission (name, description, destructive, builtin)
-VALUES ('ticket.view.internal', 'See and write internal messages', false, true)
+VALUES
+    ('ticket.view.internal', 'See and write internal messages', false, true),
+    ('ticket.view.own', 'View tickets assigned to oneself or one''s teams: in scoped groups; everywhere they are seen without it', false, true),
+    ('ticket.view.followed', 'View tickets that one follows: in scoped groups; everywhere they are seen without it', false, true),
+    ('ticket.view.requested', 'View tickets that oneself or one''s teams have requested', false, true),
+    ('ticket.reply.requested', 'Reply to tickets that oneself or one''s teams have requested', false, true),
+    ('ticket.modify.requested', 'Modify tickets that oneself or one''s teams have requested', false, true),
+    ('ticket.edit_messages.requested', 'Edit and delete messages of tickets that oneself or one''s teams have requested', true, true),
+    ('ticket.delete.requested', 'Delete, or mark as spam, tickets that oneself or one''s teams have requested', true, true)
 ON CONFLICT (name) DO UPDATE
 SET description = EXCLUDED.description, destructive = EXCLUDED.destructive, builtin = EXCLUDED.builtin;
 ALTER TABLE deskguard.permission ENABLE TRIGGER guard_builtin;

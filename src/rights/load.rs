@@ -392,7 +392,7 @@ impl Loader {
             &[ScanKey::bigint(permission_group::ID, id)],
             |row| Group {
                 name: row.required(permission_group::NAME),
-                scope: Scope::Everywhere,
+                scope: scope(row),
                 category_access: category_access(row.required(permission_group::CATEGORY_ACCESS)),
                 all_departments: row.required::<&str>(permission_group::DEPARTMENT_ACCESS) == "all",
                 permission_access: match id {
@@ -516,6 +516,15 @@ const GROUP_GRANTS: GrantTables = [
         (c"group_category", c"group_category_pkey"),
     ),
 ];
+
+/// Before the extension's SQL is updated there are no scoped groups.
+fn scope(group: &Row) -> Scope {
+    match group.get(permission_group::SCOPE) {
+        Some("granted") => Scope::Granted,
+        Some("everywhere") | None => Scope::Everywhere,
+        Some(other) => unknown_word(other),
+    }
+}
 
 fn category_access(word: &str) -> CategoryAccess {
     match word {

@@ -92,6 +92,12 @@ struct Row {
 }
 
 impl Row {
+    /// The extension's SQL, not updated yet, may have none.
+    fn has_column(&self, column: &CStr) -> bool {
+        // SAFETY: the row is of the descriptor.
+        unsafe { pg_sys::SPI_fnumber(self.descriptor, column.as_ptr()) > 0 }
+    }
+
     /// A column by its name. The tables are the extension's, so the type is the one it has there.
     fn get<T: FromDatum>(&self, column: &CStr) -> Option<T> {
         // SAFETY: the tuple is of the descriptor; the number is that of one of its columns.
@@ -133,6 +139,11 @@ impl Change {
             (Some(old), Some(new)) => old.get::<T>(column) != new.get(column),
             _ => true,
         }
+    }
+
+    fn has_column(&self, column: &CStr) -> bool {
+        let mut rows = self.old.iter().chain(&self.new);
+        rows.all(|row| row.has_column(column))
     }
 
     /// Has a row that comes or goes a value there, or gets one that stays another?
@@ -242,6 +253,7 @@ impl Table {
                 if change.differs::<i64>(c"id")
                     || change.differs::<&str>(c"category_access")
                     || change.differs::<&str>(c"department_access")
+                    || change.has_column(c"scope") && change.differs::<&str>(c"scope")
                 {
                     signal_groups(change, c"id");
                 }

@@ -34,6 +34,7 @@ pub mod permission_group {
     pub const NAME: Attribute = 2;
     pub const CATEGORY_ACCESS: Attribute = 3;
     pub const DEPARTMENT_ACCESS: Attribute = 4;
+    pub const SCOPE: Attribute = 6;
 }
 
 /// The built-in group that has every permission.

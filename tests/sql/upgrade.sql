@@ -57,6 +57,7 @@ CREATE EXTENSION deskguard VERSION '0.1.0';
 INSERT INTO deskguard.department (id, name, parent_id) VALUES (1, 'Support', NULL), (2, 'EU', 1), (3, 'Sales', NULL);
 INSERT INTO deskguard.agent (id, name, db_role, category_access) VALUES (2, 'Ann', 'regress_ann', 'open');
 INSERT INTO deskguard.permission_group (name) VALUES ('Staff');
+INSERT INTO deskguard.permission (name, destructive) VALUES ('ticket.view.own', true);
 INSERT INTO deskguard.group_permission
 SELECT 100, unnest(ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.modify.unassigned', 'ticket.reply.unassigned']);
 INSERT INTO deskguard.group_department VALUES (100, 1, 'full');
@@ -141,6 +142,7 @@ CREATE TABLE desk.ticket_4 PARTITION OF desk.ticket FOR VALUES FROM (20) TO (30)
 SELECT deskguard_internal.view_ok('desk.ticket', 1, 1, NULL, NULL, false);
 SELECT deskguard.visible_tickets(2, 'desk.ticket');
 \set VERBOSITY default
+UPDATE deskguard.permission_group SET category_access = 'open' WHERE name = 'Staff';
 ALTER TABLE desk.message RENAME body TO text;
 ALTER TABLE desk.message RENAME ticket_id TO ticket;
 SELECT deskguard.protect_messages('desk.message', 'desk.ticket', 'ticket');
@@ -151,6 +153,8 @@ ALTER EVENT TRIGGER deskguard_after_ddl ENABLE ALWAYS;
 -- The policies of tickets are made again, also of a partition that was detached.
 ALTER EXTENSION deskguard UPDATE;
 SELECT extversion = default_version AS is_of_this_version FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'deskguard';
+SELECT name, scope, external_key FROM deskguard.permission_group WHERE NOT builtin;
+SELECT name, destructive, builtin FROM deskguard.permission WHERE name = 'ticket.view.own';
 SET ROLE regress_ann;
 SELECT * FROM public.seen;
 UPDATE desk.ticket SET subject = 'mine' RETURNING id;

@@ -35,6 +35,8 @@ impl TicketChange {
                 Part::Category => changed.category = self.new.category,
                 Part::Assignee => changed.assignee = self.new.assignee,
                 Part::Team => changed.team = self.new.team,
+                Part::Requester => changed.requester = self.new.requester,
+                Part::RequesterTeam => changed.requester_team = self.new.requester_team,
                 Part::Confidential => changed.confidential = self.new.confidential,
                 Part::Status => changed.status = self.new.status,
             }
@@ -50,16 +52,20 @@ pub enum Part {
     Category,
     Assignee,
     Team,
+    Requester,
+    RequesterTeam,
     Confidential,
     Status,
 }
 
-pub(super) const ALL_PARTS: [Part; 7] = [
+pub(super) const ALL_PARTS: [Part; 9] = [
     Part::Id,
     Part::Department,
     Part::Category,
     Part::Assignee,
     Part::Team,
+    Part::Requester,
+    Part::RequesterTeam,
     Part::Confidential,
     Part::Status,
 ];

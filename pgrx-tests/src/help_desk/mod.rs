@@ -70,9 +70,18 @@ pub struct Permission {
     pub destructive: bool,
 }
 
+/// Where a group's permissions hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Everywhere,
+    /// For the tickets that the group itself covers.
+    Granted,
+}
+
 #[derive(Clone, Debug)]
 pub struct Group {
     pub name: &'static str,
+    pub scope: Scope,
     pub category_access: Access,
     pub all_departments: bool,
 }
@@ -80,13 +89,15 @@ pub struct Group {
 pub const ALL_PERMISSIONS: &str = "All Permissions";
 pub const ALL_NON_DESTRUCTIVE: &str = "All Non-Destructive Permissions";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ticket {
     pub id: Id,
     pub department: Option<Id>,
     pub category: Option<Id>,
     pub assignee: Option<Id>,
     pub team: Option<Id>,
+    pub requester: Option<Id>,
+    pub requester_team: Option<Id>,
     pub confidential: Option<bool>,
     pub status: Option<&'static str>,
 }
@@ -132,6 +143,8 @@ pub struct TicketTable {
     pub category: Option<Column>,
     pub assignee: Option<Column>,
     pub team: Option<Column>,
+    pub requester: Option<Column>,
+    pub requester_team: Option<Column>,
     /// The name of the column.
     pub confidential: Option<&'static str>,
     pub status: Option<StatusColumn>,
@@ -223,6 +236,9 @@ pub fn catalog() -> Vec<Permission> {
         "ticket.mass_reply",
         "ticket.unarchive",
         "ticket.create_labels",
+        "ticket.view.own",
+        "ticket.view.followed",
+        "ticket.view.requested",
         "ticket.view.unassigned",
         "ticket.view.assigned",
         "ticket.view.confidential",
@@ -234,7 +250,7 @@ pub fn catalog() -> Vec<Permission> {
     .map(String::from)
     .to_vec();
     for action in ["reply", "modify", "edit_messages", "delete"] {
-        for relation in ["own", "followed", "unassigned", "assigned"] {
+        for relation in ["own", "followed", "requested", "unassigned", "assigned"] {
             names.push(format!("ticket.{action}.{relation}"));
         }
     }
@@ -266,6 +282,8 @@ impl TicketTable {
             Part::Category => name(&self.category),
             Part::Assignee => name(&self.assignee),
             Part::Team => name(&self.team),
+            Part::Requester => name(&self.requester),
+            Part::RequesterTeam => name(&self.requester_team),
             Part::Confidential => self.confidential,
             Part::Status => self.status.as_ref().map(|status| status.name),
         }

@@ -53,6 +53,8 @@ fn desk() -> HelpDesk {
             category: Some(column("category")),
             assignee: Some(column("assignee")),
             team: Some(column("team")),
+            requester: Some(column("requester")),
+            requester_team: Some(column("requester_team")),
             confidential: None,
             status: None,
             status_type: "",
@@ -83,6 +85,7 @@ fn grant(desk: &mut HelpDesk, permissions: &[&str]) {
 fn join(desk: &mut HelpDesk, name: &'static str, access: Access, all_departments: bool) {
     desk.groups.push(Group {
         name,
+        scope: Scope::Everywhere,
         category_access: access,
         all_departments,
     });
@@ -98,16 +101,15 @@ fn ticket(columns: [Option<Id>; 4]) -> Ticket {
         category,
         assignee,
         team,
-        confidential: None,
-        status: None,
+        ..Ticket::default()
     }
 }
 
 #[test]
 fn catalog_is_the_rules_own() {
     let catalog = catalog();
-    assert_eq!(catalog.len(), 28);
-    assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 8);
+    assert_eq!(catalog.len(), 35);
+    assert_eq!(catalog.iter().filter(|p| p.destructive).count(), 10);
 }
 
 #[test]
@@ -426,7 +428,7 @@ fn groups_add_up_and_builtin_ones_have_everything() {
 
     desk.group_members = [(ALL_NON_DESTRUCTIVE, ANN)].into();
     assert!(desk.act(ANN, &t, "modify") && !desk.act(ANN, &t, "delete"));
-    assert_eq!(desk.effective_permissions(ANN).len(), 20);
+    assert_eq!(desk.effective_permissions(ANN).len(), 25);
     desk.group_members = [(ALL_PERMISSIONS, ANN)].into();
     assert!(desk.act(ANN, &t, "delete") && desk.has(ANN, "permission.audit"));
 }
@@ -468,4 +470,300 @@ fn inactive_and_unknown_agents_may_do_nothing() {
     assert_eq!(desk.refusal(Some(ANN), &own), Some(Refusal::InactiveAgent));
     assert_eq!(desk.refusal(Some(77), &own), Some(Refusal::UnknownAgent));
     assert_eq!(desk.refusal(None, &own), Some(Refusal::NoIdentity));
+}
+
+/// A scoped group that Ann is in, with what it gives and its departments.
+fn scope(
+    desk: &mut HelpDesk,
+    name: &'static str,
+    permissions: &[&str],
+    departments: &[(Id, Level)],
+) {
+    desk.groups.push(Group {
+        name,
+        scope: Scope::Granted,
+        category_access: Access::Open,
+        all_departments: false,
+    });
+    desk.group_members.insert((name, ANN));
+    let rows = permissions.iter().map(|p| (name, p.to_string()));
+    desk.group_permissions.extend(rows);
+    let rows = departments.iter().map(|(id, level)| ((name, *id), *level));
+    desk.group_departments.extend(rows);
+}
+
+/// As [`desk`], but Ann has nothing of her own.
+fn scoped_desk() -> HelpDesk {
+    let mut desk = desk();
+    desk.agents[0].category_access = None;
+    desk.agent_permissions.clear();
+    desk
+}
+
+const MANAGER: [&str; 5] = [
+    "ticket.use",
+    "ticket.view.unassigned",
+    "ticket.view.assigned",
+    "ticket.reply.unassigned",
+    "ticket.modify.unassigned",
+];
+const TRAINEE: [&str; 2] = ["ticket.use", "ticket.view.unassigned"];
+
+#[test]
+fn a_scoped_group_gives_where_it_covers() {
+    let mut desk = scoped_desk();
+    scope(&mut desk, "manager", &MANAGER, &[(2, Level::Full)]);
+    scope(&mut desk, "trainee", &TRAINEE, &[(4, Level::Full)]);
+    let unassigned = |department| ticket([department, None, None, None]);
+    let others = |department| ticket([department, None, Some(7), None]);
+    for (department, manages, sees) in [
+        (Some(1), false, false),
+        (Some(2), true, true),
+        (Some(3), true, true),
+        (Some(4), false, true),
+        (None, false, false),
+    ] {
+        assert_eq!(desk.view(ANN, &unassigned(department)), sees);
+        assert_eq!(desk.act(ANN, &unassigned(department), "modify"), manages);
+        assert_eq!(desk.view(ANN, &others(department)), manages);
+        assert!(!desk.act(ANN, &others(department), "modify"));
+    }
+    assert!(!desk.has(ANN, "ticket.use"));
+    // What holds everywhere adds to what a group gives in its place.
+    grant(&mut desk, &["ticket.modify.unassigned"]);
+    assert!(desk.act(ANN, &unassigned(Some(4)), "modify"));
+    assert!(!desk.view(ANN, &unassigned(Some(1))));
+    // And what covers a ticket at level assign does not show it, nor adds to what does.
+    scope(
+        &mut desk,
+        "taker",
+        &["ticket.delete.unassigned", "ticket.create"],
+        &[(4, Level::Assign)],
+    );
+    assert!(!desk.act(ANN, &unassigned(Some(4)), "delete"));
+    assert!(desk.create(ANN, &unassigned(Some(4))));
+    assert!(!desk.create(ANN, &unassigned(Some(2))));
+}
+
+#[test]
+fn own_and_followed_tickets_of_a_scoped_group_need_its_word() {
+    let mut desk = scoped_desk();
+    scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
+    desk.followers = vec![(Some(1), Some(ANN))];
+    let others = ticket([Some(1), None, Some(7), None]);
+    let own = |department| ticket([department, None, Some(ANN), None]);
+    assert!(!desk.view(ANN, &others));
+    desk.group_permissions
+        .insert(("trainee", "ticket.view.followed".into()));
+    assert!(desk.view(ANN, &others) && desk.view(ANN, &own(Some(1))));
+    desk.followers.clear();
+    assert!(!desk.view(ANN, &others) && !desk.view(ANN, &own(Some(1))));
+    desk.group_permissions
+        .insert(("trainee", "ticket.view.own".into()));
+    assert!(desk.view(ANN, &own(Some(1))) && !desk.view(ANN, &own(Some(4))));
+    // By what holds everywhere they are seen wherever they are.
+    grant(&mut desk, &["ticket.use"]);
+    desk.agents[0].category_access = Some(Access::Open);
+    assert!(desk.view(ANN, &own(Some(4))) && desk.view(ANN, &own(None)));
+}
+
+#[test]
+fn a_scoped_group_covers_by_category_too() {
+    let mut desk = scoped_desk();
+    scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
+    let with = |category| ticket([Some(1), category, None, None]);
+    assert!(desk.view(ANN, &with(Some(1))) && desk.view(ANN, &with(None)));
+    desk.groups[0].category_access = Access::Silo;
+    desk.group_categories.insert(("trainee", 2));
+    assert!(desk.view(ANN, &with(Some(2))));
+    assert!(!desk.view(ANN, &with(Some(1))) && !desk.view(ANN, &with(None)));
+    // What is granted to the agent itself or to another group covers nothing.
+    desk.agent_categories.insert((ANN, 1));
+    join(&mut desk, "other", Access::Open, true);
+    assert!(!desk.view(ANN, &with(Some(1))));
+    // The agent's own word takes the place of the group's.
+    desk.agents[0].category_access = Some(Access::Open);
+    assert!(desk.view(ANN, &with(Some(1))) && desk.view(ANN, &with(None)));
+    desk.groups[0].category_access = Access::Open;
+    desk.agents[0].category_access = Some(Access::Silo);
+    assert!(desk.view(ANN, &with(Some(2))) && !desk.view(ANN, &with(Some(1))));
+    // Without the columns it covers all.
+    desk.table.category = None;
+    assert!(desk.view(ANN, &with(Some(1))));
+    assert!(!desk.view(ANN, &ticket([Some(4), None, None, None])));
+    desk.table.department = None;
+    assert!(desk.view(ANN, &ticket([Some(4), None, None, None])));
+    // All departments, and none.
+    desk.table.department = Some(column("department"));
+    desk.groups[0].all_departments = true;
+    desk.agents[0].category_access = None;
+    let nowhere = ticket([Some(99), Some(99), None, None]);
+    assert!(desk.view(ANN, &ticket([None; 4])) && desk.view(ANN, &nowhere));
+}
+
+#[test]
+fn in_no_group_means_in_none_that_holds_everywhere() {
+    let mut desk = scoped_desk();
+    desk.default_category_access = Access::Open;
+    scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
+    assert!(desk.open(ANN));
+    join(&mut desk, "closed", Access::Silo, false);
+    assert!(!desk.open(ANN));
+    // The default is no word of the agent's own: it does not open a scoped group.
+    desk.group_members.remove(&("closed", ANN));
+    desk.groups[0].category_access = Access::Silo;
+    assert!(!desk.view(ANN, &ticket([Some(1), None, None, None])));
+}
+
+#[test]
+fn a_scoped_group_counts_within_its_times() {
+    for (time, counts) in [
+        (Time::Always, true),
+        (Time::Within, true),
+        (Time::Ended, false),
+        (Time::ToBegin, false),
+    ] {
+        let mut desk = scoped_desk();
+        desk.times = vec![time];
+        scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
+        let unassigned = ticket([Some(1), None, None, None]);
+        assert_eq!(desk.view(ANN, &unassigned), counts);
+        assert_eq!(!desk.scoped_groups_of(ANN).is_empty(), counts);
+    }
+    let mut desk = scoped_desk();
+    scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
+    desk.agents[0].active = false;
+    assert!(!desk.view(ANN, &ticket([Some(1), None, None, None])));
+}
+
+#[test]
+fn confidential_tickets_need_the_permission_in_their_place() {
+    let mut desk = scoped_desk();
+    desk.table.confidential = Some("secret");
+    let all = [&MANAGER[..], &["ticket.view.own"]].concat();
+    scope(&mut desk, "manager", &all, &[(1, Level::Full)]);
+    let secret = |assignee| Ticket {
+        confidential: None,
+        ..ticket([Some(1), None, assignee, None])
+    };
+    assert!(desk.view(ANN, &secret(Some(ANN))));
+    assert!(!desk.view(ANN, &secret(None)) && !desk.view(ANN, &secret(Some(7))));
+    let confidential = ["ticket.view.confidential"];
+    scope(&mut desk, "cleared", &confidential, &[(4, Level::Full)]);
+    assert!(!desk.view(ANN, &secret(None)));
+    desk.group_departments.insert(("cleared", 1), Level::Full);
+    assert!(desk.view(ANN, &secret(None)) && desk.view(ANN, &secret(Some(7))));
+}
+
+#[test]
+fn a_ticket_moves_to_where_a_group_covers_it() {
+    let mut desk = scoped_desk();
+    scope(&mut desk, "manager", &MANAGER, &[(1, Level::Full)]);
+    scope(&mut desk, "taker", &["ticket.use"], &[(4, Level::Assign)]);
+    let at = |department, category| ticket([department, category, None, None]);
+    let old = at(Some(1), Some(1));
+    assert!(desk.may_update(ANN, &old, &at(Some(2), Some(1))));
+    assert!(desk.may_update(ANN, &old, &at(Some(4), None)));
+    assert!(!desk.may_update(ANN, &old, &at(None, Some(1))));
+    assert!(!desk.may_update(ANN, &at(Some(4), None), &at(Some(1), None)));
+    // Either all by what holds everywhere, or by a group that covers department and category.
+    desk.groups[1].category_access = Access::Silo;
+    assert_eq!(
+        desk.refusals_of_update(ANN, &old, &at(Some(4), Some(2))),
+        ["department move", "category move"]
+    );
+    desk.agent_categories.insert((ANN, 2));
+    assert_eq!(
+        desk.refusals_of_update(ANN, &old, &at(Some(4), Some(2))),
+        ["department move"]
+    );
+    desk.agent_departments.insert((ANN, 4), Level::Assign);
+    assert_eq!(
+        desk.refusals_of_update(ANN, &old, &at(Some(4), Some(2))),
+        ["scoped move"]
+    );
+    grant(&mut desk, &["ticket.use"]);
+    assert!(desk.may_update(ANN, &old, &at(Some(4), Some(2))));
+    // Only what changes is asked of what holds everywhere.
+    desk.groups[0].category_access = Access::Silo;
+    desk.group_categories.insert(("manager", 1));
+    assert!(desk.may_update(ANN, &old, &at(Some(1), Some(2))));
+    assert!(!desk.may_update(ANN, &old, &at(Some(1), Some(3))));
+    assert!(!desk.may_update(ANN, &old, &at(Some(4), Some(1))));
+    assert!(desk.may_update(ANN, &old, &old));
+}
+
+#[test]
+fn statuses_are_asked_of_the_place() {
+    let mut desk = scoped_desk();
+    desk.table.status = Some(StatusColumn {
+        name: "status",
+        kind: StatusKind::Text,
+        lists: [("archived_values", "closed"), ("spam_values", "spam")]
+            .map(|(list, status)| (list, vec![status]))
+            .into(),
+    });
+    scope(
+        &mut desk,
+        "manager",
+        &MANAGER,
+        &[(1, Level::Full), (4, Level::Full)],
+    );
+    let rare = [
+        "ticket.unarchive",
+        "ticket.create",
+        "ticket.delete.unassigned",
+    ];
+    scope(&mut desk, "rare", &rare, &[(4, Level::Full)]);
+    let with = |department, status| Ticket {
+        status: Some(status),
+        ..ticket([Some(department), None, None, None])
+    };
+    for (department, may) in [(1, false), (4, true)] {
+        let [open, closed, spam] = ["open", "closed", "spam"].map(|s| with(department, s));
+        assert!(desk.may_update(ANN, &open, &closed) && desk.may_update(ANN, &spam, &open));
+        assert_eq!(desk.may_update(ANN, &closed, &open), may);
+        assert_eq!(desk.may_update(ANN, &open, &spam), may);
+        assert_eq!(desk.create(ANN, &spam), may);
+        assert_eq!(desk.has_for(ANN, &open, "ticket.unarchive"), may);
+    }
+    // The place that it leaves counts.
+    assert!(desk.may_update(ANN, &with(4, "closed"), &with(1, "open")));
+    assert!(!desk.may_update(ANN, &with(1, "closed"), &with(4, "open")));
+}
+
+#[test]
+fn requested_tickets_are_seen_by_who_may_see_those() {
+    let mut desk = desk();
+    desk.table.confidential = Some("secret");
+    let by = |requester, requester_team| Ticket {
+        requester,
+        requester_team,
+        ..ticket([Some(4), Some(1), None, None])
+    };
+    let (mine, of_my_team) = (by(Some(ANN), None), by(Some(7), Some(1)));
+    assert!(desk.requested(ANN, &mine) && desk.requested(ANN, &of_my_team));
+    assert!(!desk.requested(ANN, &by(Some(7), Some(2))) && !desk.requested(ANN, &by(None, None)));
+    assert!(!desk.view(ANN, &mine));
+    grant(
+        &mut desk,
+        &["ticket.view.requested", "ticket.reply.requested"],
+    );
+    assert!(desk.view(ANN, &mine) && desk.act(ANN, &of_my_team, "reply"));
+    assert!(!desk.act(ANN, &mine, "modify") && !desk.view(ANN, &by(Some(7), None)));
+    // Inside the silo.
+    desk.agents[0].category_access = Some(Access::Silo);
+    assert!(!desk.view(ANN, &mine));
+    // By a scoped group where it covers.
+    let mut desk = scoped_desk();
+    let requests = ["ticket.use", "ticket.view.requested"];
+    scope(&mut desk, "customers", &requests, &[(4, Level::Full)]);
+    assert!(desk.view(ANN, &mine));
+    let elsewhere = Ticket {
+        department: Some(1),
+        ..mine.clone()
+    };
+    assert!(!desk.view(ANN, &elsewhere));
+    desk.table.requester = None;
+    assert!(!desk.view(ANN, &mine) && desk.view(ANN, &of_my_team));
 }

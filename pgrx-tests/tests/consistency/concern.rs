@@ -163,6 +163,8 @@ const CHANGES: &[(&str, &[i64])] = &[
     ("UPDATE deskguard.permission_group SET name = 'Newest' WHERE id = 150", NOBODY),
     ("UPDATE deskguard.permission_group SET category_access = 'silo' WHERE id = 150", &[ANN]),
     ("UPDATE deskguard.permission_group SET department_access = 'all' WHERE id = 150", &[ANN]),
+    ("UPDATE deskguard.permission_group SET scope = 'granted' WHERE id = 150", &[ANN]),
+    ("UPDATE deskguard.permission_group SET external_key = 'x', scope = scope WHERE id = 150", NOBODY),
     ("UPDATE deskguard.group_member SET agent_id = 9 WHERE group_id = 150", &[ANN, MAX]),
     ("UPDATE deskguard.group_member SET valid_from = '2100-01-01' WHERE group_id = 150", &[MAX]),
     // One that is a member later hears, too.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deskguard_tests::help_desk::{
     Access, Agent, Column, Department, Group, HelpDesk, Id, KeyForm, Kind as Integer, Level,
-    Partitioning, Ticket, TicketTable, Time, catalog,
+    Partitioning, Scope, Ticket, TicketTable, Time, catalog,
 };
 use deskguard_tests::lab::{is_retry, run, simple_ids};
 use deskguard_tests::server::{APP, Database, OWNER};
@@ -95,6 +95,7 @@ fn help_desk(random: &mut Random) -> HelpDesk {
         groups: GROUPS
             .map(|name| Group {
                 name,
+                scope: Scope::Everywhere,
                 category_access: Access::Silo,
                 all_departments: false,
             })
@@ -123,6 +124,8 @@ fn help_desk(random: &mut Random) -> HelpDesk {
             category: Some(column("category_id")),
             assignee: Some(column("assignee_id")),
             team: Some(column("team_id")),
+            requester: None,
+            requester_team: None,
             confidential: None,
             status: None,
             status_type: "",
@@ -141,8 +144,7 @@ fn help_desk(random: &mut Random) -> HelpDesk {
                 category: random.maybe(CATEGORIES),
                 assignee: random.maybe(AGENTS).filter(|_| id % 2 == 0),
                 team: random.maybe(TEAMS).filter(|_| id % 5 == 0),
-                confidential: None,
-                status: None,
+                ..Ticket::default()
             })
             .collect(),
         followers: vec![],

@@ -196,6 +196,8 @@ fn ticket(desk: &Desk, of: usize, row: &Value) -> Ticket {
         category: table.category.as_ref().and_then(|_| id_in(row.get("cat"))),
         assignee: id_in(row.get("assignee")),
         team: table.team.as_ref().and_then(|_| id_in(row.get("team"))),
+        requester: None,
+        requester_team: None,
         confidential: row.get("conf").and_then(Value::as_bool),
         status: ["open", "closed", "spam"]
             .into_iter()

@@ -7,7 +7,7 @@ use super::picks::{Pick, TicketPicks};
 use super::{GROUP_NAMES, Raw};
 use crate::help_desk::{
     ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Case, Column, Department, Group, HelpDesk,
-    Id, Kind, Level, NEW_TICKET, Part, Permission, Principal, Ticket, TicketChange, catalog,
+    Id, Kind, Level, NEW_TICKET, Part, Permission, Principal, Scope, Ticket, TicketChange, catalog,
 };
 use crate::server::MAPPED;
 
@@ -139,6 +139,7 @@ fn groups(raw: &Raw) -> Vec<Group> {
     groups
         .map(|(name, &(category_access, all_departments))| Group {
             name,
+            scope: Scope::Everywhere,
             category_access,
             all_departments,
         })
@@ -207,6 +208,8 @@ impl Rows<'_> {
             category: cell(&table.category, &picks.category, &ids.categories, 0),
             assignee: cell(&table.assignee, &picks.assignee, &ids.agents, unassigned),
             team: cell(&table.team, &picks.team, &ids.teams, 0),
+            requester: None,
+            requester_team: None,
             confidential: table.confidential.and(picks.confidential),
             status: status.map(|(column, nth)| column.kind.values()[nth]),
         }

@@ -131,6 +131,8 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                     category: column(has_category, names[4], kinds.category),
                     assignee: column(has_assignee, names[5], kinds.assignee),
                     team: column(has_team, names[6], kinds.team),
+                    requester: None,
+                    requester_team: None,
                     confidential: confidential.then_some(names[10]),
                     status: status.map(|(kind, lists)| StatusColumn {
                         name: names[11],

@@ -4,7 +4,7 @@ mod rights;
 mod table;
 mod tickets;
 
-use super::{Access, HelpDesk, Level, Partitioning, TicketTable};
+use super::{Access, HelpDesk, Level, Partitioning, Scope, TicketTable};
 use crate::{ident, literal};
 
 impl Access {
@@ -12,6 +12,15 @@ impl Access {
         match self {
             Access::Silo => "silo",
             Access::Open => "open",
+        }
+    }
+}
+
+impl Scope {
+    fn sql(self) -> &'static str {
+        match self {
+            Scope::Everywhere => "everywhere",
+            Scope::Granted => "granted",
         }
     }
 }

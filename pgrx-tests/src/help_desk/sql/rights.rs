@@ -71,9 +71,10 @@ impl HelpDesk {
                 "granted"
             };
             format!(
-                "{}, '{}', '{departments}'",
+                "{}, '{}', '{departments}', '{}'",
                 literal(group.name),
-                group.category_access.sql()
+                group.category_access.sql(),
+                group.scope.sql()
             )
         });
         [
@@ -82,7 +83,7 @@ impl HelpDesk {
                 permissions,
             ),
             insert(
-                "deskguard.permission_group (name, category_access, department_access)",
+                "deskguard.permission_group (name, category_access, department_access, scope)",
                 groups,
             ),
         ]

@@ -137,6 +137,8 @@ impl TicketTable {
             ("category_column", &self.category),
             ("assignee_column", &self.assignee),
             ("team_column", &self.team),
+            ("requester_column", &self.requester),
+            ("requester_team_column", &self.requester_team),
         ] {
             if let Some(column) = column {
                 arguments.push(format!("{argument} => {}", literal(column.name)));
@@ -208,6 +210,8 @@ impl TicketTable {
             Part::Category => of(&self.category),
             Part::Assignee => of(&self.assignee),
             Part::Team => of(&self.team),
+            Part::Requester => of(&self.requester),
+            Part::RequesterTeam => of(&self.requester_team),
             Part::Confidential => "boolean".into(),
             Part::Status => match self.status.as_ref().map(|status| status.kind) {
                 Some(StatusKind::Integer(kind)) => kind.sql().into(),

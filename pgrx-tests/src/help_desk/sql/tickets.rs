@@ -43,6 +43,8 @@ impl TicketTable {
             Part::Category => key(&self.category, ticket.category),
             Part::Assignee => key(&self.assignee, ticket.assignee),
             Part::Team => key(&self.team, ticket.team),
+            Part::Requester => key(&self.requester, ticket.requester),
+            Part::RequesterTeam => key(&self.requester_team, ticket.requester_team),
             Part::Confidential => nullable(ticket.confidential),
             Part::Status => nullable(ticket.status.map(literal)),
         }

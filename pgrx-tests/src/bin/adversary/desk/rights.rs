@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deskguard_tests::help_desk::{
     Access, Agent, Column, Department, FollowerTable, Group, HelpDesk, Id, KeyForm, Kind, Level,
-    Partitioning, Permission, Principal, StatusColumn, StatusKind, TicketTable, Time, catalog,
+    Partitioning, Permission, Principal, Scope, StatusColumn, StatusKind, TicketTable, Time,
+    catalog,
 };
 
 use super::{ANN, ANN_ID, BOB, BOB_ID, BOSS, BOSS_ID, EVE, EVE_ID, KEY_SHIFT};
@@ -28,6 +29,8 @@ pub(super) fn bigint_table() -> TicketTable {
         category: column("cat", Kind::Int4),
         assignee: column("assignee", Kind::Int4),
         team: column("team", Kind::Int4),
+        requester: None,
+        requester_team: None,
         confidential: Some("conf"),
         status: Some(StatusColumn {
             name: "status",
@@ -97,6 +100,7 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
     });
     let group = |name, category_access, all_departments| Group {
         name,
+        scope: Scope::Everywhere,
         category_access,
         all_departments,
     };

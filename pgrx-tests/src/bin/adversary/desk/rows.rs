@@ -22,6 +22,8 @@ impl Desk {
                     category: some(random, &[1, 2, 3, 4, 5, 6, 7, 8], 10),
                     assignee: some(random, assignees, 60),
                     team: (desk == 0).then(|| some(random, &[1, 2], 80)).flatten(),
+                    requester: None,
+                    requester_team: None,
                     confidential: (desk == 0).then(|| random.percent(15)),
                     status: (desk == 0).then(|| *random.pick(&["open", "open", "closed", "spam"])),
                 };
