@@ -59,34 +59,22 @@ pub fn silo_condition(access: &Access, shape: Shape) -> Condition {
     if silo(access, &ticket) {
         return Condition::Constant(true);
     }
-    let all: IdSet = access.categories_with_rights().collect();
-    match all.is_empty() {
-        true => Condition::Constant(false),
-        false => one_of(access, TicketColumn::Category, all),
+    let mut all = access.categories_with_rights().peekable();
+    match all.peek() {
+        None => Condition::Constant(false),
+        Some(_) => one_of(access, TicketColumn::Category, all),
     }
 }
 
 /// What [`past_silo`] asks, as a condition.
 pub fn past_silo_condition(access: &Access, shape: Shape, action: Action) -> Condition {
-    Asked {
-        access,
-        shape,
-        action,
-        may_leave_teams: false,
-    }
-    .condition()
+    Asked::new(access, shape, action, false).condition()
 }
 
 /// A condition that holds for each ticket that the agent may view with these rights, or with less of them.
 pub fn past_silo_condition_at_least(access: &Access, shape: Shape) -> Condition {
-    Asked {
-        access,
-        shape,
-        // Who may do something with a ticket may view it.
-        action: Action::View,
-        may_leave_teams: true,
-    }
-    .condition()
+    // Who may do something with a ticket may view it.
+    Asked::new(access, shape, Action::View, true).condition()
 }
 
 /// Something that an agent may do with tickets of a table.
@@ -96,6 +84,9 @@ struct Asked<'a> {
     action: Action,
     /// What is the agent's own may get assigned to others.
     may_leave_teams: bool,
+    departments: Classes,
+    /// They matter past the silo to scoped groups only.
+    categories: Classes,
 }
 
 /// What more rights than others a ticket may give, besides its place.
@@ -111,6 +102,19 @@ struct PlaceClass {
     category: Option<usize>,
 }
 
+impl PlaceClass {
+    /// It and those that contain it.
+    fn wider(self) -> [PlaceClass; 4] {
+        let (department, category) = (None, None);
+        [
+            ANYWHERE,
+            PlaceClass { category, ..self },
+            PlaceClass { department, ..self },
+            self,
+        ]
+    }
+}
+
 const ANYWHERE: PlaceClass = PlaceClass {
     department: None,
     category: None,
@@ -119,29 +123,52 @@ const ANYWHERE: PlaceClass = PlaceClass {
 /// The ids with which an agent has the same rights, by these.
 type Classes = Vec<Vec<i64>>;
 
-impl Asked<'_> {
+/// The kinds of tickets for which ties and a place are enough.
+type Enough = BTreeMap<(Ties, PlaceClass), u8>;
+
+impl<'a> Asked<'a> {
+    fn new(access: &'a Access, shape: Shape, action: Action, may_leave_teams: bool) -> Asked<'a> {
+        let mut asked = Asked {
+            access,
+            shape,
+            action,
+            may_leave_teams,
+            departments: vec![],
+            categories: vec![],
+        };
+        if shape.columns.department {
+            asked.departments = classes(asked.rights().map(|(departments, _)| departments));
+        }
+        if shape.columns.category && !access.scoped().is_empty() {
+            asked.categories = classes(asked.rights().map(|(_, categories)| listed(categories)));
+        }
+        asked
+    }
+
     fn condition(&self) -> Condition {
-        let unrestricted = self.ways(&[]);
+        let (unrestricted, _) = self.ways(&[], &Enough::new());
         // Those that stop this agent; it does not matter which of them a ticket has.
         let mut stopping = Restriction::ALL.to_vec();
-        stopping.retain(|one| one.is_possible(self.shape) && self.ways(&[*one]) != unrestricted);
+        stopping.retain(|one| {
+            one.is_possible(self.shape) && self.ways(&[*one], &Enough::new()).0 != unrestricted
+        });
         if stopping.is_empty() {
             return any(unrestricted);
         }
         // What is enough for a restricted ticket is enough for any.
-        let mut enough = self.ways(&stopping);
-        let others = unrestricted.into_iter().filter(|way| !enough.contains(way));
+        let (mut enough, known) = self.ways(&stopping, &Enough::new());
+        let (others, _) = self.ways(&[], &known);
         let mut parts: Vec<_> = stopping.into_iter().map(Condition::Without).collect();
-        parts.push(any(others.collect()));
+        parts.push(any(others));
         enough.push(all(parts));
         any(enough)
     }
 
-    /// The ways to come past the silo with a ticket that has these restrictions.
-    fn ways(&self, restrictions: &[Restriction]) -> Vec<Condition> {
+    /// The ways to come past the silo with a ticket that has these restrictions, besides what is known to be
+    /// enough; and that, with what is enough now.
+    fn ways(&self, restrictions: &[Restriction], known: &Enough) -> (Vec<Condition>, Enough) {
         let kinds = self.possible_kinds();
-        let (departments, categories) = (self.departments(), self.categories());
-        let places = self.places(&departments, &categories);
+        let places = self.places();
         let ties = self.possible_ties();
         // The kinds of tickets for which this is enough.
         let enough_at = |place: PlaceClass, ties: Ties| -> u8 {
@@ -153,10 +180,12 @@ impl Asked<'_> {
                 .filter(|kind| kinds & kind != 0)
                 .filter(|kind| {
                     let mut ticket = Ticket {
-                        department: self
-                            .column(TicketColumn::Department, id(&departments, place.department)),
+                        department: self.column(
+                            TicketColumn::Department,
+                            id(&self.departments, place.department),
+                        ),
                         category: self
-                            .column(TicketColumn::Category, id(&categories, place.category)),
+                            .column(TicketColumn::Category, id(&self.categories, place.category)),
                         followed: ties & FOLLOWED != 0,
                         requested: ties & REQUESTED != 0,
                         ..self.ticket_of_kind(*kind)
@@ -170,22 +199,20 @@ impl Asked<'_> {
                 false => enough,
             }
         };
-        let mut known: BTreeMap<(Ties, PlaceClass), u8> = BTreeMap::new();
+        let mut known = known.clone();
         let mut terms = vec![];
         for ties in ties {
             // Where the same kinds are enough, by what is needed and what is allowed.
             let mut alike: Vec<((u8, u8), Vec<PlaceClass>)> = vec![];
             for place in &places {
                 let enough = enough_at(*place, ties);
-                known.insert((ties, *place), enough);
                 // More rights never hide a ticket, so what is enough alone is enough with more.
-                let fewer = known.iter().filter(|((fewer, wider), _)| {
-                    fewer & !ties == 0
-                        && (wider.department.is_none() || wider.department == place.department)
-                        && (wider.category.is_none() || wider.category == place.category)
-                        && (*fewer, *wider) != (ties, *place)
-                });
-                let covered = fewer.fold(0, |all, (_, kinds)| all | kinds);
+                let fewer = (0..=ties).filter(|fewer| fewer & !ties == 0);
+                let fewer = fewer.flat_map(|ties| place.wider().map(|place| (ties, place)));
+                let covered = fewer
+                    .filter_map(|fewer| known.get(&fewer))
+                    .fold(0, |all, kinds| all | kinds);
+                known.insert((ties, *place), enough);
                 let needed = enough & !covered;
                 if needed == 0 {
                     continue;
@@ -199,7 +226,7 @@ impl Asked<'_> {
                 }
             }
             for ((needed, enough), places) in alike {
-                for mut parts in self.place_conditions(&departments, &categories, &places) {
+                for mut parts in self.place_conditions(&places) {
                     if ties & FOLLOWED != 0 {
                         parts.push(Condition::Followed);
                     }
@@ -211,7 +238,7 @@ impl Asked<'_> {
                 }
             }
         }
-        terms
+        (terms, known)
     }
 
     /// All sets of what the agent may be to a ticket, each after those that it contains.
@@ -228,7 +255,8 @@ impl Asked<'_> {
     }
 
     /// All places that differ in what the agent has there, each after those that are wider.
-    fn places(&self, departments: &Classes, categories: &Classes) -> Vec<PlaceClass> {
+    fn places(&self) -> Vec<PlaceClass> {
+        let (departments, categories) = (&self.departments, &self.categories);
         let mut places = vec![ANYWHERE];
         places.extend((0..departments.len()).map(|class| PlaceClass {
             department: Some(class),
@@ -238,32 +266,29 @@ impl Asked<'_> {
             department: None,
             category: Some(class),
         }));
-        // Others are worth no more than their department or their category alone.
-        let of = |ids: Option<&IdSet>, classes: &Classes| -> Vec<usize> {
-            let with = |ids: &IdSet| {
-                let is_of = |class: &usize| ids.contains(classes[*class][0]);
-                (0..classes.len()).filter(is_of).collect()
-            };
-            ids.map_or(vec![], with)
-        };
-        let mut both = std::collections::BTreeSet::new();
-        for (with_departments, with_categories) in self.rights() {
-            let with_categories = match with_categories {
-                Categories::Open => None,
-                Categories::Only(ids) => Some(ids),
-            };
-            let (of_departments, of_categories) = (
-                of(with_departments, departments),
-                of(with_categories, categories),
-            );
-            for department in &of_departments {
-                both.extend(of_categories.iter().map(|category| PlaceClass {
-                    department: Some(*department),
-                    category: Some(*category),
-                }));
+        // Both matter where a right is for neither any department nor any category.
+        let lists_of_departments: Vec<_> = self.rights().map(|(of, _)| of).collect();
+        let lists_of_categories: Vec<_> = self.rights().map(|(_, of)| listed(of)).collect();
+        let of_categories = categories.iter().enumerate();
+        let of_categories: Vec<(usize, Vec<bool>)> = of_categories
+            .map(|(class, ids)| (class, lists_with(&lists_of_categories, ids)))
+            .collect();
+        for (department, ids) in departments.iter().enumerate() {
+            let of_department = lists_with(&lists_of_departments, ids);
+            for (category, of_category) in &of_categories {
+                let both = |right: &usize| of_department[*right] && of_category[*right];
+                let needs = |lists: &[Option<&IdSet>]| {
+                    let mut rights = (0..lists.len()).filter(both);
+                    rights.any(|right| lists[right].is_some())
+                };
+                if needs(&lists_of_departments) && needs(&lists_of_categories) {
+                    places.push(PlaceClass {
+                        department: Some(department),
+                        category: Some(*category),
+                    });
+                }
             }
         }
-        places.extend(both);
         places
     }
 
@@ -278,31 +303,8 @@ impl Asked<'_> {
         std::iter::once(everywhere).chain(scoped)
     }
 
-    fn departments(&self) -> Classes {
-        if !self.shape.columns.department {
-            return vec![];
-        }
-        classes(self.rights().map(|(departments, _)| departments))
-    }
-
-    /// They matter past the silo to scoped groups only.
-    fn categories(&self) -> Classes {
-        if !self.shape.columns.category || self.access.scoped().is_empty() {
-            return vec![];
-        }
-        classes(self.rights().map(|(_, categories)| match categories {
-            Categories::Open => None,
-            Categories::Only(ids) => Some(ids),
-        }))
-    }
-
     /// That a ticket is at one of the places, as conditions of which one must hold.
-    fn place_conditions(
-        &self,
-        departments: &Classes,
-        categories: &Classes,
-        places: &[PlaceClass],
-    ) -> Vec<Vec<Condition>> {
+    fn place_conditions(&self, places: &[PlaceClass]) -> Vec<Vec<Condition>> {
         // The departments by category, and then the categories by their departments.
         let mut by_category: BTreeMap<Option<usize>, Vec<Option<usize>>> = BTreeMap::new();
         for place in places {
@@ -325,14 +327,15 @@ impl Asked<'_> {
             let ids = of?
                 .into_iter()
                 .flat_map(|class| classes[class].iter().copied());
-            Some(one_of(self.access, column, ids.collect()))
+            Some(one_of(self.access, column, ids))
         };
         let conditions = by_departments
             .into_iter()
             .map(|(of_departments, of_categories)| {
-                let of_categories = is_one_of(TicketColumn::Category, categories, of_categories);
+                let of_categories =
+                    is_one_of(TicketColumn::Category, &self.categories, of_categories);
                 let of_departments =
-                    is_one_of(TicketColumn::Department, departments, of_departments);
+                    is_one_of(TicketColumn::Department, &self.departments, of_departments);
                 of_departments.into_iter().chain(of_categories).collect()
             });
         conditions.collect()
@@ -371,11 +374,30 @@ impl Asked<'_> {
     }
 }
 
+/// The list; none if it has all.
+fn listed(categories: &Categories) -> Option<&IdSet> {
+    match categories {
+        Categories::Open => None,
+        Categories::Only(ids) => Some(ids),
+    }
+}
+
+/// Which of the lists have the ids of a class.
+fn lists_with(lists: &[Option<&IdSet>], class: &[i64]) -> Vec<bool> {
+    let has = |ids: &IdSet| class.first().is_some_and(|id| ids.contains(*id));
+    lists.iter().map(|list| list.is_none_or(has)).collect()
+}
+
 /// The ids by the lists in which they are. A list that is none has all, and tells none from another.
 fn classes<'a>(lists: impl Iterator<Item = Option<&'a IdSet>>) -> Classes {
+    let lists: Vec<&IdSet> = lists.flatten().filter(|ids| !ids.is_empty()).collect();
+    // It may be long.
+    if let [all] = *lists {
+        return vec![all.sorted().to_vec()];
+    }
     let mut of_ids: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for (list, ids) in lists.enumerate() {
-        for id in ids.into_iter().flat_map(|ids| ids.sorted()) {
+    for (list, ids) in lists.iter().enumerate() {
+        for id in ids.sorted() {
             of_ids.entry(*id).or_default().push(list);
         }
     }
@@ -388,11 +410,11 @@ fn classes<'a>(lists: impl Iterator<Item = Option<&'a IdSet>>) -> Classes {
 
 /// What holds everywhere has a name of its own, since its list may be too long for a condition. A query may then ask
 /// for the list of a later moment, which is enough where there is nothing else.
-fn one_of(access: &Access, column: TicketColumn, ids: IdSet) -> Condition {
+fn one_of(access: &Access, column: TicketColumn, ids: impl Iterator<Item = i64>) -> Condition {
     match column {
         TicketColumn::Department if access.scoped().is_empty() => Condition::Department,
         TicketColumn::Category if access.scoped().is_empty() => Condition::Category,
-        _ => Condition::OneOf(column, ids),
+        _ => Condition::OneOf(column, ids.collect()),
     }
 }
 
@@ -956,6 +978,23 @@ mod tests {
             Any(vec![
                 All(vec![departments(|id| id % 4 == 0), Own]),
                 departments(|id| id % 4 != 0),
+            ])
+        );
+        let confidential = Shape {
+            columns: Columns {
+                confidential: true,
+                ..columns
+            },
+            ..shape
+        };
+        assert_eq!(
+            past_silo_condition(&access, confidential, Action::View),
+            Any(vec![
+                All(vec![departments(|_| true), Own]),
+                All(vec![
+                    Without(Restriction::Confidential),
+                    departments(|id| id % 4 != 0)
+                ]),
             ])
         );
         assert_eq!(
