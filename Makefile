@@ -27,7 +27,7 @@ help:
 	@echo 'make clean          stop the demo, remove what was built (but not target/tools)'
 	@echo 'TICKETS=1000000, AGENTS=1000 and REPEAT=20 make the benchmark larger, or steadier.'
 	@echo 'ONLY=growth TICKETS=3000000 measures only how the cost grows with the number of tickets,'
-	@echo 'ONLY=pool only the transactions of many clients, ONLY=search and ONLY=queues only these.'
+	@echo 'ONLY=pool only the transactions of many clients, ONLY=search, ONLY=queues and ONLY=places only these.'
 	@echo 'MAJOR=16 and so on choose another PostgreSQL; PROPTEST_CASES=3000 tries more help desks.'
 
 demo: installed-$(MAJOR)

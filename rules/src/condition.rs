@@ -47,6 +47,17 @@ impl Condition {
             _ => false,
         }
     }
+
+    /// The memory of the ids that it lists, in bytes.
+    pub fn bytes_of_ids(&self) -> usize {
+        match self {
+            Condition::OneOf(_, ids) => ids.bytes(),
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().map(Condition::bytes_of_ids).sum()
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What [`silo`] asks, as a condition.

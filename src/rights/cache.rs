@@ -128,19 +128,19 @@ impl Agent {
     }
 
     /// What [`deskguard_rules::silo_condition`] says for it.
-    pub fn silo_condition(&self, shape: Shape) -> Rc<Condition> {
+    pub fn silo_condition(self: &Rc<Self>, shape: Shape) -> Rc<Condition> {
         self.condition(None, shape, || silo_condition(self, shape))
     }
 
     /// What [`deskguard_rules::past_silo_condition`] says for it.
-    pub fn past_silo_condition(&self, shape: Shape, action: Action) -> Rc<Condition> {
+    pub fn past_silo_condition(self: &Rc<Self>, shape: Shape, action: Action) -> Rc<Condition> {
         self.condition(Some(action), shape, || {
             past_silo_condition(self, shape, action)
         })
     }
 
     fn condition(
-        &self,
+        self: &Rc<Self>,
         action: Option<Action>,
         shape: Shape,
         make: impl FnOnce() -> Condition,
@@ -154,6 +154,10 @@ impl Agent {
         }
         let condition = Rc::new(make());
         all.push((action, shape, condition.clone()));
+        let bytes = condition.bytes_of_ids();
+        if bytes > 0 {
+            CACHE.with_borrow_mut(|cache| cache.has_grown(self, bytes));
+        }
         condition
     }
 
@@ -172,7 +176,10 @@ impl Agent {
             error::rights_changed();
         }
         self.shared.borrow_mut().insert(table, shared.clone());
-        CACHE.with_borrow_mut(|cache| cache.has_grown(self, shared.bytes()));
+        CACHE.with_borrow_mut(|cache| {
+            cache.statistics.loads += 1;
+            cache.has_grown(self, shared.bytes());
+        });
         shared
     }
 
@@ -423,9 +430,8 @@ impl Cache {
         self.shrink();
     }
 
-    /// Something more of an agent was loaded.
+    /// Something more of an agent is remembered.
     fn has_grown(&mut self, agent: &Rc<Agent>, bytes: usize) {
-        self.statistics.loads += 1;
         let entry = self.agents.get_mut(&agent.agent);
         let is_cached = |entry: &&mut Entry| {
             let access = entry.access.as_ref();

@@ -151,7 +151,7 @@ impl Rule {
         }
     }
 
-    fn condition_now(self, agent: &Agent, shape: Shape) -> Rc<Condition> {
+    fn condition_now(self, agent: &Rc<Agent>, shape: Shape) -> Rc<Condition> {
         match self {
             Rule::Silo => agent.silo_condition(shape),
             Rule::Action(action) => agent.past_silo_condition(shape, action),

@@ -203,7 +203,7 @@ impl Agent {
     }
 }
 
-fn above(department: i32) -> i32 {
+pub fn above(department: i32) -> i32 {
     match department > TOP_DEPARTMENTS {
         true => (department - TOP_DEPARTMENTS - 1) / 4 + 1,
         false => 0,

@@ -8,6 +8,7 @@ mod folding;
 mod growth;
 mod keys;
 mod measure;
+mod places;
 mod plot;
 mod pool;
 mod queries;
@@ -30,7 +31,7 @@ use variants::{DESK, FOLLOWED, QUEUES, SEARCH, UUID, UUID_FOLLOWED};
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, tickets, agents, repeat, part @ ..] = arguments.as_slice() else {
-        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool|search|queues]");
+        panic!("usage: bench FOLDER TICKETS AGENTS REPEAT [growth|pool|search|queues|places]");
     };
     let tickets: i64 = tickets.parse().expect("TICKETS is a number");
     let agents: i64 = agents.parse().expect("AGENTS is a number");
@@ -44,7 +45,10 @@ fn main() {
         [part] if part == "pool" => "pool",
         [part] if part == "search" => "search",
         [part] if part == "queues" => "queues",
-        _ => panic!("the parts that can be measured alone are growth, pool, search and queues"),
+        [part] if part == "places" => "places",
+        _ => panic!(
+            "the parts that can be measured alone are growth, pool, search, queues and places"
+        ),
     };
 
     let start = Instant::now();
@@ -67,6 +71,7 @@ fn main() {
         "pool" => bench.pool(),
         "search" => bench.search(),
         "queues" => bench.queues(),
+        "places" => bench.places(),
         _ => bench.all(),
     }
     bench.report.finish();
@@ -179,6 +184,16 @@ impl Bench<'_> {
         let compared: Vec<&Agent> = self.agents.iter().take(desk::COMPARED).collect();
         self.load_tickets();
         self.measure_queues(&compared);
+    }
+
+    fn places(&mut self) {
+        self.load_tickets();
+        // One whose rights are all of scoped groups.
+        let agent = &self.agents[desk::COMPARED];
+        self.load(&[places::load(agent)]);
+        let (database, effort, report) = (self.database, self.effort, &mut self.report);
+        places::compare(database, agent, effort, report);
+        places::many_customers(database, &mut self.superuser, effort, report);
     }
 
     fn load_tickets(&mut self) {
