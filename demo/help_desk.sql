@@ -48,7 +48,12 @@ VALUES
     (9, 'Ava', 'staff, Sales', NULL),
     (10, 'Reports', 'a role, for reports', NULL),
     (11, 'Ben', 'left the company', NULL),
-    (12, 'Jack', 'staff, USA', NULL);
+    (12, 'Jack', 'staff, USA', NULL),
+    (13, 'Kim', 'manager in Sales, trainee in EU', NULL);
+
+-- Who writes to the help desk, by a portal.
+CREATE TABLE desk.customers (customer_no int PRIMARY KEY, name text NOT NULL);
+INSERT INTO desk.customers (customer_no, name) SELECT 1000 + n, 'Customer ' || n FROM generate_series(1, 500) AS n;
 
 -- A number from 0 to 1 that looks random. Another salt gives other numbers.
 CREATE FUNCTION pg_temp.chance(n int, salt int) RETURNS float
@@ -63,12 +68,13 @@ CREATE TABLE desk.tickets (
     dept_no int NOT NULL,
     category_no smallint,
     handled_by int NOT NULL DEFAULT 0, -- 0: nobody yet
-    team_no int
+    team_no int,
+    asked_by int
 ) PARTITION BY RANGE (ticket_no);
 CREATE TABLE desk.tickets_2025 PARTITION OF desk.tickets FOR VALUES FROM (2500000) TO (2600000);
 CREATE TABLE desk.tickets_2026 PARTITION OF desk.tickets FOR VALUES FROM (2600000) TO (2700000);
 
-INSERT INTO desk.tickets (ticket_no, title, state, opened_at, dept_no, category_no, handled_by, team_no)
+INSERT INTO desk.tickets (ticket_no, title, state, opened_at, dept_no, category_no, handled_by, team_no, asked_by)
 SELECT
     (CASE WHEN n <= 50000 THEN 2500000 ELSE 2550000 END) + n,
     title.of[1 + (4 * pg_temp.chance(n, 1))::int % 4],
@@ -80,7 +86,8 @@ SELECT
         WHEN pg_temp.chance(n, 6) < CASE state WHEN 'open' THEN 0.6 ELSE 0.02 END THEN 0
         ELSE worker.of[1 + (pg_temp.chance(n, 7) * 100)::int % cardinality(worker.of)]
     END,
-    CASE WHEN pg_temp.chance(n, 8) < 0.01 THEN 1 END
+    CASE WHEN pg_temp.chance(n, 8) < 0.01 THEN 1 END,
+    1001 + (pg_temp.chance(n, 11) * 499)::int
 FROM generate_series(1, 100000) AS n
 CROSS JOIN LATERAL (
     SELECT CASE
@@ -125,10 +132,12 @@ JOIN (VALUES
 ALTER TABLE desk.tickets ADD FOREIGN KEY (dept_no) REFERENCES desk.departments;
 ALTER TABLE desk.tickets ADD FOREIGN KEY (category_no) REFERENCES desk.categories;
 ALTER TABLE desk.tickets ADD FOREIGN KEY (team_no) REFERENCES desk.teams;
+ALTER TABLE desk.tickets ADD FOREIGN KEY (asked_by) REFERENCES desk.customers;
 CREATE INDEX ON desk.tickets (dept_no);
 CREATE INDEX ON desk.tickets (category_no);
 CREATE INDEX ON desk.tickets (handled_by);
 CREATE INDEX ON desk.tickets (team_no);
+CREATE INDEX ON desk.tickets (asked_by);
 
 CREATE TABLE desk.watchers (
     ticket_no int REFERENCES desk.tickets ON DELETE CASCADE,
@@ -138,7 +147,7 @@ CREATE TABLE desk.watchers (
 INSERT INTO desk.watchers (ticket_no, staff_no)
 SELECT ticket_no, staff_no
 FROM desk.tickets
-JOIN desk.staff ON name NOT IN ('Grace', 'Reports', 'Ben') AND pg_temp.chance(ticket_no, 20 + staff_no) < 0.003;
+JOIN desk.staff ON name NOT IN ('Grace', 'Reports', 'Ben', 'Kim') AND pg_temp.chance(ticket_no, 20 + staff_no) < 0.003;
 CREATE INDEX ON desk.watchers (staff_no);
 
 CREATE TABLE desk.messages (
@@ -146,7 +155,8 @@ CREATE TABLE desk.messages (
     ticket_no int NOT NULL,
     written_at timestamptz NOT NULL DEFAULT now(),
     written_by int, -- NULL: the customer
-    body text NOT NULL
+    body text NOT NULL,
+    is_note boolean NOT NULL DEFAULT false -- for the staff only
 );
 INSERT INTO desk.messages (ticket_no, written_at, written_by, body)
 SELECT
@@ -161,11 +171,14 @@ SELECT
 FROM desk.tickets
 CROSS JOIN LATERAL generate_series(0, (4 * pg_temp.chance(ticket_no, 40))::int) AS i
 ORDER BY ticket_no, i;
+INSERT INTO desk.messages (ticket_no, written_at, written_by, body, is_note)
+SELECT ticket_no, opened_at + interval '1 hour', handled_by, 'He has called three times already. Be nice.', true
+FROM desk.tickets WHERE handled_by <> 0 AND pg_temp.chance(ticket_no, 41) < 0.1 ORDER BY ticket_no;
 ALTER TABLE desk.messages ADD FOREIGN KEY (ticket_no) REFERENCES desk.tickets ON DELETE CASCADE;
 CREATE INDEX ON desk.messages (ticket_no);
 
 GRANT USAGE ON SCHEMA desk TO app, reporting;
-GRANT SELECT ON desk.departments, desk.categories, desk.teams, desk.staff TO app, reporting;
+GRANT SELECT ON desk.departments, desk.categories, desk.teams, desk.staff, desk.customers TO app, reporting;
 GRANT SELECT, INSERT, UPDATE, DELETE ON desk.tickets, desk.tickets_2025, desk.tickets_2026, desk.watchers TO app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON desk.messages TO app;
 GRANT SELECT ON desk.tickets TO reporting;

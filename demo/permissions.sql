@@ -1,6 +1,7 @@
 -- Tells deskguard about the staff, departments and categories of the help desk, and who may do what.
 
-INSERT INTO deskguard.agent (id, name) SELECT staff_no, name FROM desk.staff;
+INSERT INTO deskguard.agent (id, name)
+SELECT staff_no, name FROM desk.staff UNION ALL SELECT customer_no, name FROM desk.customers;
 INSERT INTO deskguard.department (id, name, parent_id) SELECT dept_no, name, part_of FROM desk.departments;
 INSERT INTO deskguard.category (id, name) SELECT category_no, name FROM desk.categories;
 INSERT INTO deskguard.team (id, name) SELECT team_no, name FROM desk.teams;
@@ -34,11 +35,11 @@ SELECT (SELECT g.id FROM deskguard.permission_group AS g WHERE g.name = given.gr
 FROM (VALUES
     ('Trainees', ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.reply.own', 'ticket.modify.own']),
     ('Standard staff', ARRAY[
-        'ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned',
+        'ticket.use', 'ticket.view.internal', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned',
         'ticket.reply.own', 'ticket.reply.followed', 'ticket.reply.unassigned', 'ticket.reply.assigned',
         'ticket.modify.own', 'ticket.modify.followed', 'ticket.modify.unassigned', 'ticket.modify.assigned']),
     ('Managers', ARRAY[
-        'ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned', 'ticket.view.confidential',
+        'ticket.use', 'ticket.view.internal', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned', 'ticket.view.confidential',
         'ticket.reply.own', 'ticket.reply.followed', 'ticket.reply.unassigned', 'ticket.reply.assigned',
         'ticket.modify.own', 'ticket.modify.followed', 'ticket.modify.unassigned', 'ticket.modify.assigned',
         'ticket.edit_messages.own', 'ticket.edit_messages.followed', 'ticket.edit_messages.unassigned',
@@ -47,7 +48,7 @@ FROM (VALUES
         'ticket.mass_reply', 'ticket.unarchive', 'ticket.create_labels', 'report.view', 'permission.audit']),
     ('Front desk', ARRAY['ticket.use', 'ticket.create', 'ticket.modify.own']),
     ('Networking', ARRAY[
-        'ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned',
+        'ticket.use', 'ticket.view.internal', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned',
         'ticket.reply.own', 'ticket.reply.followed', 'ticket.reply.unassigned', 'ticket.reply.assigned',
         'ticket.modify.own', 'ticket.modify.followed', 'ticket.modify.unassigned', 'ticket.modify.assigned']),
     ('Reporting', ARRAY['ticket.use', 'ticket.view.unassigned', 'ticket.view.assigned', 'report.view'])
@@ -83,3 +84,36 @@ FROM (VALUES
 ) AS member (agent, groups)
 JOIN deskguard.agent AS a ON a.name = member.agent
 JOIN deskguard.permission_group AS g ON g.name = ANY (member.groups);
+
+-- Customers are agents, too, and see what they have asked for.
+INSERT INTO deskguard.permission_group (name, category_access) VALUES ('Customers', 'open');
+INSERT INTO deskguard.group_permission (group_id, permission)
+SELECT id, permission
+FROM deskguard.permission_group, unnest(ARRAY['ticket.use', 'ticket.view.requested', 'ticket.reply.requested']) AS permission
+WHERE name = 'Customers';
+INSERT INTO deskguard.group_member (group_id, agent_id)
+SELECT g.id, customer_no FROM deskguard.permission_group AS g, desk.customers WHERE g.name = 'Customers';
+
+-- Kim has other rights in each of two places. A scoped group gives its permissions for the tickets that it covers by
+-- its own departments and categories.
+INSERT INTO deskguard.permission_group (name, scope, category_access)
+VALUES ('Managers in Sales', 'granted', 'open'), ('Trainees in EU', 'granted', 'open');
+INSERT INTO deskguard.group_department (group_id, department_id, level)
+SELECT g.id, d.id, 'full'
+FROM (VALUES ('Managers in Sales', 'Sales'), ('Trainees in EU', 'EU')) AS place (group_name, department_name)
+JOIN deskguard.permission_group AS g ON g.name = place.group_name
+JOIN deskguard.department AS d ON d.name = place.department_name;
+INSERT INTO deskguard.group_permission (group_id, permission)
+SELECT g.id, permission
+FROM (VALUES
+    ('Managers in Sales', ARRAY[
+        'ticket.use', 'ticket.view.own', 'ticket.view.unassigned', 'ticket.view.assigned', 'ticket.view.internal',
+        'ticket.reply.own', 'ticket.reply.unassigned', 'ticket.reply.assigned',
+        'ticket.modify.own', 'ticket.modify.unassigned', 'ticket.modify.assigned',
+        'ticket.delete.own', 'ticket.delete.unassigned', 'ticket.delete.assigned']),
+    ('Trainees in EU', ARRAY['ticket.use', 'ticket.view.own', 'ticket.view.unassigned', 'ticket.reply.own'])
+) AS given (group_name, permissions)
+CROSS JOIN unnest(given.permissions) AS permission
+JOIN deskguard.permission_group AS g ON g.name = given.group_name;
+INSERT INTO deskguard.group_member (group_id, agent_id)
+SELECT id, 13 FROM deskguard.permission_group WHERE scope = 'granted';

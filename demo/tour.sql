@@ -26,9 +26,12 @@ SELECT deskguard.protect_tickets(
     team_column => 'team_no',
     follower_table => 'desk.watchers',
     follower_ticket_column => 'ticket_no',
-    follower_agent_column => 'staff_no'
+    follower_agent_column => 'staff_no',
+    requester_column => 'asked_by'
 );
-SELECT deskguard.protect_messages('desk.messages', 'desk.tickets', 'ticket_no', author_column => 'written_by');
+SELECT deskguard.protect_messages(
+    'desk.messages', 'desk.tickets', 'ticket_no', author_column => 'written_by', internal_column => 'is_note'
+);
 
 -- From now on the application must say for whom it works. As long as it does not, it sees nothing.
 
@@ -236,7 +239,50 @@ SELECT count(*) AS messages, count(DISTINCT ticket_no) AS of_tickets FROM desk.m
 INSERT INTO desk.messages (ticket_no, written_by, body)
 SELECT min(ticket_no), 1, 'This is Grace.' FROM desk.tickets WHERE handled_by = 6;
 
--- # 11. Shared replies
+-- # 11. One person, two places
+--
+-- Kim is a manager in Sales and a trainee in EU: two scoped groups, whose permissions hold in their
+-- departments only.
+
+SET deskguard.agent_id = 13; -- Kim
+SELECT d.name AS department, count(*) AS sees, count(*) FILTER (WHERE handled_by <> 0) AS assigned_to_others
+FROM desk.tickets AS t
+JOIN desk.departments AS d USING (dept_no)
+GROUP BY d.dept_no
+ORDER BY d.dept_no;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM desk.tickets_2026;
+
+\c - postgres
+\pset format unaligned
+\pset tuples_only on
+SELECT d.name || ': ' || (deskguard.explain_access(13, min(ticket_no), 'delete') ->> 'summary')
+FROM desk.tickets AS t
+JOIN desk.departments AS d USING (dept_no)
+WHERE d.name IN ('Sales', 'EU') AND t.handled_by = 0 AND t.state = 'open'
+GROUP BY d.name
+ORDER BY d.name;
+\pset format aligned
+\pset tuples_only off
+
+-- # 12. The customer portal
+--
+-- A customer is an agent that sees what it has asked for, in any department, and not the notes that
+-- the staff write to each other.
+
+\c - app
+SET deskguard.agent_id = 1042; -- a customer
+SELECT count(*) AS tickets, count(DISTINCT dept_no) AS departments, count(DISTINCT asked_by) AS customers FROM desk.tickets;
+SELECT count(*) AS messages, count(*) FILTER (WHERE is_note) AS notes FROM desk.messages;
+INSERT INTO desk.messages (ticket_no, body, is_note)
+SELECT min(ticket_no), 'He is always right.', true FROM desk.tickets;
+
+SET deskguard.agent_id = 1; -- Grace
+SELECT count(*) AS messages, count(*) FILTER (WHERE is_note) AS notes
+FROM desk.messages
+JOIN desk.tickets USING (ticket_no)
+WHERE asked_by = 1042;
+
+-- # 13. Shared replies
 --
 -- Saved replies are seen by their owner and by whom they are shared with. Emma shares hers with the
 -- standard staff.
