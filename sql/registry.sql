@@ -39,7 +39,12 @@ CREATE TABLE deskguard_internal.ticket_table (
     spam_values text[],
     confidential_column name,
     requester_column name,
-    requester_team_column name
+    requester_team_column name,
+    follower_kind_column name,
+    follower_kinds jsonb,
+    follower_type_column name,
+    follower_type_values text[],
+    other_follower_types text
 );
 COMMENT ON TABLE deskguard_internal.ticket_table IS
     'The protected ticket tables and how their columns map, with those of their follower tables; written by deskguard.protect_tickets() and unprotect()';
@@ -71,6 +76,16 @@ COMMENT ON COLUMN deskguard_internal.ticket_table.requester_column IS
     'The column with the agent that requested a ticket; NULL: tickets have none';
 COMMENT ON COLUMN deskguard_internal.ticket_table.requester_team_column IS
     'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_kind_column IS
+    'The column of follower_table with the kind of a row; NULL: each row means that its agent follows the ticket';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_kinds IS
+    'What the kinds mean: followed or requested, an object of JSON; rows of other kinds give no rights';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_type_column IS
+    'The column of follower_table with the type of what a row belongs to; NULL: all belong to tickets';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_type_values IS
+    'The values of follower_type_column that mean tickets, as text';
+COMMENT ON COLUMN deskguard_internal.ticket_table.other_follower_types IS
+    'What is done with followers of other types: hidden, or open, which leaves them to policies of the owner''s own';
 
 CREATE TABLE deskguard_internal.message_table (
     table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
@@ -78,7 +93,10 @@ CREATE TABLE deskguard_internal.message_table (
     parent_column name NOT NULL,
     id_column name,
     author_column name,
-    internal_column name
+    internal_column name,
+    type_column name,
+    type_values text[],
+    other_types text
 );
 CREATE INDEX message_table_parent_table_idx ON deskguard_internal.message_table (parent_table);
 COMMENT ON TABLE deskguard_internal.message_table IS
@@ -93,6 +111,12 @@ COMMENT ON COLUMN deskguard_internal.message_table.id_column IS
 COMMENT ON COLUMN deskguard_internal.message_table.author_column IS 'The column that names the agent who wrote it';
 COMMENT ON COLUMN deskguard_internal.message_table.internal_column IS
     'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
+COMMENT ON COLUMN deskguard_internal.message_table.type_column IS
+    'The column with the type of what a row belongs to; NULL: all belong to rows of parent_table';
+COMMENT ON COLUMN deskguard_internal.message_table.type_values IS
+    'The values of type_column that mean rows of parent_table, as text';
+COMMENT ON COLUMN deskguard_internal.message_table.other_types IS
+    'What is done with rows of other types: hidden, or open, which leaves them to policies of the owner''s own';
 
 CREATE TABLE deskguard_internal.shared_table (
     table_id regclass PRIMARY KEY REFERENCES deskguard_internal.protected_table ON DELETE CASCADE,
@@ -127,7 +151,8 @@ SELECT
     t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
     t.status_column, t.archived_values, t.spam_values, t.confidential_column,
     m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column,
-    t.requester_column, t.requester_team_column
+    t.requester_column, t.requester_team_column, t.follower_kind_column, t.follower_kinds, t.follower_type_column,
+    t.follower_type_values, t.other_follower_types, m.type_column, m.type_values, m.other_types
 FROM deskguard_internal.protected_table AS p
 LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
 LEFT JOIN deskguard_internal.message_table AS m USING (table_id)

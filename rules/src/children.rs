@@ -4,9 +4,10 @@ use crate::access::Access;
 use crate::permission::{Action, Change, Permission};
 
 /// What an agent must be able to do with a ticket to add this follower, or to remove it: itself where it can
-/// view the ticket, others where it may modify it.
-pub fn follower_action(access: &Access, follower: Option<i64>) -> Action {
-    if follower == Some(access.agent) {
+/// view the ticket, others where it may modify it. Also itself, unless the row `follows`, says that it follows the
+/// ticket and nothing else: another might give more rights than sight.
+pub fn follower_action(access: &Access, follower: Option<i64>, follows: bool) -> Action {
+    if follows && follower == Some(access.agent) {
         Action::View
     } else {
         Action::Change(Change::Modify)
@@ -107,6 +108,19 @@ mod tests {
         Action::Change(Change::EditMessages),
         Action::Change(Change::Delete),
     ];
+
+    #[test]
+    fn only_what_means_followed_needs_no_more_than_sight() {
+        let access = agent(&[]);
+        let me = Some(access.agent);
+        let modify = Action::Change(Change::Modify);
+        assert_eq!(follower_action(&access, me, true), Action::View);
+        assert_eq!(follower_action(&access, me, false), modify);
+        for other in [None, Some(access.agent + 1)] {
+            assert_eq!(follower_action(&access, other, true), modify);
+            assert_eq!(follower_action(&access, other, false), modify);
+        }
+    }
 
     #[test]
     fn internal_messages_are_seen_by_holders_and_their_author_and_written_by_holders() {

@@ -36,15 +36,13 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Does it ask what the follower table says of the agent?
-    pub fn asks_followers(&self, shape: Shape) -> bool {
+    /// Is this a part of it? Not for parts that have parts.
+    pub fn asks(&self, one: &Condition) -> bool {
         match self {
-            Condition::Followed => true,
-            Condition::Requested => shape.requesters,
             Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().any(|part| part.asks_followers(shape))
+                parts.iter().any(|part| part.asks(one))
             }
-            _ => false,
+            _ => self == one,
         }
     }
 

@@ -17,10 +17,15 @@ CREATE FUNCTION deskguard.protect_tickets(
     confidential_column name DEFAULT NULL,
     drop_rules boolean DEFAULT false,
     requester_column name DEFAULT NULL,
-    requester_team_column name DEFAULT NULL
+    requester_team_column name DEFAULT NULL,
+    follower_kind_column name DEFAULT NULL,
+    follower_kinds jsonb DEFAULT NULL,
+    follower_type_column name DEFAULT NULL,
+    follower_type_values text[] DEFAULT NULL,
+    other_follower_types text DEFAULT 'hidden'
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_ticket_table_wrapper';
-COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name, boolean, name, name) IS
+COMMENT ON FUNCTION deskguard.protect_tickets(regclass, name, name, name, name, name, regclass, name, name, bigint, name, text[], text[], name, boolean, name, name, name, jsonb, name, text[], text) IS
     'Protects a ticket table, its partitions and its follower table with row-level security; run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_messages(
@@ -29,10 +34,13 @@ CREATE FUNCTION deskguard.protect_messages(
     ticket_column name DEFAULT 'ticket_id',
     author_column name DEFAULT NULL,
     drop_rules boolean DEFAULT false,
-    internal_column name DEFAULT NULL
+    internal_column name DEFAULT NULL,
+    type_column name DEFAULT NULL,
+    type_values text[] DEFAULT NULL,
+    other_types text DEFAULT 'hidden'
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_message_table_wrapper';
-COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name, boolean, name) IS
+COMMENT ON FUNCTION deskguard.protect_messages(regclass, regclass, name, name, boolean, name, name, text[], text) IS
     'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 
 CREATE FUNCTION deskguard.protect_feature(feature_table regclass, permission text, command text DEFAULT 'ALL') RETURNS void

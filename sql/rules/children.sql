@@ -35,7 +35,8 @@ BEGIN
 END $do$;
 
 -- Makes visible_parents, visible_parents_uuid, visible_parents_text, editable_parents, editable_parents_uuid,
--- editable_parents_text, new_message_ok, internal_seen, internal_change_ok, written_internal_ok, follower_ok.
+-- editable_parents_text, new_message_ok, internal_seen, internal_change_ok, written_internal_ok, follower_ok,
+-- follower_of_kind_ok.
 DO $do$
 DECLARE
     key record;
@@ -78,6 +79,11 @@ BEGIN
             LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'follower_ok%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.follower_ok(regclass, %1$s, bigint) IS
                 'For policies: may the current agent make the agent follow the ticket, or stop it?';
+
+            CREATE FUNCTION deskguard_internal.follower_of_kind_ok(follower_table regclass, ticket %1$s, agent bigint, kind text) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'follower_of_kind_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.follower_of_kind_ok(regclass, %1$s, bigint, text) IS
+                'For policies: may the current agent add such a row of this kind, or remove it?';
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;

@@ -11,7 +11,7 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'atom_support_wr
 COMMENT ON FUNCTION deskguard_internal.atom_support(internal) IS
     'For the planner: how many rows these functions leave, and how an index helps';
 
--- Makes has_category, has_department, in_team, followed.
+-- Makes has_category, has_department, in_team, followed, requested.
 DO $do$
 DECLARE
     atom record;
@@ -43,11 +43,19 @@ BEGIN
             COMMENT ON FUNCTION deskguard_internal.followed(regclass, %1$s) IS
                 'For plans: does the current agent follow the ticket?'
         $$, width.type, width.suffix);
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.requested(ticket_table regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 5 SUPPORT deskguard_internal.atom_support
+            AS 'MODULE_PATHNAME', 'requested_%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.requested(regclass, %1$s) IS
+                'For plans: did the current agent request the ticket, as the follower table says?'
+        $$, width.type, width.suffix);
     END LOOP;
 END $do$;
 
 -- Makes categories, categories_uuid, categories_text, departments, departments_uuid, departments_text,
--- teams, teams_uuid, teams_text, followed_tickets, followed_tickets_uuid, followed_tickets_text.
+-- teams, teams_uuid, teams_text, followed_tickets, followed_tickets_uuid, followed_tickets_text, requested_tickets,
+-- requested_tickets_uuid, requested_tickets_text.
 DO $do$
 DECLARE
     key record;
@@ -75,6 +83,11 @@ BEGIN
             LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'followed_tickets%2$s_wrapper';
             COMMENT ON FUNCTION deskguard_internal.followed_tickets%2$s(regclass) IS
                 'For plans: the tickets that the current agent follows';
+
+            CREATE FUNCTION deskguard_internal.requested_tickets%2$s(ticket_table regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'requested_tickets%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.requested_tickets%2$s(regclass) IS
+                'For plans: the tickets that the current agent requested, as the follower table says';
         $$, key.type, key.suffix);
     END LOOP;
 END $do$;

@@ -100,11 +100,37 @@ COMMENT ON COLUMN deskguard_internal.ticket_table.requester_column IS
 COMMENT ON COLUMN deskguard_internal.ticket_table.requester_team_column IS
     'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
 
+-- Followers of several kinds, and of what else than tickets.
+
+ALTER TABLE deskguard_internal.ticket_table
+    ADD COLUMN follower_kind_column name, ADD COLUMN follower_kinds jsonb, ADD COLUMN follower_type_column name,
+    ADD COLUMN follower_type_values text[], ADD COLUMN other_follower_types text;
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_kind_column IS
+    'The column of follower_table with the kind of a row; NULL: each row means that its agent follows the ticket';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_kinds IS
+    'What the kinds mean: followed or requested, an object of JSON; rows of other kinds give no rights';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_type_column IS
+    'The column of follower_table with the type of what a row belongs to; NULL: all belong to tickets';
+COMMENT ON COLUMN deskguard_internal.ticket_table.follower_type_values IS
+    'The values of follower_type_column that mean tickets, as text';
+COMMENT ON COLUMN deskguard_internal.ticket_table.other_follower_types IS
+    'What is done with followers of other types: hidden, or open, which leaves them to policies of the owner''s own';
+
 -- Internal messages.
 
 ALTER TABLE deskguard_internal.message_table ADD COLUMN internal_column name;
 COMMENT ON COLUMN deskguard_internal.message_table.internal_column IS
     'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
+
+-- Messages of what else than tickets.
+
+ALTER TABLE deskguard_internal.message_table ADD COLUMN type_column name, ADD COLUMN type_values text[], ADD COLUMN other_types text;
+COMMENT ON COLUMN deskguard_internal.message_table.type_column IS
+    'The column with the type of what a row belongs to; NULL: all belong to rows of parent_table';
+COMMENT ON COLUMN deskguard_internal.message_table.type_values IS
+    'The values of type_column that mean rows of parent_table, as text';
+COMMENT ON COLUMN deskguard_internal.message_table.other_types IS
+    'What is done with rows of other types: hidden, or open, which leaves them to policies of the owner''s own';
 
 CREATE OR REPLACE VIEW deskguard.protected_table AS
 SELECT
@@ -113,7 +139,8 @@ SELECT
     t.follower_table, t.follower_ticket_column, t.follower_agent_column, p.had_row_security, p.had_force_row_security,
     t.status_column, t.archived_values, t.spam_values, t.confidential_column,
     m.parent_table, m.parent_column, m.author_column, s.owner_column, m.internal_column,
-    t.requester_column, t.requester_team_column
+    t.requester_column, t.requester_team_column, t.follower_kind_column, t.follower_kinds, t.follower_type_column,
+    t.follower_type_values, t.other_follower_types, m.type_column, m.type_values, m.other_types
 FROM deskguard_internal.protected_table AS p
 LEFT JOIN deskguard_internal.ticket_table AS t USING (table_id)
 LEFT JOIN deskguard_internal.message_table AS m USING (table_id)
@@ -122,6 +149,22 @@ COMMENT ON COLUMN deskguard.protected_table.requester_column IS
     'The column with the agent that requested a ticket; NULL: tickets have none';
 COMMENT ON COLUMN deskguard.protected_table.requester_team_column IS
     'The column with the team, an organization say, that requested a ticket; NULL: tickets have none';
+COMMENT ON COLUMN deskguard.protected_table.follower_kind_column IS
+    'The column of follower_table with the kind of a row; NULL: each row means that its agent follows the ticket';
+COMMENT ON COLUMN deskguard.protected_table.follower_kinds IS
+    'What the kinds mean: followed or requested, an object of JSON; rows of other kinds give no rights';
+COMMENT ON COLUMN deskguard.protected_table.follower_type_column IS
+    'The column of follower_table with the type of what a row belongs to; NULL: all belong to tickets';
+COMMENT ON COLUMN deskguard.protected_table.follower_type_values IS
+    'The values of follower_type_column that mean tickets, as text';
+COMMENT ON COLUMN deskguard.protected_table.other_follower_types IS
+    'What is done with followers of other types: hidden, or open, which leaves them to policies of the owner''s own';
+COMMENT ON COLUMN deskguard.protected_table.type_column IS
+    'The column with the type of what a row belongs to; NULL: all belong to rows of parent_table';
+COMMENT ON COLUMN deskguard.protected_table.type_values IS
+    'The values of type_column that mean rows of parent_table, as text';
+COMMENT ON COLUMN deskguard.protected_table.other_types IS
+    'What is done with rows of other types: hidden, or open, which leaves them to policies of the owner''s own';
 COMMENT ON COLUMN deskguard.protected_table.internal_column IS
     'Boolean; where it is not false, a row is seen by holders of ticket.view.internal and its author, and written by the former; NULL: there are no such rows';
 
@@ -177,10 +220,13 @@ CREATE FUNCTION deskguard.protect_messages(
     ticket_column name DEFAULT 'ticket_id',
     author_column name DEFAULT NULL,
     drop_rules boolean DEFAULT false,
-    internal_column name DEFAULT NULL
+    internal_column name DEFAULT NULL,
+    type_column name DEFAULT NULL,
+    type_values text[] DEFAULT NULL,
+    other_types text DEFAULT 'hidden'
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_message_table_wrapper';
-COMMENT ON FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.regclass, name, name, boolean, name) IS
+COMMENT ON FUNCTION deskguard.protect_messages(pg_catalog.regclass, pg_catalog.regclass, name, name, boolean, name, name, text[], text) IS
     'Protects a table whose rows belong to tickets (messages, time entries), or to rows of such a table (attachments); run it again to map other columns, with drop_rules if rules are to end by that. The caller must own the tables';
 REVOKE ALL ON FUNCTION deskguard.protect_messages FROM PUBLIC;
 
@@ -250,7 +296,12 @@ CREATE FUNCTION deskguard.protect_tickets(
     confidential_column name DEFAULT NULL,
     drop_rules boolean DEFAULT false,
     requester_column name DEFAULT NULL,
-    requester_team_column name DEFAULT NULL
+    requester_team_column name DEFAULT NULL,
+    follower_kind_column name DEFAULT NULL,
+    follower_kinds jsonb DEFAULT NULL,
+    follower_type_column name DEFAULT NULL,
+    follower_type_values text[] DEFAULT NULL,
+    other_follower_types text DEFAULT 'hidden'
 ) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'protect_ticket_table_wrapper';
 COMMENT ON FUNCTION deskguard.protect_tickets IS
@@ -292,6 +343,41 @@ CREATE FUNCTION deskguard_internal.create_ok(ticket_table pg_catalog.regclass, d
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'ticket_create_ok_wrapper';
 COMMENT ON FUNCTION deskguard_internal.create_ok(pg_catalog.regclass, bigint, bigint, bigint, bigint, bigint, bigint, boolean, text) IS
     'For policies: may the current agent create such a ticket, apart from the silo rule (42501 if not)?';
+
+DO $do$
+DECLARE
+    key record;
+    width record;
+BEGIN
+    FOR key IN
+        SELECT * FROM (VALUES ('bigint', ''), ('uuid', '_uuid'), ('text', '_text')) AS k (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.follower_of_kind_ok(follower_table pg_catalog.regclass, ticket %1$s, agent bigint, kind text) RETURNS boolean
+            LANGUAGE c STABLE PARALLEL SAFE COST 5 SUPPORT deskguard_internal.child_support AS 'MODULE_PATHNAME', 'follower_of_kind_ok%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.follower_of_kind_ok(pg_catalog.regclass, %1$s, bigint, text) IS
+                'For policies: may the current agent add such a row of this kind, or remove it?';
+
+            CREATE FUNCTION deskguard_internal.requested_tickets%2$s(ticket_table pg_catalog.regclass) RETURNS %1$s[]
+            LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'requested_tickets%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.requested_tickets%2$s(pg_catalog.regclass) IS
+                'For plans: the tickets that the current agent requested, as the follower table says';
+        $$, key.type, key.suffix);
+    END LOOP;
+    FOR width IN
+        SELECT * FROM (VALUES
+            ('smallint', 'int2'), ('integer', 'int4'), ('bigint', 'int8'), ('uuid', 'uuid'), ('text', 'text')
+        ) AS w (type, suffix)
+    LOOP
+        EXECUTE format($$
+            CREATE FUNCTION deskguard_internal.requested(ticket_table pg_catalog.regclass, id %1$s) RETURNS boolean
+            LANGUAGE c STABLE LEAKPROOF PARALLEL SAFE COST 5 SUPPORT deskguard_internal.atom_support
+            AS 'MODULE_PATHNAME', 'requested_%2$s_wrapper';
+            COMMENT ON FUNCTION deskguard_internal.requested(pg_catalog.regclass, %1$s) IS
+                'For plans: did the current agent request the ticket, as the follower table says?'
+        $$, width.type, width.suffix);
+    END LOOP;
+END $do$;
 
 -- Only then nothing needs the former functions.
 CREATE FUNCTION deskguard_internal.renew_ticket_policies() RETURNS void

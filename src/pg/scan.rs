@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use pgrx::JsonB;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -111,6 +112,7 @@ impl Column<'_> for i64 {}
 impl Column<'_> for pg_sys::Oid {}
 impl Column<'_> for String {}
 impl Column<'_> for Vec<String> {}
+impl Column<'_> for JsonB {}
 impl<'row> Column<'row> for &'row str {}
 impl<'row> Column<'row> for &'row CStr {}
 

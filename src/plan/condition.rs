@@ -1,5 +1,7 @@
 //! The rules of tickets as conditions of the planner.
 
+use std::ffi::CStr;
+
 use deskguard_rules::{Access, Columns, Condition, IdSet, Level, Restriction, TicketColumn};
 use pgrx::pg_sys;
 
@@ -42,7 +44,7 @@ impl<'p> Builder<'_, 'p> {
             Condition::NotOwn => all(self.not_own()?),
             Condition::Unassigned => all(self.unassigned()),
             Condition::NotUnassigned => any(self.not_unassigned()),
-            Condition::Followed => self.followed()?,
+            Condition::Followed => self.of_followers(c"followed")?,
             Condition::Requested => any(self.requested()?),
             Condition::Without(restriction) => self.without(*restriction)?,
             Condition::All(parts) => all(self.clauses(parts)?),
@@ -73,7 +75,11 @@ impl<'p> Builder<'_, 'p> {
     }
 
     fn requested(&self) -> Option<Vec<Clause<'p>>> {
-        self.is_one_of(TicketColumn::Requester, TicketColumn::RequesterTeam)
+        let mut parts = self.is_one_of(TicketColumn::Requester, TicketColumn::RequesterTeam)?;
+        if self.table.shape().requesters {
+            parts.push(self.of_followers(c"requested")?);
+        }
+        Some(parts)
     }
 
     /// The agent is in the one column, or a team of its in the other.
@@ -141,9 +147,9 @@ impl<'p> Builder<'_, 'p> {
     }
 
     /// `deskguard_internal.followed(table, id)`: followers are data, not rights, and read when the query runs.
-    fn followed(&self) -> Option<Clause<'p>> {
+    fn of_followers(&self, function: &CStr) -> Option<Clause<'p>> {
         let (table, id) = (self.arguments.table_argument, self.arguments.id?);
-        let function = own_function(c"followed", &[pg_sys::REGCLASSOID, id.type_oid()])?;
+        let function = own_function(function, &[pg_sys::REGCLASSOID, id.type_oid()])?;
         rule_call(function, &[table, id.node()])
     }
 

@@ -12,6 +12,7 @@ use crate::tables::child_table::ChildTable;
 use crate::tables::columns::ticket_table;
 use crate::tables::key::KeyType;
 use crate::tables::registry::{FEATURE, FOLLOWERS, TICKETS, kind_of};
+use crate::tables::row_type::RowType;
 use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 pub fn check_owner(table: pg_sys::Oid) {
@@ -106,6 +107,12 @@ pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<KeyType, SpiErro
             "The columns of the rules are smallint, integer, bigint, uuid, text or varchar.",
         )
     };
+    check_collation(table, column);
+    Ok(key_type)
+}
+
+/// What is compared byte by byte in one place must be so in all.
+fn check_collation(table: pg_sys::Oid, column: &str) {
     // SAFETY: look-ups in the system cache.
     let is_deterministic = unsafe {
         let (mut type_oid, mut modifier, mut collation) =
@@ -131,7 +138,6 @@ pub fn check_column(table: pg_sys::Oid, column: &str) -> Result<KeyType, SpiErro
             "Keys are compared byte by byte; give the column a deterministic collation.",
         );
     }
-    Ok(key_type)
 }
 
 /// A column that has the keys of another one.
@@ -173,7 +179,38 @@ fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
     let Some(status) = &table.columns.status else {
         return Ok(());
     };
-    let column = column_type(table.oid, status)?;
+    let values = Meaning::ALL
+        .into_iter()
+        .flat_map(|meaning| table.statuses.get(meaning));
+    check_values(table.oid, status, values, "A status column")
+}
+
+/// A column that says of which kind or type a row is, and what is given of that.
+fn check_kinds<'a>(
+    table: pg_sys::Oid,
+    column: &str,
+    values: impl IntoIterator<Item = &'a String>,
+) -> Result<(), SpiError> {
+    check_values(table, column, values, "A column of kinds or types")?;
+    check_collation(table, column);
+    Ok(())
+}
+
+pub fn check_row_type(table: pg_sys::Oid, row_type: &Option<RowType>) -> Result<(), SpiError> {
+    match row_type {
+        Some(of) => check_kinds(table, &of.column, &of.values),
+        None => Ok(()),
+    }
+}
+
+/// A number, a text or an enum, that can have the values that are given as text.
+fn check_values<'a>(
+    table: pg_sys::Oid,
+    name: &str,
+    values: impl IntoIterator<Item = &'a String>,
+    what: &str,
+) -> Result<(), SpiError> {
+    let column = column_type(table, name)?;
     let is_possible = |value: &str| match column.name.as_str() {
         "smallint" => value.parse::<i16>().is_ok_and(|n| n.to_string() == value),
         "integer" => value.parse::<i32>().is_ok_and(|n| n.to_string() == value),
@@ -181,22 +218,15 @@ fn check_statuses(table: &TicketTable) -> Result<(), SpiError> {
         _ => column.is_text() || column.labels.iter().any(|label| label == value),
     };
     if !column.is_integer() && !column.is_text() && column.labels.is_empty() {
-        wrong_type(
-            table.oid,
-            status,
-            &column.name,
-            "A status column is a text, an enum or an integer.",
-        );
+        let hint = format!("{what} is a text, an enum or an integer.");
+        wrong_type(table, name, &column.name, &hint);
     }
-    let mut values = Meaning::ALL
-        .into_iter()
-        .flat_map(|meaning| table.statuses.get(meaning));
-    if let Some(wrong) = values.find(|value| !is_possible(value)) {
+    if let Some(wrong) = values.into_iter().find(|value| !is_possible(value)) {
         error::raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!(
-                "column \"{status}\" of {} cannot be \"{wrong}\"",
-                table.name()
+                "column \"{name}\" of {} cannot be \"{wrong}\"",
+                display_name(table)
             ),
             if column.is_integer() {
                 format!("Give values of type {}, such as '3'.", column.name)
@@ -358,6 +388,15 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
     Ok(())
 }
 
+/// The columns that say of which kind and type a follower is.
+pub fn check_follower_kinds(followers: &FollowerTable) -> Result<(), SpiError> {
+    if let Some(kinds) = &followers.kinds {
+        let all = kinds.followed.iter().chain(&kinds.requested);
+        check_kinds(followers.oid, &kinds.column, all)?;
+    }
+    check_row_type(followers.oid, &followers.row_type)
+}
+
 pub fn check_follower_table(
     table: &TicketTable,
     followers: &FollowerTable,
@@ -365,6 +404,7 @@ pub fn check_follower_table(
     check_kind(followers.oid)?;
     check_reference((followers.oid, &followers.ticket), (table.oid, &table.id))?;
     check_column(followers.oid, &followers.agent)?;
+    check_follower_kinds(followers)?;
     let problem = if followers.ticket == followers.agent {
         Some("has the same column for the ticket and the agent".into())
     } else if followers.oid == table.oid {

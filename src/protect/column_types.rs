@@ -13,7 +13,10 @@ use crate::pg::relation::{descendants, display_name, named, text};
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::pg::scan::ScanKey;
 use crate::protect::apply::{add_triggers, create_policies, drop_policies};
-use crate::protect::check::{check_boolean, check_column, check_reference, check_ticket_table};
+use crate::protect::check::{
+    check_boolean, check_column, check_follower_kinds, check_reference, check_row_type,
+    check_ticket_table,
+};
 use crate::protect::event_rows::finish;
 use crate::protect::lock::lock_all;
 use crate::protect::messages::check_children_fit;
@@ -129,6 +132,9 @@ fn mapped_columns(catalog: &Catalog, root: pg_sys::Oid) -> Vec<(String, bool)> {
         ),
         (c"message_table", message_table::ID_COLUMN),
         (c"message_table", message_table::INTERNAL_COLUMN),
+        (c"message_table", message_table::TYPE_COLUMN),
+        (c"ticket_table", ticket_table::FOLLOWER_KIND_COLUMN),
+        (c"ticket_table", ticket_table::FOLLOWER_TYPE_COLUMN),
     ];
     let mut found = vec![];
     for mapping in &MAPPINGS {
@@ -174,6 +180,7 @@ fn check_types(catalog: &Catalog, root: pg_sys::Oid) -> Result<(), SpiError> {
         if let Some(internal) = &messages.internal {
             check_boolean(root, internal, "internal_column")?;
         }
+        check_row_type(root, &messages.row_type)?;
         check_children_fit(root, messages.id.as_deref())
     } else if let Some(shared) = SharedTable::find(catalog, root) {
         check_visibility(&shared)
@@ -189,7 +196,8 @@ fn check_followers_fit(tickets: &TicketTable) -> Result<(), SpiError> {
                 (followers.oid, &followers.ticket),
                 (tickets.oid, &tickets.id),
             )?;
-            check_column(followers.oid, &followers.agent).map(|_| ())
+            check_column(followers.oid, &followers.agent)?;
+            check_follower_kinds(followers)
         }
         None => Ok(()),
     }

@@ -7,8 +7,9 @@ use pgrx::prelude::*;
 use crate::pg::error;
 use crate::pg::relation::display_name;
 use crate::tables::child_table::ChildTable;
+use crate::tables::row_type::RowType;
 use crate::tables::shared_table::SharedTable;
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{FollowerTable, Following, TicketTable};
 
 /// Tells which rules end, in words, and refuses that unless it is wanted.
 pub fn refuse_dropped_rules(table: pg_sys::Oid, dropped: &[String], is_wanted: bool) {
@@ -91,6 +92,8 @@ pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<
                 "agents see what they follow by {}, which is protected (follower_table)",
                 display_name(followers.oid)
             ));
+        } else if let Some(new) = &new.followers {
+            dropped.extend(dropped_rules_of_followers(followers, new));
         }
     }
     for meaning in Meaning::ALL {
@@ -109,6 +112,43 @@ pub fn dropped_rules_of_tickets(former: &TicketTable, new: &TicketTable) -> Vec<
     dropped
 }
 
+fn dropped_rules_of_followers(former: &FollowerTable, new: &FollowerTable) -> Vec<String> {
+    let mut dropped = vec![];
+    dropped.extend(lost(
+        &former.kinds,
+        &new.kinds,
+        "rows of the follower table mean what their kind says (follower_kind_column)",
+    ));
+    if let (Some(former), Some(new)) = (&former.kinds, &new.kinds) {
+        for meaning in Following::ALL {
+            let kept = new.kinds(meaning);
+            let gone = former.kinds(meaning).iter();
+            let gone: Vec<_> = gone.filter(|kind| !kept.contains(kind)).collect();
+            dropped.extend(gone.into_iter().map(|kind| {
+                format!(
+                    "a ticket is {} by the agents of kind \"{kind}\" (follower_kinds)",
+                    meaning.name()
+                )
+            }));
+        }
+    }
+    let of_type = lost_type(&former.row_type, &new.row_type);
+    dropped.extend(of_type.map(|rule| format!("{rule} (follower_type_column)")));
+    dropped
+}
+
+/// A rule about rows of other types that ends.
+fn lost_type(former: &Option<RowType>, new: &Option<RowType>) -> Option<&'static str> {
+    let former = former.as_ref()?;
+    match new {
+        None => Some("rows of other types belong to no ticket"),
+        Some(new) if new.are_others_open && !former.are_others_open => {
+            Some("rows of other types are hidden")
+        }
+        Some(_) => None,
+    }
+}
+
 pub fn dropped_rules_of_messages(former: &ChildTable, new: &ChildTable) -> Vec<String> {
     let of_author = "the author of a new message is the current agent (author_column)";
     let of_internal = "internal messages are for holders of ticket.view.internal (internal_column)";
@@ -116,7 +156,9 @@ pub fn dropped_rules_of_messages(former: &ChildTable, new: &ChildTable) -> Vec<S
         lost(&former.author, &new.author, of_author),
         lost(&former.internal, &new.internal, of_internal),
     ];
-    lost.into_iter().flatten().collect()
+    let of_type = lost_type(&former.row_type, &new.row_type);
+    let of_type = of_type.map(|rule| format!("{rule} (type_column)"));
+    lost.into_iter().flatten().chain(of_type).collect()
 }
 
 pub fn dropped_rules_of_shared(former: &SharedTable, new: &SharedTable) -> Vec<String> {

@@ -9,7 +9,7 @@ use pgrx::spi::SpiError;
 
 use crate::pg::call_info::{CallInfo, version_1};
 use crate::pg::error;
-use crate::pg::relation::display_name;
+use crate::pg::relation::{attribute, display_name};
 use crate::pg::restore::is_restoring;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::protect::columns::key_dropped;
@@ -17,6 +17,7 @@ use crate::protect::event_rows::{command_of, finish, for_each_event_row};
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::{changed_meanwhile, check_now};
 use crate::tables::catalog::{Catalog, own_table};
+use crate::tables::columns::ticket_table;
 use crate::tables::registry::{children_of, is_protected, root_of};
 
 const PG_CLASS: u32 = 1259;
@@ -146,6 +147,16 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
     }
     let _owner = RunAsOwner::of(own_table(c"protected_table"));
     let _work = OwnWork::begin();
+    // The SQL of a version before, which is not updated yet, has not all of them.
+    let registry = own_table(c"ticket_table");
+    let of_followers = ticket_table::OF_FOLLOWERS
+        .into_iter()
+        .filter(|column| attribute(registry, column).is_some())
+        .map(|column| format!("{column} = NULL"));
+    let forget_followers = format!(
+        "UPDATE deskguard_internal.ticket_table SET {} WHERE follower_table",
+        of_followers.collect::<Vec<_>>().join(", ")
+    );
     for (tables, statement) in [
         (
             &registered,
@@ -159,12 +170,7 @@ fn forget_tables(tables: &[pg_sys::Oid]) -> Result<(), SpiError> {
             &registered,
             "DELETE FROM deskguard_internal.protected_table WHERE table_id",
         ),
-        (
-            &registered,
-            "UPDATE deskguard_internal.ticket_table
-             SET follower_table = NULL, follower_ticket_column = NULL, follower_agent_column = NULL
-             WHERE follower_table",
-        ),
+        (&registered, &forget_followers),
         (
             &parents,
             "UPDATE deskguard_internal.message_table SET parent_table = NULL WHERE parent_table",

@@ -9,9 +9,12 @@ use crate::pg::error::{self, refuse_read_only};
 use crate::pg::relation::{display_name, hold};
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, rebuild, remove};
-use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
+use crate::protect::arguments::{
+    TypeArguments, given, needed, not_null, refuse_given_twice, row_type,
+};
 use crate::protect::check::{
     check_boolean, check_column, check_kind, check_not_otherwise, check_owner, check_reference,
+    check_row_type,
 };
 use crate::protect::dropped_rules::{dropped_rules_of_messages, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
@@ -19,6 +22,7 @@ use crate::protect::own_work::OwnWork;
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::registry::{MESSAGES, children_of, root_of};
+use crate::tables::row_type::OTHERS_HIDDEN;
 use crate::tables::ticket_table::TicketTable;
 
 /// As version 0.1.0 declares it, until its SQL is updated.
@@ -37,11 +41,15 @@ fn protect_messages(
         author_column,
         drop_rules,
         None,
+        None,
+        None,
+        Some(OTHERS_HIDDEN),
     )
 }
 
 /// deskguard.protect_messages
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn protect_message_table(
     message_table: Option<pg_sys::Oid>,
     ticket_table: Option<pg_sys::Oid>,
@@ -49,6 +57,9 @@ fn protect_message_table(
     author_column: Option<&CStr>,
     drop_rules: Option<bool>,
     internal_column: Option<&CStr>,
+    type_column: Option<&CStr>,
+    type_values: Option<Vec<Option<String>>>,
+    other_types: Option<&str>,
 ) -> Result<(), SpiError> {
     let (oid, parent) = not_null(
         message_table.zip(ticket_table),
@@ -57,6 +68,16 @@ fn protect_message_table(
     );
     let column = needed(ticket_column, "ticket_column");
     let (author, internal) = (given(author_column), given(internal_column));
+    let row_type = row_type(
+        given(type_column),
+        type_values,
+        other_types,
+        TypeArguments {
+            column: "type_column",
+            values: "type_values",
+            others: "other_types",
+        },
+    );
     refuse_read_only("deskguard.protect_messages");
     check_kind(oid)?;
     check_owner(parent);
@@ -78,8 +99,10 @@ fn protect_message_table(
     if let Some(internal) = &internal {
         check_boolean(oid, internal, "internal_column")?;
     }
+    check_row_type(oid, &row_type)?;
     let mut columns: Vec<&String> = std::iter::once(&column).chain(&author).collect();
     columns.extend(&internal);
+    columns.extend(row_type.iter().map(|of| &of.column));
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
         refuse_given_twice(twice[0]);
@@ -88,7 +111,15 @@ fn protect_message_table(
     if let Some(id) = parent.id() {
         check_reference((oid, &column), (parent.oid(), id))?;
     }
-    let table = ChildTable::new(oid, parent, column, key_of(oid)?, author, internal);
+    let table = ChildTable::new(
+        oid,
+        parent,
+        column,
+        key_of(oid)?,
+        author,
+        internal,
+        row_type,
+    );
     check_children_fit(oid, table.id.as_deref())?;
     if let Some(former) = &ChildTable::find(&Catalog::now(), oid) {
         let dropped = dropped_rules_of_messages(former, &table);
@@ -98,7 +129,7 @@ fn protect_message_table(
     remove(oid)?;
     add_with_parts(&table, oid)?;
     changing_parents.into_iter().try_for_each(rebuild_parent)?;
-    advise(&[(oid, &table.column)])?;
+    advise(&[(oid, &table.column, table.row_type.as_ref())])?;
     advise_preload();
     Ok(())
 }

@@ -55,7 +55,7 @@ fn protect_shared(
     remove(oid)?;
     add_with_parts(&table, oid)?;
     let columns = std::iter::once(&table.id).chain(&table.owner);
-    let wanted: Vec<_> = columns.map(|column| (oid, column.as_str())).collect();
+    let wanted: Vec<_> = columns.map(|column| (oid, column.as_str(), None)).collect();
     advise(&wanted)?;
     advise_preload();
     Ok(())

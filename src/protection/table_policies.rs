@@ -10,10 +10,15 @@ use pgrx::prelude::*;
 use crate::pg::node::Node;
 use crate::pg::policy::{Policy, policies};
 use crate::pg::relation::open;
+use crate::protection::policies::{CREATE, DELETE, MODIFY, VIEW};
 use crate::protection::rule_functions::rule_of;
+use crate::protection::whole::is_whole;
+use crate::tables::catalog::Catalog;
+use crate::tables::registry::{FOLLOWERS, MESSAGES, kind_of};
 use crate::tables::rule_function::RuleFunction;
 
 pub struct TablePolicies {
+    table: pg_sys::Oid,
     pub features: Vec<Feature>,
     /// Restrictive ones that are not deskguard's.
     pub own: Vec<OwnPolicy>,
@@ -110,6 +115,7 @@ impl OwnPolicy {
 impl TablePolicies {
     pub fn of(table: pg_sys::Oid) -> TablePolicies {
         let mut found = TablePolicies {
+            table,
             features: vec![],
             own: vec![],
             openers: vec![],
@@ -148,7 +154,17 @@ impl TablePolicies {
             Asked::Feature(_) => policy.is_for_everyone(),
             Asked::Other => false,
         };
-        if parts.iter().all(is_ours) {
+        // What is asked of the type of a row is known by the whole policy only.
+        let is_typed = || {
+            [VIEW, CREATE, MODIFY, DELETE].contains(&&*name)
+                && matches!(
+                    kind_of(&Catalog::now(), self.table).as_deref(),
+                    Some(MESSAGES | FOLLOWERS)
+                )
+                && is_whole(self.table)
+        };
+        let is_ours = parts.iter().all(is_ours) || is_typed();
+        if is_ours {
             for part in parts {
                 if let Asked::Feature(permission) = part {
                     self.features.push(Feature {

@@ -19,12 +19,12 @@ use crate::rights::known_tables;
 use crate::rights::owner_sql::{return_keys, return_rows};
 use crate::rows::allowed::Allowed;
 use crate::rows::explanation::{About, explain_action};
-use crate::rows::tickets::TicketValues;
+use crate::rows::tickets::{Follows, TicketValues};
 use crate::tables::child_table::Parent;
 use crate::tables::key::{KeyRef, KeyType, OwnedKey};
 use crate::tables::key_functions::for_key_types;
 use crate::tables::policy_sql::key_expression;
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{Following, TicketTable};
 
 for_key_types!(
     |$name, $key| [agent_can_view, agent_can_view_uuid, agent_can_view_text] =>
@@ -145,11 +145,11 @@ fn who_can(
     let rows = id.map_or(vec![], |id| table.find_values(id, &keys));
     let mut agents = Vec::new();
     if let (Some(id), false) = (id, rows.is_empty()) {
-        let followers = table.followers_of(id, &keys);
+        let followers = Following::ALL.map(|what| table.followers(what, id, &keys));
         let policies = TablePolicies::of(table.oid);
         each_agent(asked(&rows), |access| {
-            let followed = followers.contains(access.agent);
-            let mut tickets = rows.iter().map(|columns| table.ticket(*columns, followed));
+            let follows = Follows::of(|what| followers[what as usize].contains(access.agent));
+            let mut tickets = rows.iter().map(|columns| table.ticket(*columns, follows));
             let may = policies.allow(access, action)
                 && tickets.all(|t| deskguard_rules::decide(access, &t, action, &mut Unobserved));
             if may {

@@ -25,7 +25,7 @@ use crate::tables::key::OwnedKey;
 use crate::tables::principal::Principal;
 use crate::tables::registry::{FEATURE, kind_of};
 use crate::tables::shared_table::SharedTable;
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 #[pg_extern(sql = false)]
 fn explain_command(
@@ -141,8 +141,7 @@ impl Row {
         let about = self.about(&child.named());
         let command = self.command;
         let (old, new) = self.rows(child.oid);
-        let followers = child.tickets().followers.as_ref();
-        let followers = followers.filter(|followers| followers.oid == child.oid);
+        let followers = child.followers();
         let mut besides = Besides::default();
         about.add_policies(&mut besides, child.oid, command);
         let row = child.id.as_ref().and_then(|id| old.key(id));
@@ -157,12 +156,22 @@ impl Row {
             let author = author.and_then(|author| row.id(Principal::Agent, author, &about.keys));
             Some(child.message(internal, author.flatten()))
         };
-        let of_given = |row: &Given, parent| ChildRow {
-            parent,
+        // None if that is not given.
+        let is_other = |row: &Given| match &child.row_type {
+            Some(of) => Some(!of.is_of(row.text(&of.column)?.as_deref())),
+            None => Some(false),
+        };
+        let of_given = |row: &Given, parent: Option<OwnedKey>, is_other: bool| ChildRow {
+            parent: parent.filter(|_| !is_other),
             message: message(row).unwrap_or(Message::PUBLIC),
+            is_other,
         };
         let rows = match (&row, given(&old)) {
-            _ if command == Command::Insert => vec![of_given(&new, given(&new).flatten())],
+            _ if command == Command::Insert => {
+                // NULL, too, is another type.
+                let is_other = is_other(&new).unwrap_or(true);
+                vec![of_given(&new, given(&new).flatten(), is_other)]
+            }
             (Some(None), _) => vec![],
             (Some(Some(id)), _) => {
                 let rows = Parent::Messages(child.clone());
@@ -171,47 +180,80 @@ impl Row {
                     false => vec![],
                 }
             }
-            (None, Some(parent)) => match &child.internal {
-                Some(internal) if !old.has(internal) => not_named(format!(
+            (None, Some(parent)) => match (&child.internal, is_other(&old)) {
+                (Some(internal), _) if !old.has(internal) => not_named(format!(
                     "the key of the row, or the column \"{internal}\", too: an internal row has rules of its own"
                 )),
-                _ => vec![of_given(&old, parent)],
+                (_, Some(is_other)) => vec![of_given(&old, parent, is_other)],
+                (_, None) => not_named(format!(
+                    "the column \"{}\", too: it says of which type the row is",
+                    child.row_type.as_ref().map_or("", |of| &of.column)
+                )),
             },
             (None, None) => not_named(match &child.id {
                 Some(id) => old_columns(id),
                 None => old_columns(&child.column),
             }),
         };
+        let mut rows = rows;
+        let becomes_other = command == Command::Update && is_other(&new) == Some(true);
+        let are_others_open = child.row_type.as_ref().is_some_and(|of| of.are_others_open);
+        // Of others nothing is asked where they are open.
+        let were_there = !rows.is_empty();
+        rows.retain(|row| !(row.is_other && are_others_open));
+        if were_there
+            && rows.is_empty()
+            && (command != Command::Update || is_other(&new) != Some(false))
+        {
+            let of = (child.name(), TableOf::Children);
+            return about.explain(of, asked, besides, (true, false), Some(Subject::AnyRow));
+        }
         let messages = rows.iter().map(|row| (None, row.message));
         let mut messages: Vec<(Option<RowId>, Message)> = messages.collect();
         let mut parents: Vec<Option<OwnedKey>> = rows.into_iter().map(|row| row.parent).collect();
         // A row of which there is none belongs nowhere.
-        if command == Command::Update && !parents.is_empty() {
+        if command == Command::Update && were_there {
             if message(&new).is_some_and(|message| message.internal) {
                 messages
                     .iter_mut()
                     .for_each(|(_, message)| message.internal = true);
             }
-            if new.has(&child.column) {
+            if becomes_other && !are_others_open {
+                parents.push(None);
+            } else if new.has(&child.column) && !becomes_other {
                 parents.extend(given(&new));
             }
         }
-        let follower = || {
+        let follower = |table: &FollowerTable| {
             let row = if command == Command::Insert {
                 &new
             } else {
                 &old
             };
-            let column = &followers?.agent;
-            match row.id(Principal::Agent, column, &about.keys) {
-                Some(agent) => agent,
-                None if command == Command::Delete => not_named(old_columns(column)),
-                None => None,
+            let not_given = |column: &str| {
+                if command == Command::Delete {
+                    not_named(old_columns(column));
+                }
+            };
+            let agent = row.id(Principal::Agent, &table.agent, &about.keys);
+            if agent.is_none() {
+                not_given(&table.agent);
             }
+            let kind = table.kinds.as_ref().and_then(|kinds| {
+                let kind = row.text(&kinds.column);
+                if kind.is_none() {
+                    not_given(&kinds.column);
+                }
+                kind.flatten()
+            });
+            (agent.flatten(), table.is_followed_by(kind.as_deref()))
         };
         let action = match (command, about.access()) {
             (Command::Select, _) => Action::View,
-            (_, Some(access)) if followers.is_some() => follower_action(access, follower()),
+            (_, Some(access)) if let Some(followers) = followers => {
+                let (agent, follows) = follower(followers);
+                follower_action(access, agent, follows)
+            }
             (Command::Insert, _) => Action::Change(Change::Reply),
             _ => Action::Change(Change::EditMessages),
         };

@@ -110,10 +110,13 @@ pub enum Asked {
     Followed(pg_sys::Oid),
     /// Those of them that the follower table shows it.
     FollowedSeen(pg_sys::Oid),
+    /// The same of those that the agent requested by the follower table.
+    Requested(pg_sys::Oid),
+    RequestedSeen(pg_sys::Oid),
 }
 
 impl Asked {
-    const KINDS: c_int = 4;
+    const KINDS: c_int = 6;
 
     /// A number for the kind, and the table.
     pub fn parts(self) -> (c_int, pg_sys::Oid) {
@@ -122,6 +125,8 @@ impl Asked {
             Asked::Shared(table) => (1, table),
             Asked::Followed(table) => (2, table),
             Asked::FollowedSeen(table) => (3, table),
+            Asked::Requested(table) => (4, table),
+            Asked::RequestedSeen(table) => (5, table),
         }
     }
 
@@ -131,6 +136,8 @@ impl Asked {
             1 => Some(Asked::Shared(table)),
             2 => Some(Asked::Followed(table)),
             3 => Some(Asked::FollowedSeen(table)),
+            4 => Some(Asked::Requested(table)),
+            5 => Some(Asked::RequestedSeen(table)),
             _ => None,
         }
     }

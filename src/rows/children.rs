@@ -16,6 +16,7 @@ use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{Key, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
 use crate::tables::principal::Principal;
+use crate::tables::row_type::RowType;
 use crate::tables::rule_function::RuleFunction;
 
 /// A row of a table whose rows belong to others.
@@ -23,6 +24,8 @@ pub struct ChildRow {
     /// The row of the parent that it belongs to, if to one.
     pub parent: Option<OwnedKey>,
     pub message: Message,
+    /// Of a type that deskguard leaves alone; it belongs to none.
+    pub is_other: bool,
 }
 
 impl ChildTable {
@@ -46,7 +49,14 @@ impl ChildTable {
             return vec![];
         };
         let query = self.find_query.get_or_init(|| {
-            let mut columns = vec![key_expression(self.oid, &self.column)];
+            let is_other = match &self.row_type {
+                Some(of) => format!("({}) IS NOT TRUE", of.condition(self.oid)),
+                None => "false".into(),
+            };
+            let mut columns = vec![
+                key_expression(self.oid, &self.column),
+                format!("({is_other})::pg_catalog.int4::pg_catalog.int8"),
+            ];
             if let Some(internal) = &self.internal {
                 let internal = quote_identifier(internal);
                 columns.push(format!("{internal}::pg_catalog.int4::pg_catalog.int8"));
@@ -65,15 +75,18 @@ impl ChildTable {
             // The others are read of messages that may be internal only.
             let read = |column, is_there: bool| is_there.then(|| row.key(column))?;
             let has_internal = self.internal.is_some();
-            let internal = match read(2, has_internal) {
+            let internal = match read(3, has_internal) {
                 Some(Key::Number(number)) => Some(number != 0),
                 _ => None,
             };
-            let author = read(3, has_internal && self.author.is_some());
+            let author = read(4, has_internal && self.author.is_some());
             let author = author.map(|key| keys.id(Principal::Agent, key));
+            let is_other = row.number(2) != Some(0);
+            let parent = row.key(1).filter(|_| !is_other);
             found.push(ChildRow {
-                parent: row.key(1).map(KeyRef::to_owned),
+                parent: parent.map(KeyRef::to_owned),
                 message: self.message(internal, author),
+                is_other,
             });
         });
         found
@@ -81,19 +94,21 @@ impl ChildTable {
 
     /// Is there a row that belongs to this row of the parent?
     pub fn has_row_of(&self, parent: KeyRef) -> bool {
-        exists(self.oid, &self.column, parent)
+        exists(self.oid, &self.column, parent, self.row_type.as_ref())
     }
 }
 
-/// Has the table a row with this key in a column?
-fn exists(table: pg_sys::Oid, column: &str, key: KeyRef) -> bool {
+/// Has the table a row with this key in a column, of these types?
+fn exists(table: pg_sys::Oid, column: &str, key: KeyRef, row_type: Option<&RowType>) -> bool {
     let Some(key) = KeyType::of_column(table, column).and_then(|of| of.takes(key)) else {
         return false;
     };
+    let of_type = row_type.map(|of| format!(" AND {}", of.condition(table)));
     let query = format!(
-        "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1 LIMIT 1",
+        "SELECT 1 FROM {} WHERE {} OPERATOR(pg_catalog.=) $1{} LIMIT 1",
         display_name(table),
-        quote_identifier(column)
+        quote_identifier(column),
+        of_type.unwrap_or_default()
     );
     let mut found = false;
     for_each_row(table, &query, &[key], |_| found = true);
@@ -130,6 +145,11 @@ impl Parent {
     pub fn rows(&self, action: Action, acting: &Acting) -> Option<String> {
         let id = quote_identifier(self.id()?);
         let mut conditions = vec![format!("{id} IS NOT NULL")];
+        // Also where policies let others pass: they have no ticket.
+        if let Parent::Messages(messages) = self {
+            let of_type = messages.row_type.iter();
+            conditions.extend(of_type.map(|of| of.condition(messages.oid)));
+        }
         // Under the policies sight is asked by them.
         if !matches!((acting, action), (Acting::Caller(_), Action::View)) {
             conditions.push(match self {
@@ -144,7 +164,19 @@ impl Parent {
     /// May the agent do this with the ticket of all rows with this id, under all policies of the table?
     pub fn allows(&self, access: &Rc<Agent>, action: Action, key: KeyRef) -> bool {
         let acting = Acting::Caller(access.clone());
-        let (Some(rows), Some(id)) = (self.rows(action, &acting), self.id()) else {
+        let rows = self.rows(action, &acting);
+        rows.is_some_and(|rows| self.are_all_in(&rows, &acting, key))
+    }
+
+    /// Do all policies of the table show the agent all rows with this id, whatever they belong to?
+    pub fn shows(&self, access: &Rc<Agent>, key: KeyRef) -> bool {
+        let rows = format!("FROM {} WHERE true", display_name(self.oid()));
+        self.are_all_in(&rows, &Acting::Caller(access.clone()), key)
+    }
+
+    /// Are there rows with this id, and are all of them in a FROM and WHERE?
+    fn are_all_in(&self, rows: &str, acting: &Acting, key: KeyRef) -> bool {
+        let Some(id) = self.id() else {
             return false;
         };
         let Some(key) = KeyType::of_column(self.oid(), id).and_then(|of| of.takes(key)) else {
@@ -153,7 +185,7 @@ impl Parent {
         let is_it = format!("{} OPERATOR(pg_catalog.=) $1", quote_identifier(id));
         let (mut allowed, mut all) = (0, 0);
         let query = format!("SELECT 1 {rows} AND {is_it}");
-        for_each_of_many(self.oid(), &query, &[key], &acting, |_| allowed += 1);
+        for_each_of_many(self.oid(), &query, &[key], acting, |_| allowed += 1);
         if allowed > 0 && !self.has_unique_ids() {
             let query = format!("SELECT 1 FROM {} WHERE {is_it}", display_name(self.oid()));
             for_each_row(self.oid(), &query, &[key], |_| all += 1);
@@ -179,6 +211,7 @@ impl Parent {
 
     /// Is there a row with this id?
     pub fn has_row(&self, key: KeyRef) -> bool {
-        self.id().is_some_and(|id| exists(self.oid(), id, key))
+        self.id()
+            .is_some_and(|id| exists(self.oid(), id, key, None))
     }
 }

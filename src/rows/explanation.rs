@@ -15,7 +15,7 @@ use crate::rights::external_keys::ExternalKeys;
 use crate::rights::load::Loader;
 use crate::rows::allowed::{Allowed, By};
 use crate::rows::given::Given;
-use crate::rows::tickets::TicketValues;
+use crate::rows::tickets::{Follows, TicketValues};
 use crate::tables::child_table::Parent;
 use crate::tables::key::{Key, OwnedKey};
 use crate::tables::names::Names;
@@ -78,9 +78,11 @@ impl About {
     /// The rows of a ticket, with what they have in the columns that the rules ask for.
     pub fn tickets(&self, table: &TicketTable, id: &OwnedKey) -> Vec<(TicketValues, Ticket)> {
         let rows = table.find_values(id.borrowed(), &self.keys);
-        let follows = |agent| table.follows(agent, id.borrowed(), &self.keys);
-        let followed = !rows.is_empty() && self.agent.is_some_and(follows);
-        let ticket = |values| (values, table.ticket(values, followed));
+        let agent = self.agent.filter(|_| !rows.is_empty());
+        let follows = Follows::of(|what| {
+            agent.is_some_and(|agent| table.says(what, agent, id.borrowed(), &self.keys))
+        });
+        let ticket = |values| (values, table.ticket(values, follows));
         rows.into_iter().map(ticket).collect()
     }
 
@@ -145,7 +147,7 @@ impl About {
         }
         besides.forget_read_policies(rows.oid());
         let rights = self.rights();
-        rights.is_some_and(|rights| rows.allows(&rights, Action::View, id.borrowed()))
+        rights.is_some_and(|rights| rows.shows(&rights, id.borrowed()))
     }
 
     /// What rows of a parent are or belong to, with which something is to be done. None if one of the rows is not
@@ -314,9 +316,13 @@ pub fn explain_ticket(
             if is_other(TicketColumn::Category, values.category, after.category) {
                 values.category = None;
             }
+            let follows = Follows {
+                followed: ticket.followed,
+                requested: ticket.requested,
+            };
             Subject::UpdatedTicket {
-                before: table.ticket(values, ticket.followed),
-                after: table.ticket(after, ticket.followed),
+                before: table.ticket(values, follows),
+                after: table.ticket(after, follows),
             }
         };
         let mut all: Vec<_> = rows.drain(..).map(updated).collect();
@@ -341,7 +347,7 @@ pub fn explain_new_ticket(about: About, table: &Rc<TicketTable>, given: &Given) 
     about.add_policies(&mut besides, table.oid, Command::Insert);
     besides.unmapped = table.unmapped_given(given, &about.keys);
     let values = table.with_given(TicketValues::UNKNOWN, given, &about.keys);
-    let subject = Subject::NewTicket(table.ticket(values, false));
+    let subject = Subject::NewTicket(table.ticket(values, Follows::NOTHING));
     let asked = Asked::Command {
         command: Command::Insert,
         row: None,

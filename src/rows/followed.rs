@@ -1,4 +1,4 @@
-//! Which tickets an agent follows, for one statement.
+//! Which tickets an agent follows, or requested by a row of the follower table, for one statement.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -10,10 +10,11 @@ use crate::rights::external_keys::ExternalKeys;
 use crate::rights::known_tables;
 use crate::rights::marks::Asked;
 use crate::rights::statement::Statement;
+use crate::rows::tickets::Follows;
 use crate::tables::key::{KeyRef, KeySet};
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{Following, TicketTable};
 
-/// Which tickets an agent follows, for one statement: the first few are looked up one by one, for
+/// What the follower table says of an agent, for one statement: the first few tickets are looked up one by one, for
 /// more all are read at once.
 pub struct Followed {
     table: pg_sys::Oid,
@@ -22,7 +23,7 @@ pub struct Followed {
     agent: i64,
     keys: Rc<ExternalKeys>,
     looked_up: Cell<u32>,
-    all: OnceCell<KeySet>,
+    all: OnceCell<[KeySet; 2]>,
 }
 
 impl Followed {
@@ -40,45 +41,52 @@ impl Followed {
         }
     }
 
-    pub fn contains(&self, ticket: KeyRef) -> bool {
+    pub fn of(&self, ticket: Option<KeyRef>) -> Follows {
         let held = || known_tables::held_ticket_table(self.table);
-        let Some(table) = self.held.get_or_init(held) else {
-            return false;
+        let (Some(table), Some(ticket)) = (self.held.get_or_init(held), ticket) else {
+            return Follows::NOTHING;
         };
         if self.all.get().is_none() && self.looked_up.get() < Self::FEW {
             self.looked_up.set(self.looked_up.get() + 1);
-            return table.follows(self.agent, ticket, &self.keys);
+            return Follows::of(|what| table.says(what, self.agent, ticket, &self.keys));
         }
-        self.all
-            .get_or_init(|| table.followed_by(self.agent, &self.keys))
-            .contains(ticket)
+        let load = || Following::ALL.map(|what| table.followed_by(what, self.agent, &self.keys));
+        let [followed, requested] = self.all.get_or_init(load);
+        Follows {
+            followed: followed.contains(ticket),
+            requested: requested.contains(ticket),
+        }
     }
 }
 
-/// The tickets of a table that the agent follows.
-struct All(Rc<KeySet>);
+/// The tickets of a table that the agent follows, and those that it requested.
+#[derive(Default)]
+struct All([OnceCell<Rc<KeySet>>; 2]);
 
 /// Those that the follower table's own policies let it see.
-struct Seen(Rc<KeySet>);
+#[derive(Default)]
+struct Seen([OnceCell<Rc<KeySet>>; 2]);
 
-/// The tickets of a table that the agent of a statement follows.
-pub fn followed(statement: &Statement, table: pg_sys::Oid) -> Rc<KeySet> {
+/// The tickets of a table of which the follower table says this of the agent of a statement.
+pub fn followed(statement: &Statement, what: Following, table: pg_sys::Oid) -> Rc<KeySet> {
+    let all = statement.keep(table, All::default);
     let load = || {
-        All(loaded(statement, table, |rights, tickets| {
-            tickets.followed_by(rights.agent, &rights.external_keys)
-        }))
+        loaded(statement, table, |rights, tickets| {
+            tickets.followed_by(what, rights.agent, &rights.external_keys)
+        })
     };
-    statement.keep(table, load).0.clone()
+    all.0[what as usize].get_or_init(load).clone()
 }
 
 /// Those that the follower table shows it.
-pub fn followed_seen(statement: &Statement, table: pg_sys::Oid) -> Rc<KeySet> {
+pub fn followed_seen(statement: &Statement, what: Following, table: pg_sys::Oid) -> Rc<KeySet> {
+    let seen = statement.keep(table, Seen::default);
     let load = || {
-        Seen(loaded(statement, table, |rights, tickets| {
-            tickets.followed_seen_by(rights)
-        }))
+        loaded(statement, table, |rights, tickets| {
+            tickets.followed_seen_by(what, rights)
+        })
     };
-    statement.keep(table, load).0.clone()
+    seen.0[what as usize].get_or_init(load).clone()
 }
 
 fn loaded(
@@ -105,10 +113,16 @@ pub fn load(statement: &Statement, asked: &[Asked]) {
                 rights.shared(table);
             }
             Asked::Followed(table) => {
-                followed(statement, table);
+                followed(statement, Following::Followed, table);
             }
             Asked::FollowedSeen(table) => {
-                followed_seen(statement, table);
+                followed_seen(statement, Following::Followed, table);
+            }
+            Asked::Requested(table) => {
+                followed(statement, Following::Requested, table);
+            }
+            Asked::RequestedSeen(table) => {
+                followed_seen(statement, Following::Requested, table);
             }
         }
     }

@@ -98,7 +98,7 @@ impl Given {
     }
 
     /// What any other column has, as text.
-    fn text(&self, column: &str) -> Option<Option<String>> {
+    pub fn text(&self, column: &str) -> Option<Option<String>> {
         let Some(value) = self.value(column) else {
             let text = |key: OwnedKey| key.to_string();
             return self

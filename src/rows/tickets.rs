@@ -1,6 +1,5 @@
 //! Reads tickets and their followers from the help desk's own tables.
 
-use std::cell::OnceCell;
 use std::rc::Rc;
 
 use deskguard_rules::{
@@ -18,7 +17,7 @@ use crate::tables::key::{ColumnKey, Key, KeyRef, KeySet, KeyType, OwnedKey};
 use crate::tables::policy_sql::key_expression;
 use crate::tables::principal::{Principal, UNMAPPED};
 use crate::tables::rule_function::RuleFunction;
-use crate::tables::ticket_table::{FollowerTable, TicketTable};
+use crate::tables::ticket_table::{FollowerTable, Following, TicketTable};
 
 /// What a ticket has in the columns that the rules ask for.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +62,35 @@ impl TicketValues {
     }
 }
 
+/// What the follower table says of a ticket and an agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Follows {
+    pub followed: bool,
+    pub requested: bool,
+}
+
+impl Follows {
+    pub const NOTHING: Follows = Follows {
+        followed: false,
+        requested: false,
+    };
+
+    pub const ALL: Follows = Follows {
+        followed: true,
+        requested: true,
+    };
+
+    pub fn of(mut says: impl FnMut(Following) -> bool) -> Follows {
+        Follows {
+            followed: says(Following::Followed),
+            requested: says(Following::Requested),
+        }
+    }
+}
+
 impl TicketTable {
     /// A row of this table as the rules see it.
-    pub fn ticket(&self, values: TicketValues, followed: bool) -> Ticket {
+    pub fn ticket(&self, values: TicketValues, follows: Follows) -> Ticket {
         let has = |column| self.column(column).is_some();
         let column = |column, value| match has(column) {
             true => Column::Value(value),
@@ -87,8 +112,8 @@ impl TicketTable {
                 somebody(TicketColumn::Requester, values.requester),
             ),
             requester_team: column(TicketColumn::RequesterTeam, values.requester_team),
-            followed,
-            requested: false,
+            followed: follows.followed,
+            requested: follows.requested,
             confidential: has(TicketColumn::Confidential) && values.confidential,
             status: values.status,
         }
@@ -98,9 +123,10 @@ impl TicketTable {
     /// may stand for several rows where no index forbids it.
     pub fn find_ticket(&self, id: KeyRef, agent: i64, keys: &ExternalKeys) -> Vec<Ticket> {
         let rows = self.find_values(id, keys);
-        let followed = !rows.is_empty() && self.follows(agent, id, keys);
+        let says = |what| !rows.is_empty() && self.says(what, agent, id, keys);
+        let follows = Follows::of(says);
         rows.into_iter()
-            .map(|values| self.ticket(values, followed))
+            .map(|values| self.ticket(values, follows))
             .collect()
     }
 
@@ -227,58 +253,63 @@ impl TicketTable {
         conditions.join(" AND ")
     }
 
-    /// The tickets that an agent follows.
-    pub fn followed_by(&self, agent: i64, keys: &ExternalKeys) -> KeySet {
+    /// The tickets of which the follower table says this of an agent.
+    pub fn followed_by(&self, what: Following, agent: i64, keys: &ExternalKeys) -> KeySet {
         let mut tickets = vec![];
-        if let Some(f) = &self.followers
-            && let Some(agent) = f.agent_key(agent, keys)
+        if let Some(f) = self.followers_of(what)
+            && let Some(agent) = f.table.agent_key(agent, keys)
         {
-            f.select(&f.tickets_query, &f.ticket, &[(&f.agent, agent)], |key| {
-                tickets.push(key.to_owned());
+            f.select(Wanted::Tickets, &[agent], |key| {
+                tickets.push(key.to_owned())
             });
         }
         tickets.into_iter().collect()
     }
 
     /// Those of them that the policies of the follower table let the current user see.
-    pub fn followed_seen_by(&self, rights: &Rc<Agent>) -> KeySet {
+    pub fn followed_seen_by(&self, what: Following, rights: &Rc<Agent>) -> KeySet {
         let mut tickets = vec![];
-        if let Some(f) = &self.followers
-            && let Some(agent) = f.agent_key(rights.agent, &rights.external_keys)
-            && let Some(query) = f.query(&f.tickets_query, &f.ticket, &[&f.agent])
+        if let Some(f) = self.followers_of(what)
+            && let Some(agent) = f.table.agent_key(rights.agent, &rights.external_keys)
+            && let Some(query) = f.query(Wanted::Tickets)
         {
             let acting = Acting::Caller(rights.clone());
-            for_each_of_many(f.oid, query, &[agent], &acting, |row| {
+            for_each_of_many(f.table.oid, query, &[agent], &acting, |row| {
                 tickets.extend(row.key(1).map(KeyRef::to_owned));
             });
         }
         tickets.into_iter().collect()
     }
 
-    /// The agents that follow a ticket.
-    pub fn followers_of(&self, ticket: KeyRef, keys: &ExternalKeys) -> IdSet {
+    /// The agents of whom the follower table says this.
+    pub fn followers(&self, what: Following, ticket: KeyRef, keys: &ExternalKeys) -> IdSet {
         let mut agents = vec![];
-        if let Some(f) = &self.followers
+        if let Some(f) = self.followers_of(what)
             && let Some(ticket) = self.id_type.takes(ticket)
         {
-            f.select(&f.agents_query, &f.agent, &[(&f.ticket, ticket)], |key| {
+            f.select(Wanted::Agents, &[ticket], |key| {
                 agents.push(keys.id(Principal::Agent, key));
             });
         }
         agents.into_iter().collect()
     }
 
-    /// Does the agent follow the ticket?
-    pub fn follows(&self, agent: i64, ticket: KeyRef, keys: &ExternalKeys) -> bool {
-        let mut follows = false;
-        if let Some(f) = &self.followers
-            && let Some(agent) = f.agent_key(agent, keys)
+    /// Does the follower table say this of the agent and the ticket?
+    pub fn says(&self, what: Following, agent: i64, ticket: KeyRef, keys: &ExternalKeys) -> bool {
+        let mut says = false;
+        if let Some(f) = self.followers_of(what)
+            && let Some(agent) = f.table.agent_key(agent, keys)
             && let Some(ticket) = self.id_type.takes(ticket)
         {
-            let both = [(f.ticket.as_str(), ticket), (f.agent.as_str(), agent)];
-            f.select(&f.both_query, &f.ticket, &both, |_| follows = true);
+            f.select(Wanted::Whether, &[ticket, agent], |_| says = true);
         }
-        follows
+        says
+    }
+
+    /// Where the follower table says this; none if it cannot.
+    fn followers_of(&self, what: Following) -> Option<FollowersOf<'_>> {
+        let table = self.followers.as_ref()?;
+        table.can_say(what).then_some(FollowersOf { table, what })
     }
 }
 
@@ -308,45 +339,56 @@ impl FollowerTable {
         let key = keys.key(Principal::Agent, agent, self.agent_type)?;
         self.agent_type.takes(key)
     }
+}
 
-    /// Selects one column where others have given values; none if the table was dropped.
-    fn query<'a>(
-        &self,
-        known: &'a OnceCell<String>,
-        wanted: &str,
-        given: &[&str],
-    ) -> Option<&'a str> {
-        let name = table_name(self.oid)?;
+/// The rows of a follower table that say something.
+struct FollowersOf<'a> {
+    table: &'a FollowerTable,
+    what: Following,
+}
+
+/// What is asked of a follower table.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Of an agent.
+    Tickets,
+    /// Of a ticket.
+    Agents,
+    /// Of both.
+    Whether,
+}
+
+impl<'a> FollowersOf<'a> {
+    /// With a place for each value that is given; none if the table was dropped.
+    fn query(&self, wanted: Wanted) -> Option<&'a str> {
+        let table = self.table;
+        let name = table_name(table.oid)?;
+        let queries = table.queries(self.what);
+        let (ticket, agent) = (&table.ticket, &table.agent);
+        let (known, column, given) = match wanted {
+            Wanted::Tickets => (&queries.tickets, ticket, &[agent][..]),
+            Wanted::Agents => (&queries.agents, agent, &[ticket][..]),
+            Wanted::Whether => (&queries.both, ticket, &[ticket, agent][..]),
+        };
         Some(known.get_or_init(|| {
-            let conditions: Vec<String> = given
-                .iter()
-                .zip(1..)
-                .map(|(column, n)| {
-                    format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
-                })
-                .collect();
+            let is = |(column, n): (&&String, usize)| {
+                format!("{} OPERATOR(pg_catalog.=) ${n}", quote_identifier(column))
+            };
+            let mut conditions: Vec<String> = given.iter().zip(1..).map(is).collect();
+            conditions.extend(table.conditions(self.what));
             format!(
                 "SELECT {} FROM {name} WHERE {}",
-                key_expression(self.oid, wanted),
+                key_expression(table.oid, column),
                 conditions.join(" AND "),
             )
         }))
     }
 
-    /// The values of one column where others have the given ones.
-    fn select(
-        &self,
-        query: &OnceCell<String>,
-        wanted: &str,
-        given: &[(&str, ColumnKey)],
-        mut each: impl FnMut(KeyRef),
-    ) {
-        let columns: Vec<&str> = given.iter().map(|(column, _)| *column).collect();
-        let Some(query) = self.query(query, wanted, &columns) else {
+    fn select(&self, wanted: Wanted, given: &[ColumnKey], mut each: impl FnMut(KeyRef)) {
+        let Some(query) = self.query(wanted) else {
             return;
         };
-        let values: Vec<ColumnKey> = given.iter().map(|(_, value)| *value).collect();
-        for_each_row(self.oid, query, &values, |row| {
+        for_each_row(self.table.oid, query, given, |row| {
             if let Some(key) = row.key(1) {
                 each(key);
             }

@@ -17,8 +17,9 @@ use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
 use crate::tables::registry::{children_of, column_name, root_of};
+use crate::tables::row_type::RowType;
 use crate::tables::rule_function::{Argument, RuleFunction};
-use crate::tables::ticket_table::TicketTable;
+use crate::tables::ticket_table::{FollowerTable, TicketTable};
 
 #[derive(Debug)]
 pub struct ChildTable {
@@ -35,6 +36,8 @@ pub struct ChildTable {
     pub author: Option<String>,
     /// Says whether a row is internal.
     pub internal: Option<String>,
+    /// None: all rows belong to rows of the parent.
+    pub row_type: Option<RowType>,
     /// Written when it is first needed.
     pub find_query: OnceCell<String>,
 }
@@ -56,6 +59,7 @@ impl ChildTable {
         id: Option<String>,
         author: Option<String>,
         internal: Option<String>,
+        row_type: Option<RowType>,
     ) -> ChildTable {
         ChildTable {
             oid,
@@ -66,6 +70,7 @@ impl ChildTable {
             id,
             author,
             internal,
+            row_type,
             find_query: OnceCell::new(),
         }
     }
@@ -75,9 +80,12 @@ impl ChildTable {
         let root = root_of(catalog, oid)?;
         ChildTable::find(catalog, root).or_else(|| {
             let tickets = TicketTable::find_by_followers(catalog, root)?;
-            let column = tickets.followers.as_ref()?.ticket.clone();
+            let followers = tickets.followers.as_ref()?;
+            let (column, row_type) = (followers.ticket.clone(), followers.row_type.clone());
             let parent = Parent::Tickets(Rc::new(tickets));
-            Some(ChildTable::new(root, parent, column, None, None, None))
+            Some(ChildTable::new(
+                root, parent, column, None, None, None, row_type,
+            ))
         })
     }
 
@@ -103,6 +111,7 @@ impl ChildTable {
             columns.id,
             columns.author,
             columns.internal,
+            columns.row_type,
         ))
     }
 
@@ -115,6 +124,12 @@ impl ChildTable {
         let mut tables = self.parent.named();
         tables.push(self.oid);
         tables
+    }
+
+    /// The same table as one of followers, if it is one.
+    pub fn followers(&self) -> Option<&FollowerTable> {
+        let followers = self.tickets().followers.as_ref();
+        followers.filter(|followers| followers.oid == self.oid)
     }
 
     /// The tickets that all hangs on.
@@ -158,6 +173,7 @@ struct Columns {
     id: Option<String>,
     author: Option<String>,
     internal: Option<String>,
+    row_type: Option<RowType>,
 }
 
 impl Columns {
@@ -169,6 +185,14 @@ impl Columns {
             id: column(message_table::ID_COLUMN),
             author: column(message_table::AUTHOR_COLUMN),
             internal: column(message_table::INTERNAL_COLUMN),
+            row_type: RowType::read(
+                row,
+                [
+                    message_table::TYPE_COLUMN,
+                    message_table::TYPE_VALUES,
+                    message_table::OTHER_TYPES,
+                ],
+            ),
         })
     }
 }

@@ -93,6 +93,23 @@ pub mod ticket_table {
     pub const FOLLOWER_TABLE: Attribute = 8;
     pub const FOLLOWER_TICKET_COLUMN: Attribute = 9;
     pub const FOLLOWER_AGENT_COLUMN: Attribute = 10;
+    pub const FOLLOWER_KIND_COLUMN: Attribute = 17;
+    pub const FOLLOWER_KINDS: Attribute = 18;
+    pub const FOLLOWER_TYPE_COLUMN: Attribute = 19;
+    pub const FOLLOWER_TYPE_VALUES: Attribute = 20;
+    pub const OTHER_FOLLOWER_TYPES: Attribute = 21;
+
+    /// What is of a follower table.
+    pub const OF_FOLLOWERS: [&str; 8] = [
+        "follower_table",
+        "follower_ticket_column",
+        "follower_agent_column",
+        "follower_kind_column",
+        "follower_kinds",
+        "follower_type_column",
+        "follower_type_values",
+        "other_follower_types",
+    ];
 
     /// Has the name of this column.
     pub const fn column(of: TicketColumn) -> (Attribute, &'static str) {
@@ -125,6 +142,9 @@ pub mod message_table {
     pub const ID_COLUMN: Attribute = 4;
     pub const AUTHOR_COLUMN: Attribute = 5;
     pub const INTERNAL_COLUMN: Attribute = 6;
+    pub const TYPE_COLUMN: Attribute = 7;
+    pub const TYPE_VALUES: Attribute = 8;
+    pub const OTHER_TYPES: Attribute = 9;
 }
 
 pub mod shared_table {

@@ -17,7 +17,8 @@ pub fn lead_to_tickets(table: pg_sys::Oid, child: &ChildTable) -> bool {
         && match &child.parent {
             Parent::Tickets(_) => true,
             Parent::Messages(messages) => {
-                is_not_null(messages.oid, &messages.column)
+                messages.row_type.is_none()
+                    && is_not_null(messages.oid, &messages.column)
                     && lead_to_tickets(messages.oid, messages)
             }
         }

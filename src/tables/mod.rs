@@ -14,6 +14,7 @@ pub mod principal;
 pub mod references;
 pub mod registry;
 pub mod role_guard;
+pub mod row_type;
 pub mod rule_function;
 pub mod shared_table;
 pub mod ticket_table;

@@ -51,6 +51,8 @@ pub const MAPPINGS: [Mapping; 4] = [
                 "follower_ticket_column",
             ),
             (ticket_table::FOLLOWER_AGENT_COLUMN, "follower_agent_column"),
+            (ticket_table::FOLLOWER_KIND_COLUMN, "follower_kind_column"),
+            (ticket_table::FOLLOWER_TYPE_COLUMN, "follower_type_column"),
         ],
     },
     Mapping {
@@ -62,6 +64,7 @@ pub const MAPPINGS: [Mapping; 4] = [
             (message_table::ID_COLUMN, "id_column"),
             (message_table::AUTHOR_COLUMN, "author_column"),
             (message_table::INTERNAL_COLUMN, "internal_column"),
+            (message_table::TYPE_COLUMN, "type_column"),
         ],
     },
     Mapping {

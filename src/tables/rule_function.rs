@@ -36,6 +36,8 @@ pub enum RuleFunction {
     /// May a written message be internal?
     WrittenInternal,
     Follower,
+    /// The same where followers are of kinds.
+    FollowerOfKind,
     SharedSeen,
     SharedChange,
     /// What is left of SharedSeen in a plan.
@@ -57,13 +59,15 @@ pub enum Argument {
     Column(TicketColumn),
     /// The id of the agent that a row names: a message's author, a follower, an owner.
     Agent,
+    /// Of what kind a follower is, as text.
+    Kind,
     /// Whether a message is internal.
     Internal,
     Permission,
 }
 
 impl RuleFunction {
-    const ALL: [RuleFunction; 27] = [
+    const ALL: [RuleFunction; 28] = [
         RuleFunction::Base,
         RuleFunction::Silo,
         RuleFunction::WrittenSilo,
@@ -87,6 +91,7 @@ impl RuleFunction {
         RuleFunction::InternalChange,
         RuleFunction::WrittenInternal,
         RuleFunction::Follower,
+        RuleFunction::FollowerOfKind,
         RuleFunction::SharedSeen,
         RuleFunction::SharedChange,
         RuleFunction::SharedWith,
@@ -94,7 +99,9 @@ impl RuleFunction {
     ];
 
     const fn definition(self) -> (&'static CStr, &'static [Argument]) {
-        use Argument::{Agent, Column, Internal, KeyColumn, ParentKey, Permission, RowKey, Table};
+        use Argument::{
+            Agent, Column, Internal, KeyColumn, Kind, ParentKey, Permission, RowKey, Table,
+        };
         use TicketColumn::{
             Assignee, Category, Confidential, Department, Requester, RequesterTeam, Status, Team,
         };
@@ -164,6 +171,9 @@ impl RuleFunction {
                 (c"written_internal_ok", &[Table, ParentKey, Internal])
             }
             RuleFunction::Follower => (c"follower_ok", &[Table, ParentKey, Agent]),
+            RuleFunction::FollowerOfKind => {
+                (c"follower_of_kind_ok", &[Table, ParentKey, Agent, Kind])
+            }
             RuleFunction::SharedSeen => (c"shared_seen", &[Table, RowKey, Agent]),
             RuleFunction::SharedChange => (c"shared_ok", &[Table, Agent]),
             RuleFunction::SharedWith => (c"shared_with", &[Table, KeyColumn]),
@@ -228,7 +238,9 @@ impl RuleFunction {
             Argument::Table => pg_sys::REGCLASSOID,
             Argument::RowKey | Argument::ParentKey | Argument::KeyColumn => key,
             Argument::Column(TicketColumn::Confidential) | Argument::Internal => pg_sys::BOOLOID,
-            Argument::Column(TicketColumn::Status) | Argument::Permission => pg_sys::TEXTOID,
+            Argument::Column(TicketColumn::Status) | Argument::Kind | Argument::Permission => {
+                pg_sys::TEXTOID
+            }
             Argument::Column(_) | Argument::Agent => pg_sys::INT8OID,
         });
         own_function(self.name(), &types.collect::<Vec<_>>())

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 
 use deskguard_rules::{Columns, Shape, Statuses, TicketColumn};
-use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
+use pgrx::{JsonB, pg_sys};
+use serde_json::{Map, Value};
 
 use crate::pg::relation::{display_name, regclass, table_name};
 use crate::pg::scan::{Row, ScanKey};
@@ -14,6 +15,7 @@ use crate::tables::key::KeyType;
 use crate::tables::policy_sql::{key_expression, principal_expression};
 use crate::tables::principal::Principal;
 use crate::tables::registry::{column_name, root_of};
+use crate::tables::row_type::{RowType, is_one_of};
 use crate::tables::rule_function::{Argument, RuleFunction};
 
 /// A protected ticket table.
@@ -40,33 +42,185 @@ pub struct FollowerTable {
     pub ticket: String,
     pub agent: String,
     pub agent_type: KeyType,
-    /// Written when they are first needed.
-    pub tickets_query: OnceCell<String>,
-    pub agents_query: OnceCell<String>,
-    pub both_query: OnceCell<String>,
+    /// None: all rows mean that the agent follows.
+    pub kinds: Option<FollowerKinds>,
+    /// None: all rows are of tickets.
+    pub row_type: Option<RowType>,
+    /// By meaning.
+    queries: [FollowerQueries; 2],
+}
+
+/// What a row of a follower table says of its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Following {
+    Followed,
+    Requested,
+}
+
+impl Following {
+    pub const ALL: [Following; 2] = [Following::Followed, Following::Requested];
+
+    /// As users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Following::Followed => "followed",
+            Following::Requested => "requested",
+        }
+    }
+}
+
+/// What the kinds of followers mean. Rows of other kinds give nobody a right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowerKinds {
+    pub column: String,
+    pub followed: Vec<String>,
+    pub requested: Vec<String>,
+}
+
+impl FollowerKinds {
+    pub fn of(column: String, kinds: &Map<String, Value>) -> FollowerKinds {
+        let meaning = |of: Following| {
+            let is_it = |(kind, meaning): (&String, &Value)| {
+                (meaning.as_str() == Some(of.name())).then(|| kind.clone())
+            };
+            kinds.iter().filter_map(is_it).collect()
+        };
+        FollowerKinds {
+            column,
+            followed: meaning(Following::Followed),
+            requested: meaning(Following::Requested),
+        }
+    }
+
+    pub fn kinds(&self, of: Following) -> &[String] {
+        match of {
+            Following::Followed => &self.followed,
+            Following::Requested => &self.requested,
+        }
+    }
+
+    /// As the registry has it.
+    pub fn to_json(&self) -> Value {
+        let of = |meaning: Following| {
+            let kinds = self.kinds(meaning).iter();
+            kinds.map(move |kind| (kind.clone(), meaning.name().into()))
+        };
+        Value::Object(Following::ALL.into_iter().flat_map(of).collect())
+    }
+}
+
+/// Written when they are first needed.
+#[derive(Clone, Debug, Default)]
+pub struct FollowerQueries {
+    pub tickets: OnceCell<String>,
+    pub agents: OnceCell<String>,
+    pub both: OnceCell<String>,
 }
 
 impl FollowerTable {
-    pub fn new(oid: pg_sys::Oid, ticket: String, agent: String) -> FollowerTable {
+    pub fn new(
+        oid: pg_sys::Oid,
+        ticket: String,
+        agent: String,
+        kinds: Option<FollowerKinds>,
+        row_type: Option<RowType>,
+    ) -> FollowerTable {
         FollowerTable {
             oid,
             ticket,
             agent_type: KeyType::of_column(oid, &agent).unwrap_or(KeyType::Number),
             agent,
-            tickets_query: OnceCell::new(),
-            agents_query: OnceCell::new(),
-            both_query: OnceCell::new(),
+            kinds,
+            row_type,
+            queries: Default::default(),
         }
+    }
+
+    fn read(row: &Row) -> Option<FollowerTable> {
+        let column = |attribute| column_name(row, attribute);
+        let kinds = || match row.get::<JsonB>(ticket_table::FOLLOWER_KINDS)?.0 {
+            Value::Object(kinds) => Some(kinds),
+            _ => None,
+        };
+        let kind_column = column(ticket_table::FOLLOWER_KIND_COLUMN);
+        Some(FollowerTable::new(
+            row.get(ticket_table::FOLLOWER_TABLE)?,
+            column(ticket_table::FOLLOWER_TICKET_COLUMN)?,
+            column(ticket_table::FOLLOWER_AGENT_COLUMN)?,
+            kind_column.map(|column| FollowerKinds::of(column, &kinds().unwrap_or_default())),
+            RowType::read(
+                row,
+                [
+                    ticket_table::FOLLOWER_TYPE_COLUMN,
+                    ticket_table::FOLLOWER_TYPE_VALUES,
+                    ticket_table::OTHER_FOLLOWER_TYPES,
+                ],
+            ),
+        ))
+    }
+
+    pub fn queries(&self, of: Following) -> &FollowerQueries {
+        let [followed, requested] = &self.queries;
+        match of {
+            Following::Followed => followed,
+            Following::Requested => requested,
+        }
+    }
+
+    /// Is it mapped as another one is?
+    pub fn is_mapped_as(&self, other: &FollowerTable) -> bool {
+        (self.oid, &self.ticket, &self.agent) == (other.oid, &other.ticket, &other.agent)
+            && (&self.kinds, &self.row_type) == (&other.kinds, &other.row_type)
+    }
+
+    /// Can a row say this?
+    pub fn can_say(&self, what: Following) -> bool {
+        match &self.kinds {
+            Some(kinds) => !kinds.kinds(what).is_empty(),
+            None => what == Following::Followed,
+        }
+    }
+
+    /// Does a row of this kind say that its agent follows the ticket, and nothing else?
+    pub fn is_followed_by(&self, kind: Option<&str>) -> bool {
+        match &self.kinds {
+            Some(kinds) => kind.is_some_and(|kind| kinds.followed.iter().any(|one| one == kind)),
+            None => true,
+        }
+    }
+
+    /// What is asked of the rows that say this, as SQL.
+    pub fn conditions(&self, what: Following) -> Vec<String> {
+        let kinds = self.kinds.as_ref();
+        let of_kind = kinds.map(|kinds| is_one_of(self.oid, &kinds.column, kinds.kinds(what)));
+        let of_type = self.row_type.as_ref();
+        let of_type = of_type.map(|of_type| of_type.condition(self.oid));
+        of_type.into_iter().chain(of_kind).collect()
+    }
+
+    /// What a policy asks of a row that is written.
+    pub fn written_call(&self, table: pg_sys::Oid) -> String {
+        let function = match self.kinds {
+            Some(_) => RuleFunction::FollowerOfKind,
+            None => RuleFunction::Follower,
+        };
+        self.call(function, table)
     }
 
     /// What a policy asks of a row of a table, which is this one or a part of it.
     pub fn call(&self, function: RuleFunction, table: pg_sys::Oid) -> String {
         let agent = || principal_expression(self.oid, Some(&self.agent), Principal::Agent);
+        let kind = || {
+            let kinds = self.kinds.as_ref()?;
+            let column = quote_identifier(&kinds.column);
+            Some(format!("{column}::pg_catalog.text"))
+        };
         function.call(|argument| match argument {
             Argument::Table => Some(regclass(table)),
             Argument::ParentKey => Some(key_expression(self.oid, &self.ticket)),
             Argument::KeyColumn => Some(quote_identifier(&self.ticket)),
             Argument::Agent => Some(agent()),
+            Argument::Kind => kind(),
             _ => None,
         })
     }
@@ -77,13 +231,6 @@ impl TicketTable {
         let column = |attribute| column_name(row, attribute);
         let values = |attribute| row.get::<Vec<String>>(attribute).unwrap_or_default();
         let oid = row.required(ticket_table::TABLE_ID);
-        let followers = || {
-            Some(FollowerTable::new(
-                row.get(ticket_table::FOLLOWER_TABLE)?,
-                column(ticket_table::FOLLOWER_TICKET_COLUMN)?,
-                column(ticket_table::FOLLOWER_AGENT_COLUMN)?,
-            ))
-        };
         let id = column(ticket_table::ID_COLUMN)?;
         Some(TicketTable {
             oid,
@@ -92,7 +239,7 @@ impl TicketTable {
             columns: Columns::each(|of| column(ticket_table::column(of).0)),
             unassigned_value: row.get(ticket_table::UNASSIGNED_VALUE),
             // A follower table that was dropped behind our back leaves no followers.
-            followers: followers().filter(|f| table_name(f.oid).is_some()),
+            followers: FollowerTable::read(row).filter(|f| table_name(f.oid).is_some()),
             statuses: Statuses::each(|of| values(ticket_table::values(of).0)),
             find_query: OnceCell::new(),
         })
@@ -144,10 +291,12 @@ impl TicketTable {
 
     /// What the rules can ask for.
     pub fn shape(&self) -> Shape {
+        let followers = self.followers.as_ref();
+        let can_say = |what| followers.is_some_and(|followers| followers.can_say(what));
         Shape {
             columns: Columns::each(|column| self.column(column).is_some()),
-            followers: self.followers.is_some(),
-            requesters: false,
+            followers: can_say(Following::Followed),
+            requesters: can_say(Following::Requested),
         }
     }
 
@@ -169,6 +318,7 @@ impl TicketTable {
             Argument::ParentKey
             | Argument::KeyColumn
             | Argument::Agent
+            | Argument::Kind
             | Argument::Internal
             | Argument::Permission => None,
         })

@@ -98,6 +98,7 @@ SELECT p.oid::regprocedure AS function, kinds.of_type(p.proargtypes[1]) AS kind,
         WHEN p.proname = 'update_ok' THEN ', 5, NULL, ''open'''
         WHEN p.proname IN ('internal_seen', 'internal_change_ok') THEN ', false, 2'
         WHEN p.proname = 'written_internal_ok' THEN ', false'
+        WHEN p.proname = 'follower_of_kind_ok' THEN ', 2, ''cc'''
         WHEN p.proname = 'shared_seen' THEN ', 4'
         WHEN p.pronargs = 3 THEN ', 2' ELSE '' END) AS call
 FROM pg_proc AS p

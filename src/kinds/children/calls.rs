@@ -21,6 +21,7 @@ use crate::rows::allowed::{Allowed, SEES_INTERNAL};
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::key::{KeyRef, OwnedKey};
 use crate::tables::key_functions::{for_key_lists, for_key_types};
+use crate::tables::ticket_table::FollowerTable;
 
 const VIEW: Action = Action::View;
 const REPLY: Action = Action::Change(Change::Reply);
@@ -119,6 +120,7 @@ impl Call {
             && fcinfo.is_of_target()
             && !self.is_recheck
             // Which of the rows of a ticket it sees only their policies know.
+            && child.row_type.is_none()
             && !TablePolicies::of(child.oid).hide_more()
             && Allowed::of_statement(&self.statement, access, &child.parent, VIEW).contains(parent)
     }
@@ -323,24 +325,30 @@ for_key_types!(
     }
 );
 
-/// May a follower be added or removed? Oneself where one can view the ticket, others where one may
-/// modify it.
+/// May a follower be added or removed? Oneself where one can view the ticket, others, and of other kinds also oneself,
+/// where one may modify it.
 fn is_follower_ok(
     fcinfo: CallInfo,
     follower_table: Option<pg_sys::Oid>,
     ticket: Option<KeyRef>,
     agent: Option<i64>,
+    kind: Option<&str>,
 ) -> bool {
     let call = Call::of(fcinfo, follower_table);
     let (Some((access, followers)), Some(ticket)) = (&call.who, ticket) else {
         return false;
     };
-    let action = follower_action(access, agent);
+    let is_followed = |table: &FollowerTable| table.is_followed_by(kind);
+    let follows = followers.followers().is_some_and(is_followed);
+    let action = follower_action(access, agent, follows);
     let allowed = Allowed::of_statement(&call.statement, access, &followers.parent, action);
     let may = allowed.contains(ticket);
     // Of a follower that is removed it is no more than a condition.
     if !may && writer_of_call(fcinfo) == Some(pg_sys::CmdType::CMD_INSERT) {
-        let new = New::Follower(agent);
+        let new = match follows {
+            true => New::Follower(agent),
+            false => New::OfKind(kind),
+        };
         refuse_new(&call.statement, access, followers, ticket, new, action);
     }
     may
@@ -368,7 +376,21 @@ for_key_types!(
         agent: Option<i64>,
         fcinfo: CallInfo,
     ) -> bool {
-        is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent)
+        is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent, None)
+    }
+);
+
+for_key_types!(
+    |$name, $key| [follower_of_kind_ok, follower_of_kind_ok_uuid, follower_of_kind_ok_text] =>
+    #[pg_extern(sql = false)]
+    fn $name(
+        follower_table: Option<pg_sys::Oid>,
+        ticket: Option<$key>,
+        agent: Option<i64>,
+        kind: Option<&str>,
+        fcinfo: CallInfo,
+    ) -> bool {
+        is_follower_ok(fcinfo, follower_table, ticket.map(KeyRef::from), agent, kind)
     }
 );
 

@@ -15,9 +15,11 @@ use crate::tables::principal::UNMAPPED;
 use crate::tables::ticket_table::TicketTable;
 
 /// A new row, by what it needs of the row that it belongs to.
-pub enum New {
+pub enum New<'a> {
     Message,
     Follower(Option<i64>),
+    /// Of a kind that does not mean that its agent follows.
+    OfKind(Option<&'a str>),
 }
 
 /// Of a row whose parent the agent sees the error says why. Else nothing tells it from one that is not
@@ -50,6 +52,8 @@ pub fn refuse_new(
         New::Follower(Some(UNMAPPED)) => format!("make who is nobody's external_key follow {row}"),
         New::Follower(Some(other)) => format!("make agent {other} follow {row}"),
         New::Follower(None) => format!("make nobody follow {row}"),
+        New::OfKind(Some(kind)) => format!("add a \"{kind}\" of {} to {row}", child.name()),
+        New::OfKind(None) => format!("add a row of {} without a kind to {row}", child.name()),
     };
     error::refuse(format!("agent {agent} may not {what}"), detail, hint)
 }

@@ -14,7 +14,7 @@ use crate::rights::statement::Statement;
 use crate::rights::{known_tables, settings};
 use crate::rows::allowed::Allowed;
 use crate::rows::followed::Followed;
-use crate::rows::tickets::TicketValues;
+use crate::rows::tickets::{Follows, TicketValues};
 use crate::tables::child_table::Parent;
 use crate::tables::key::KeyRef;
 use crate::tables::key_functions::for_key_types;
@@ -54,7 +54,7 @@ impl Call {
                 category,
                 ..TicketValues::UNKNOWN
             };
-            deskguard_rules::silo(access, &table.ticket(values, false))
+            deskguard_rules::silo(access, &table.ticket(values, Follows::NOTHING))
         })
     }
 
@@ -68,9 +68,9 @@ impl Call {
             return false;
         }
         let allows =
-            |followed| deskguard_rules::past_silo(access, &table.ticket(values, followed), action);
-        // Following only adds rights. It takes a look-up, so it is asked last, and if it matters.
-        allows(false) || allows(true) && id.is_some_and(|id| followed.contains(id))
+            |follows| deskguard_rules::past_silo(access, &table.ticket(values, follows), action);
+        // Followers only add rights. They take a look-up, so they are asked last, and if they matter.
+        allows(Follows::NOTHING) || allows(Follows::ALL) && allows(followed.of(id))
     }
 
     /// A command may not change the ticket that it looks for by its key. Where the setting says so that is
@@ -203,7 +203,7 @@ fn ticket_create_ok(
         confidential: is_confidential(confidential),
         status: table.statuses.of(status),
     };
-    let decision = deskguard_rules::create(access, &table.ticket(values, false));
+    let decision = deskguard_rules::create(access, &table.ticket(values, Follows::NOTHING));
     if let (Err(refusal), Some(_)) = (decision, writer_of_call(fcinfo)) {
         refuse(table, access, &Written::New, refusal);
     }

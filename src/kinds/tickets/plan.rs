@@ -104,8 +104,12 @@ fn fold<'p>(
     };
     let shape = table.shape();
     let clause = |access: &Access, condition: &Condition| -> Option<Clause<'p>> {
-        if condition.asks_followers(shape) {
-            ask(plan.items(), Asked::Followed(arguments.table));
+        let table_of_call = arguments.table;
+        if condition.asks(&Condition::Followed) {
+            ask(plan.items(), Asked::Followed(table_of_call));
+        }
+        if shape.requesters && condition.asks(&Condition::Requested) {
+            ask(plan.items(), Asked::Requested(table_of_call));
         }
         let builder = Builder {
             access,

@@ -1,5 +1,5 @@
-//! What is left of a folded rule at run time: who follows a ticket, which is data and not a right, and
-//! lists of ids that are too long for literals.
+//! What is left of a folded rule at run time: what the follower table says of a ticket, which is data and not a right,
+//! and lists of ids that are too long for literals.
 //!
 //! For the planner these functions have a support function, too: it tells how many rows they leave,
 //! from the statistics of the column, and how an index helps.
@@ -24,6 +24,7 @@ use crate::tables::catalog::own_function_name;
 use crate::tables::key::{KeyRef, KeySet, KeyType};
 use crate::tables::key_functions::{for_key_lists, for_key_types};
 use crate::tables::principal::Principal;
+use crate::tables::ticket_table::Following;
 
 fn granted(fcinfo: CallInfo, list: List, key: Option<KeyRef>) -> bool {
     let rights = rights_of_call(fcinfo);
@@ -92,43 +93,50 @@ for_key_lists!(
     }
 );
 
-/// The tickets that the agent follows: in a plan all of them, since the rest of the rule is there, too; else
-/// those that the follower table shows it.
+/// The tickets of which the follower table says this of the agent: in a plan all of them, since the rest of the rule is
+/// there, too; else those that it shows.
 fn followed_of_call(
     fcinfo: CallInfo<'_>,
+    what: Following,
     ticket_table: Option<pg_sys::Oid>,
 ) -> Site<'_, Rc<KeySet>> {
     at_site(fcinfo, ticket_table, |statement| match ticket_table {
-        Some(table) if fcinfo.is_of_plan() => followed(statement, table),
-        Some(table) => followed_seen(statement, table),
+        Some(table) if fcinfo.is_of_plan() => followed(statement, what, table),
+        Some(table) => followed_seen(statement, what, table),
         None => Rc::new(KeySet::EMPTY),
     })
 }
 
 for_key_types!(
-    |$name, $key| [followed_int2, followed_int4, followed_int8, followed_uuid, followed_text] =>
+    |$name, $key, $what|
+    [followed_int2, followed_int4, followed_int8, followed_uuid, followed_text]
+        with Following::Followed,
+    [requested_int2, requested_int4, requested_int8, requested_uuid, requested_text]
+        with Following::Requested =>
     #[pg_extern(sql = false)]
     fn $name(ticket_table: Option<pg_sys::Oid>, id: Option<$key>, fcinfo: CallInfo) -> bool {
-        let followed = followed_of_call(fcinfo, ticket_table);
+        let followed = followed_of_call(fcinfo, $what, ticket_table);
         id.is_some_and(|id| followed.contains(KeyRef::from(id)))
     }
 );
 
-/// The tickets that the current agent follows.
-fn all_followed(fcinfo: CallInfo, ticket_table: Option<pg_sys::Oid>) -> KeyList {
+/// All tickets of which the follower table says this of the current agent.
+fn all_followed(fcinfo: CallInfo, what: Following, ticket_table: Option<pg_sys::Oid>) -> KeyList {
     if is_planning() && fcinfo.is_of_plan() {
         return KeyList::sample(FOLLOWED_ROWS as i64);
     }
-    let followed = followed_of_call(fcinfo, ticket_table);
+    let followed = followed_of_call(fcinfo, what, ticket_table);
     KeyList::of(followed.sorted().into_iter(), followed.len(), false)
 }
 
 for_key_lists!(
-    |$name, $element, $kind, $field, $list|
-    [followed_tickets, followed_tickets_uuid, followed_tickets_text] with all_followed =>
+    |$name, $element, $kind, $field, $what|
+    [followed_tickets, followed_tickets_uuid, followed_tickets_text] with Following::Followed,
+    [requested_tickets, requested_tickets_uuid, requested_tickets_text]
+        with Following::Requested =>
     #[pg_extern(sql = false)]
     fn $name(ticket_table: Option<pg_sys::Oid>, fcinfo: CallInfo) -> Vec<$element> {
-        $list(fcinfo, ticket_table).$field
+        all_followed(fcinfo, $what, ticket_table).$field
     }
 );
 
@@ -139,30 +147,40 @@ struct Atom {
     name: &'static [u8],
     /// That for bigint.
     list_function: &'static str,
-    /// None for followed tickets.
-    list: Option<List>,
+    list: Ids,
 }
 
-const ATOMS: [Atom; 4] = [
+/// Where the list comes from.
+enum Ids {
+    OfRights(List),
+    OfFollowers(Following),
+}
+
+const ATOMS: [Atom; 5] = [
     Atom {
         name: b"has_category",
         list_function: "categories",
-        list: Some(CATEGORIES),
+        list: Ids::OfRights(CATEGORIES),
     },
     Atom {
         name: b"has_department",
         list_function: "departments",
-        list: Some(FULL),
+        list: Ids::OfRights(FULL),
     },
     Atom {
         name: b"in_team",
         list_function: "teams",
-        list: Some(TEAMS),
+        list: Ids::OfRights(TEAMS),
     },
     Atom {
         name: b"followed",
         list_function: "followed_tickets",
-        list: None,
+        list: Ids::OfFollowers(Following::Followed),
+    },
+    Atom {
+        name: b"requested",
+        list_function: "requested_tickets",
+        list: Ids::OfFollowers(Following::Requested),
     },
 ];
 
@@ -196,13 +214,18 @@ fn note(Simplify { root, call }: Simplify) {
         return;
     };
     ask(plan.items(), Asked::Rules);
-    let is_followed = Atom::of(call.function()).is_some_and(|atom| atom.list.is_none());
-    if let Some(table) = call.table().filter(|_| is_followed) {
-        ask(plan.items(), Asked::FollowedSeen(table));
+    let atom = Atom::of(call.function());
+    if let (Some(Ids::OfFollowers(what)), Some(table)) = (atom.map(|atom| &atom.list), call.table())
+    {
+        let asked = match what {
+            Following::Followed => Asked::FollowedSeen(table),
+            Following::Requested => Asked::RequestedSeen(table),
+        };
+        ask(plan.items(), asked);
     }
 }
 
-/// How many tickets an agent is taken to follow.
+/// How many tickets an agent is taken to follow, or to have requested.
 const FOLLOWED_ROWS: f64 = 20.0;
 
 fn selectivity(request: Selectivity) -> Option<Answer> {
@@ -222,7 +245,7 @@ fn selectivity(request: Selectivity) -> Option<Answer> {
 
 /// The share of rows for which an atom is true.
 fn share_of_atom(atom: &Atom, column: Column) -> f64 {
-    if let Some(list) = &atom.list {
+    if let Ids::OfRights(list) = &atom.list {
         return match rights_to_estimate_for(Some(column.root)) {
             Some(agent) => {
                 let ids = (list.ids)(&agent);

@@ -16,7 +16,7 @@ use crate::rights::call_site::at_site;
 use crate::rights::external_keys::ExternalKeys;
 use crate::rights::known_tables;
 use crate::rights::statement::Statement;
-use crate::rows::tickets::TicketValues;
+use crate::rows::tickets::{Follows, TicketValues};
 use crate::tables::key::{KeyRef, OwnedKey};
 use crate::tables::key_functions::for_key_types;
 use crate::tables::principal::{Principal, UNMAPPED};
@@ -224,15 +224,11 @@ fn may_update(
         ..before
     };
     // Following matters for the right to delete only, and takes a look-up.
-    let after = table.ticket(after, false);
-    let update =
-        |followed| deskguard_rules::update(access, &table.ticket(before, followed), &after);
-    let follows = || {
-        let id = id_before.as_ref().map(OwnedKey::borrowed);
-        id.is_some_and(|id| followed.contains(id))
-    };
-    let refusal = match update(false) {
-        Err(Refusal::Spam) if follows() => update(true).err(),
+    let after = table.ticket(after, Follows::NOTHING);
+    let update = |follows| deskguard_rules::update(access, &table.ticket(before, follows), &after);
+    let follows = || followed.of(id_before.as_ref().map(OwnedKey::borrowed));
+    let refusal = match update(Follows::NOTHING) {
+        Err(Refusal::Spam) => update(follows()).err(),
         decision => decision.err(),
     };
     if let Some(refusal) = refusal {

@@ -9,6 +9,7 @@ use crate::protection::policies::{CREATE, DELETE, MODIFY, VIEW};
 use crate::tables::catalog::Catalog;
 use crate::tables::child_table::{ChildTable, Parent};
 use crate::tables::registry::MESSAGES;
+use crate::tables::row_type::RowType;
 use crate::tables::rule_function::RuleFunction;
 
 pub fn find(catalog: &Catalog, root: pg_sys::Oid) -> Option<Box<dyn Kind>> {
@@ -51,6 +52,11 @@ impl Kind for ChildTable {
             RuleFunction::ParentEdit,
             [written(), id(RuleFunction::UpdatedId), None],
         );
+        let [seen, edit, create, updated] =
+            [seen, edit, create, updated].map(|asked| match &self.row_type {
+                Some(of) => of.restrict(self.oid, &asked),
+                None => asked,
+            });
         vec![
             Policy::new(VIEW, "SELECT", format!("USING ({seen})")),
             Policy::new(CREATE, "INSERT", format!("WITH CHECK ({create})")),
@@ -68,7 +74,9 @@ impl Kind for ChildTable {
         let keys = std::iter::once(&self.column).chain(&self.author);
         let keys = keys.map(|column| (column.as_str(), Holds::Keys));
         let internal = self.internal.iter();
+        let of_type = self.row_type.iter();
         keys.chain(internal.map(|column| (column.as_str(), Holds::Booleans)))
+            .chain(of_type.map(|of| (of.column.as_str(), Holds::Anything)))
             .collect()
     }
 
@@ -80,16 +88,22 @@ impl Kind for ChildTable {
             self.id.as_deref().into(),
             self.author.as_deref().into(),
         ];
-        // The SQL of a version before, which is not updated yet, has no such column.
-        let mut internal = "";
-        if let Some(column) = &self.internal {
-            internal = ", $6::pg_catalog.name";
-            values.push(column.as_str().into());
+        // The SQL of a version before, which is not updated yet, has no such columns.
+        let mut others = "";
+        if self.internal.is_some() || self.row_type.is_some() {
+            let of_type = self.row_type.as_ref();
+            others = ", $6::pg_catalog.name, $7::pg_catalog.name, $8, $9";
+            values.extend([
+                DatumWithOid::from(self.internal.as_deref()),
+                of_type.map(|of| of.column.as_str()).into(),
+                of_type.map(|of| of.values.clone()).into(),
+                of_type.map(RowType::others).into(),
+            ]);
         }
         Spi::run_with_args(
             &format!(
                 "INSERT INTO deskguard_internal.message_table
-                 VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name{internal})"
+                 VALUES ($1, $2, $3::pg_catalog.name, $4::pg_catalog.name, $5::pg_catalog.name{others})"
             ),
             &values,
         )

@@ -1,6 +1,7 @@
 //! Ticket tables.
 
 use deskguard_rules::{Action, Change, Meaning, TicketColumn};
+use pgrx::JsonB;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiError;
@@ -11,6 +12,7 @@ use crate::protection::trigger::{NOTE_TICKET, Trigger};
 use crate::tables::catalog::Catalog;
 use crate::tables::columns::ticket_table;
 use crate::tables::registry::TICKETS;
+use crate::tables::row_type::RowType;
 use crate::tables::rule_function::RuleFunction;
 use crate::tables::ticket_table::TicketTable;
 
@@ -99,6 +101,27 @@ impl Kind for TicketTable {
                 followers.map(|f| f.agent.as_str()).into(),
             ),
         ];
+        let kinds = followers.and_then(|f| f.kinds.as_ref());
+        let of_type = followers.and_then(|f| f.row_type.as_ref());
+        values.extend([
+            (
+                "follower_kind_column",
+                kinds.map(|kinds| kinds.column.as_str()).into(),
+            ),
+            (
+                "follower_kinds",
+                kinds.map(|kinds| JsonB(kinds.to_json())).into(),
+            ),
+            (
+                "follower_type_column",
+                of_type.map(|of| of.column.as_str()).into(),
+            ),
+            (
+                "follower_type_values",
+                of_type.map(|of| of.values.clone()).into(),
+            ),
+            ("other_follower_types", of_type.map(RowType::others).into()),
+        ]);
         values.extend(Meaning::ALL.map(|meaning| {
             let list = has_status.then(|| self.statuses.get(meaning).clone());
             (ticket_table::values(meaning).1, list.into())
