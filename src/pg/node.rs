@@ -431,14 +431,14 @@ impl<'p> Clause<'p> {
     }
 }
 
-/// Joins parts by AND, without those that are always true.
+/// Joins parts by AND, without those that are always true or there already.
 pub fn all<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
     let mut kept = vec![];
     for part in parts {
         match part {
             Clause::Constant(true) => {}
             Clause::Constant(false) => return part,
-            Clause::Is(node) => kept.push(node),
+            Clause::Is(node) => add(&mut kept, node),
         }
     }
     match kept.as_slice() {
@@ -449,7 +449,7 @@ pub fn all<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
     }
 }
 
-/// Joins parts by OR, without those that are never true. Nested ORs become one, so that the
+/// Joins parts by OR, without those that are never true or there already. Nested ORs become one, so that the
 /// planner sees all its arms.
 pub fn any<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
     let mut kept = vec![];
@@ -459,9 +459,10 @@ pub fn any<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
             Clause::Constant(true) => return part,
             Clause::Is(node) => match node.get::<pg_sys::BoolExpr>() {
                 Some(or) if or.boolop == pg_sys::BoolExprType::OR_EXPR => {
-                    kept.extend_from_slice(node.arguments());
+                    let arms = node.arguments().iter();
+                    arms.for_each(|arm| add(&mut kept, *arm));
                 }
-                _ => kept.push(node),
+                _ => add(&mut kept, node),
             },
         }
     }
@@ -470,6 +471,13 @@ pub fn any<'p>(parts: impl IntoIterator<Item = Clause<'p>>) -> Clause<'p> {
         [one] => Clause::Is(*one),
         // SAFETY: the node is new.
         _ => Clause::Is(unsafe { Node::made(pg_sys::make_orclause(list_of(&kept))) }),
+    }
+}
+
+/// Adds what is not there yet: a column may have several meanings.
+fn add<'p>(kept: &mut Vec<Node<'p>>, node: Node<'p>) {
+    if !kept.iter().any(|one| one.equals(node)) {
+        kept.push(node);
     }
 }
 

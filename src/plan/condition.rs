@@ -88,10 +88,18 @@ impl<'p> Builder<'_, 'p> {
         if let Some(agent) = self.of_agents(agent) {
             parts.push(agent.any_id_of(&[self.access.agent], self.keys, false));
         }
-        if let Some(team) = self.operand(team) {
-            parts.push(self.one_of(team, Principal::Team, self.access.teams())?);
+        if let Some(operand) = self.operand(team) {
+            let teams = self.teams(team)?;
+            parts.push(self.one_of(operand, Principal::Team, teams)?);
         }
         Some(parts)
+    }
+
+    /// The agent's teams. None if one of them stands for nobody in this column: then the rule's own call asks.
+    fn teams(&self, column: TicketColumn) -> Option<&IdSet> {
+        let teams = self.access.teams();
+        let is_team = |nobody| teams.contains(nobody);
+        (!self.table.nobody(column).is_some_and(is_team)).then_some(teams)
     }
 
     fn not_own(&self) -> Option<Vec<Clause<'p>>> {
@@ -103,13 +111,12 @@ impl<'p> Builder<'_, 'p> {
             ]));
         }
         if let Some(team) = self.operand(TicketColumn::Team) {
+            let teams = self.teams(TicketColumn::Team)?;
             parts.push(any([
                 team.is_null(false),
-                match short(self.access.teams()) {
+                match short(teams) {
                     Some(teams) => team.any_id_of(teams, self.keys, true),
-                    None => self
-                        .one_of(team, Principal::Team, self.access.teams())?
-                        .not(),
+                    None => self.one_of(team, Principal::Team, teams)?.not(),
                 },
             ]));
         }
@@ -117,33 +124,29 @@ impl<'p> Builder<'_, 'p> {
     }
 
     fn unassigned(&self) -> Vec<Clause<'p>> {
-        let mut parts = vec![];
-        if let Some(assignee) = self.operand(TicketColumn::Assignee) {
-            let mut nobody = vec![assignee.is_null(false)];
-            if let Some(value) = self.table.unassigned_value {
-                nobody.push(assignee.any_id_of(&[value], self.keys, false));
+        let is_nobody = |column| {
+            let operand = self.operand(column)?;
+            let mut nobody = vec![operand.is_null(false)];
+            if let Some(value) = self.table.nobody(column) {
+                nobody.push(operand.any_id_of(&[value], self.keys, false));
             }
-            parts.push(any(nobody));
-        }
-        if let Some(team) = self.operand(TicketColumn::Team) {
-            parts.push(team.is_null(false));
-        }
-        parts
+            Some(any(nobody))
+        };
+        let columns = [TicketColumn::Assignee, TicketColumn::Team];
+        columns.into_iter().filter_map(is_nobody).collect()
     }
 
     fn not_unassigned(&self) -> Vec<Clause<'p>> {
-        let mut parts = vec![];
-        if let Some(assignee) = self.operand(TicketColumn::Assignee) {
-            parts.push(match self.table.unassigned_value {
+        let is_somebody = |column| {
+            let operand = self.operand(column)?;
+            Some(match self.table.nobody(column) {
                 // NULL fails the comparison, too.
-                Some(value) => assignee.any_id_of(&[value], self.keys, true),
-                None => assignee.is_null(true),
-            });
-        }
-        if let Some(team) = self.operand(TicketColumn::Team) {
-            parts.push(team.is_null(true));
-        }
-        parts
+                Some(value) => operand.any_id_of(&[value], self.keys, true),
+                None => operand.is_null(true),
+            })
+        };
+        let columns = [TicketColumn::Assignee, TicketColumn::Team];
+        columns.into_iter().filter_map(is_somebody).collect()
     }
 
     /// `deskguard_internal.followed(table, id)`: followers are data, not rights, and read when the query runs.

@@ -32,11 +32,15 @@ pub fn advise(wanted: &[(pg_sys::Oid, &str, Option<&RowType>)]) -> Result<(), Sp
                 .chain([column])
                 .map(quote_identifier)
                 .collect();
-            statements.push(format!(
+            let statement = format!(
                 "CREATE INDEX ON {} ({});",
                 display_name(table),
                 columns.join(", ")
-            ));
+            );
+            // A column may have several meanings.
+            if !statements.contains(&statement) {
+                statements.push(statement);
+            }
         }
     }
     if !statements.is_empty() {

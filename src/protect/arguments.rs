@@ -19,6 +19,9 @@ pub fn needed(name: Option<&CStr>, what: &str) -> String {
     )
 }
 
+/// For [`refuse_given_twice`], where it is so.
+pub const ONE_MEANING: &str = "Each column has one meaning.";
+
 /// An argument that must be there. `what` is its name, and `hint` says what to do without it.
 pub fn not_null<T>(value: Option<T>, what: &str, hint: &str) -> T {
     value.unwrap_or_else(|| {
@@ -30,11 +33,11 @@ pub fn not_null<T>(value: Option<T>, what: &str, hint: &str) -> T {
     })
 }
 
-pub fn refuse_given_twice(column: &str) -> ! {
+pub fn refuse_given_twice(column: &str, hint: &str) -> ! {
     error::raise(
         PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         format!("column \"{column}\" was given twice"),
-        "Each column has one meaning.",
+        hint,
     )
 }
 

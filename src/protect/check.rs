@@ -346,11 +346,19 @@ pub fn check_ticket_table(table: &TicketTable) -> Result<(), SpiError> {
     }
     check_statuses(table)?;
     check_confidential(table)?;
-    let named = table.columns.present().map(|(_, name)| name);
-    let mut columns: Vec<&str> = named.chain([&table.id]).map(String::as_str).collect();
+    // Those of keys may have several meanings: who requested a ticket may be who has it.
+    let mut columns: Vec<&str> = table.key_columns().collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let others = [&table.columns.confidential, &table.columns.status];
+    columns.extend(others.into_iter().flatten().map(String::as_str));
+    columns.push(&table.id);
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-        refuse_given_twice(twice[0]);
+        refuse_given_twice(
+            twice[0],
+            "id_column, status_column and confidential_column are columns of their own.",
+        );
     }
     let assignee = table.columns.assignee.as_deref();
     let assignee_type = assignee.and_then(|column| KeyType::of_column(table.oid, column));

@@ -10,7 +10,7 @@ use crate::pg::relation::{display_name, hold};
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, rebuild, remove};
 use crate::protect::arguments::{
-    TypeArguments, given, needed, not_null, refuse_given_twice, row_type,
+    ONE_MEANING, TypeArguments, given, needed, not_null, refuse_given_twice, row_type,
 };
 use crate::protect::check::{
     check_boolean, check_column, check_kind, check_not_otherwise, check_owner, check_reference,
@@ -105,7 +105,7 @@ fn protect_message_table(
     columns.extend(row_type.iter().map(|of| &of.column));
     columns.sort_unstable();
     if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
-        refuse_given_twice(twice[0]);
+        refuse_given_twice(twice[0], ONE_MEANING);
     }
     let parent = check_parent(oid, parent)?;
     if let Some(id) = parent.id() {

@@ -8,7 +8,7 @@ use pgrx::spi::SpiError;
 use crate::pg::error::refuse_read_only;
 use crate::protect::advice::{advise, advise_preload};
 use crate::protect::apply::{add_with_parts, remove};
-use crate::protect::arguments::{given, needed, not_null, refuse_given_twice};
+use crate::protect::arguments::{ONE_MEANING, given, needed, not_null, refuse_given_twice};
 use crate::protect::check::{check_column, check_kind, check_not_otherwise};
 use crate::protect::dropped_rules::{dropped_rules_of_shared, refuse_dropped_rules};
 use crate::protect::lock::lock_all;
@@ -44,7 +44,7 @@ fn protect_shared(
     if let Some(owner) = &table.owner {
         check_column(oid, owner)?;
         if *owner == table.id {
-            refuse_given_twice(owner);
+            refuse_given_twice(owner, ONE_MEANING);
         }
     }
     if let Some(former) = SharedTable::find(&Catalog::now(), oid) {

@@ -96,9 +96,8 @@ impl TicketTable {
             true => Column::Value(value),
             false => Column::Absent,
         };
-        let somebody = |of: TicketColumn, agent: Option<i64>| {
-            agent.filter(|agent| Some(*agent) != self.nobody(of))
-        };
+        let somebody =
+            |of: TicketColumn, id: Option<i64>| id.filter(|id| Some(*id) != self.nobody(of));
         Ticket {
             category: column(TicketColumn::Category, values.category),
             department: column(TicketColumn::Department, values.department),
@@ -106,12 +105,18 @@ impl TicketTable {
                 TicketColumn::Assignee,
                 somebody(TicketColumn::Assignee, values.assignee),
             ),
-            team: column(TicketColumn::Team, values.team),
+            team: column(
+                TicketColumn::Team,
+                somebody(TicketColumn::Team, values.team),
+            ),
             requester: column(
                 TicketColumn::Requester,
                 somebody(TicketColumn::Requester, values.requester),
             ),
-            requester_team: column(TicketColumn::RequesterTeam, values.requester_team),
+            requester_team: column(
+                TicketColumn::RequesterTeam,
+                somebody(TicketColumn::RequesterTeam, values.requester_team),
+            ),
             followed: follows.followed,
             requested: follows.requested,
             confidential: has(TicketColumn::Confidential) && values.confidential,

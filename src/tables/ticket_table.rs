@@ -335,7 +335,7 @@ impl TicketTable {
         keys.map(|(_, name)| name.as_str())
     }
 
-    /// What stands for nobody in a column of agents, if it is that of the assignee.
+    /// What stands for nobody in a column, if it is that of the assignee.
     pub fn nobody(&self, column: TicketColumn) -> Option<i64> {
         let is_assignee = self.column(column) == self.column(TicketColumn::Assignee);
         self.unassigned_value.filter(|_| is_assignee)

@@ -11,7 +11,7 @@ GRANT ALL ON req.ticket TO PUBLIC;
 -- What is refused, and why.
 SELECT left(c, 100) AS given, test.attempt('SELECT deskguard.protect_tickets(''req.ticket'', ' || c || ')') FROM unnest(ARRAY[
     'requester_column => ''absent''', 'requester_team_column => ''note2''', 'requester_column => ''On''',
-    'requester_column => ''customer'', requester_team_column => ''customer''', 'requester_column => ''id''',
+    'requester_column => ''id''',
     'requester_column => ''customer'', unassigned_value => 0']) AS c;
 
 -- One of them is enough. The indexes are named that are missing.
