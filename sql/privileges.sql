@@ -38,3 +38,7 @@ SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.message_table', '
 SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.shared_table', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.protected_feature', '');
 SELECT pg_catalog.pg_extension_config_dump('deskguard.shared_visibility', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.mirror', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.mirror_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.mirrored_row', '');
+SELECT pg_catalog.pg_extension_config_dump('deskguard_internal.mirrored_id_seq', '');

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard as guard;
 
 use crate::kinds::tickets::written_rows;
+use crate::mirrors::{journal, keep};
 use crate::pg::compat::{self, Run, executor_run_hook};
 use crate::pg::memory::{self, Watch};
 use crate::pg::ordered_scans::OrderedTable;
@@ -276,13 +277,19 @@ extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _: *mut c_
     // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
     unsafe {
         guard(|| match event {
-            XACT_EVENT_PRE_COMMIT => session::warn_if_set_in_vain(),
+            XACT_EVENT_PRE_COMMIT => {
+                session::warn_if_set_in_vain();
+                keep::before_commit();
+            }
+            XACT_EVENT_PRE_PREPARE => keep::before_commit(),
             XACT_EVENT_COMMIT | XACT_EVENT_PREPARE => {
+                journal::forget_from(0);
                 statement::transaction_ended();
                 memory::give_back();
             }
             XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => {
                 session::forget_set();
+                journal::forget_from(0);
                 statement::forget_from(0);
                 statement::transaction_ended();
                 memory::give_back();
@@ -298,9 +305,20 @@ extern "C-unwind" fn subtransaction_ends(
     _: pg_sys::SubTransactionId,
     _: *mut c_void,
 ) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
-        unsafe { guard(|| statement::forget_from(pg_sys::GetCurrentTransactionNestLevel())) };
+    use pg_sys::SubXactEvent::*;
+    // SAFETY: PostgreSQL calls it, and it holds nothing outside of the guard.
+    unsafe {
+        guard(|| {
+            let level = pg_sys::GetCurrentTransactionNestLevel();
+            match event {
+                SUBXACT_EVENT_ABORT_SUB => {
+                    journal::forget_from(level);
+                    statement::forget_from(level);
+                }
+                SUBXACT_EVENT_COMMIT_SUB => journal::subtransaction_committed(level),
+                _ => {}
+            }
+        });
     }
 }
 

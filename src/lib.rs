@@ -10,17 +10,19 @@
 //! 1. [`pg`]: what pgrx lacks of PostgreSQL
 //! 2. [`tables`]: deskguard's own tables, and how a help desk's tables are mapped
 //! 3. [`signals`]: who hears of which change
-//! 4. [`protection`]: what protects a table, and whether it is there
-//! 5. [`rights`]: who acts, and what it may do
-//! 6. [`plan`]: conditions in plans
-//! 7. [`rows`]: reads the help desk's rows
-//! 8. [`kinds`]: what policies and plans ask, by kind of table
-//! 9. [`protect`]: puts protection on tables, and takes it off
-//! 10. [`questions`]: answers about agents and tickets
-//! 11. [`hooks`]: what PostgreSQL calls while it plans and runs statements
+//! 4. [`mirrors`]: keeps rows of deskguard's tables equal to the help desk's
+//! 5. [`protection`]: what protects a table, and whether it is there
+//! 6. [`rights`]: who acts, and what it may do
+//! 7. [`plan`]: conditions in plans
+//! 8. [`rows`]: reads the help desk's rows
+//! 9. [`kinds`]: what policies and plans ask, by kind of table
+//! 10. [`protect`]: puts protection on tables, and takes it off
+//! 11. [`questions`]: answers about agents and tickets
+//! 12. [`hooks`]: what PostgreSQL calls while it plans and runs statements
 
 mod hooks;
 mod kinds;
+mod mirrors;
 mod pg;
 mod plan;
 mod protect;
@@ -76,7 +78,8 @@ extension_sql_file!(
     name = "signals",
     requires = ["sharing"]
 );
-extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["signals"]);
+extension_sql_file!("../sql/mirror.sql", name = "mirror", requires = ["signals"]);
+extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["mirror"]);
 extension_sql_file!(
     "../sql/references.sql",
     name = "references",

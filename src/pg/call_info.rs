@@ -209,20 +209,42 @@ impl ResultRows<'_> {
     pub fn receiver(self) -> *mut pg_sys::DestReceiver {
         // SAFETY: as PL/pgSQL does for RETURN QUERY.
         unsafe {
-            let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
-            #[allow(ffi_unwind_calls)] // Within the guard.
-            pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                SetTuplestoreDestReceiverParams(
-                    receiver,
-                    self.result.setResult,
-                    (*self.result.econtext).ecxt_per_query_memory,
-                    false,
-                    self.result.setDesc,
-                    c"a query of deskguard has another result than its function".as_ptr(),
-                )
-            });
-            receiver
+            store_receiver(
+                self.result.setResult,
+                (*self.result.econtext).ecxt_per_query_memory,
+                self.result.setDesc,
+                false,
+            )
         }
+    }
+}
+
+/// What adds the rows of a query to a store, and raises an error if they are of another type. Detoasted, they need
+/// nothing of the table that they come from.
+///
+/// # Safety
+/// The store and the descriptor live as long as the receiver.
+pub unsafe fn store_receiver(
+    store: *mut pg_sys::Tuplestorestate,
+    memory: pg_sys::MemoryContext,
+    descriptor: pg_sys::TupleDesc,
+    detoast: bool,
+) -> *mut pg_sys::DestReceiver {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let receiver = pg_sys::CreateDestReceiver(pg_sys::CommandDest::DestTuplestore);
+        #[allow(ffi_unwind_calls)] // Within the guard.
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            SetTuplestoreDestReceiverParams(
+                receiver,
+                store,
+                memory,
+                detoast,
+                descriptor,
+                c"a query of deskguard has another result than its function".as_ptr(),
+            )
+        });
+        receiver
     }
 }
 

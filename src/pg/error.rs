@@ -23,15 +23,25 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<S
     unreachable!("an error does not return")
 }
 
-/// Refuses what an agent may not do. The detail says why.
-pub fn refuse(message: impl Into<String>, detail: Option<String>, hint: impl Into<String>) -> ! {
-    let code = PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
+/// The same with a detail.
+pub fn raise_with_detail(
+    code: PgSqlErrorCode,
+    message: impl Into<String>,
+    detail: Option<String>,
+    hint: impl Into<String>,
+) -> ! {
     let mut error = new(code, message, hint);
     if let Some(detail) = detail {
         error = error.set_detail(detail);
     }
     error.report(PgLogLevel::ERROR);
     unreachable!("an error does not return")
+}
+
+/// Refuses what an agent may not do. The detail says why.
+pub fn refuse(message: impl Into<String>, detail: Option<String>, hint: impl Into<String>) -> ! {
+    let code = PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE;
+    raise_with_detail(code, message, detail, hint)
 }
 
 /// Refuses a function that writes where nothing can be written.

@@ -17,6 +17,7 @@ pub mod restore;
 pub mod restrict_info;
 pub mod run_as_owner;
 pub mod scan;
+pub mod settings;
 pub mod statistics;
 pub mod support;
 pub mod unique;

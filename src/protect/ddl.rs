@@ -17,6 +17,7 @@ use crate::protect::apply::protect_parts;
 use crate::protect::columns::{follow_column, refuse_other_key};
 use crate::protect::event_rows::{command_of, finish, for_each_event_row};
 use crate::protect::foreign_key_checks::refuse_unchecked;
+use crate::protect::mirror_ddl;
 use crate::protect::names::{note_former_name, warn_of_taken_name};
 use crate::protect::own_triggers::put_back;
 use crate::protect::own_work::OwnWork;
@@ -136,6 +137,7 @@ unsafe fn look_at(command: *mut pg_sys::Node) -> Result<(), SpiError> {
             _ => {}
         }
     }
+    mirror_ddl::look_at(&seen)?;
     // SAFETY: as the caller promises.
     for partition in unsafe { detached(command) } {
         let _owner = RunAsOwner::of(own_table(c"protected_table"));
@@ -224,7 +226,8 @@ struct Alterations {
 /// A parse tree, or null.
 unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
     use pg_sys::AlterTableType::{
-        AT_DisableRowSecurity, AT_DisableTrig, AT_DisableTrigAll, AT_EnableTrig, AT_EnableTrigAll,
+        AT_DisableRowSecurity, AT_DisableTrig, AT_DisableTrigAll, AT_DisableTrigUser,
+        AT_EnableReplicaTrig, AT_EnableTrig, AT_EnableTrigAll, AT_EnableTrigUser,
         AT_NoForceRowSecurity,
     };
     // SAFETY: as the caller promises.
@@ -240,8 +243,11 @@ unsafe fn alterations(command: *mut pg_sys::Node) -> Alterations {
         switches: has(&[
             AT_EnableTrig,
             AT_EnableTrigAll,
+            AT_EnableTrigUser,
+            AT_EnableReplicaTrig,
             AT_DisableTrig,
             AT_DisableTrigAll,
+            AT_DisableTrigUser,
         ]),
     }
 }

@@ -13,14 +13,14 @@ use crate::pg::relation::{attribute, display_name};
 use crate::pg::restore::is_restoring;
 use crate::pg::run_as_owner::RunAsOwner;
 use crate::protect::columns::key_dropped;
-use crate::protect::event_rows::{command_of, finish, for_each_event_row};
+use crate::protect::dropped::Dropped;
+use crate::protect::event_rows::{command_of, finish};
+use crate::protect::mirror_ddl::look_at_dropped;
 use crate::protect::own_work::OwnWork;
 use crate::protect::registry::{changed_meanwhile, check_now};
 use crate::tables::catalog::{Catalog, own_table};
 use crate::tables::columns::ticket_table;
 use crate::tables::registry::{children_of, is_protected, root_of};
-
-const PG_CLASS: u32 = 1259;
 
 version_1!(after_drop);
 
@@ -30,71 +30,10 @@ version_1!(after_drop);
 pub extern "C-unwind" fn after_drop(fcinfo: CallInfo) -> pg_sys::Datum {
     command_of(fcinfo, "after_drop");
     if !OwnWork::is_going_on() {
-        finish(look_at(&Dropped::now()));
+        let dropped = Dropped::now();
+        finish(look_at(&dropped).and_then(|()| look_at_dropped(&dropped)));
     }
     pg_sys::Datum::from(0)
-}
-
-/// What a command dropped, as far as it may matter.
-#[derive(Default)]
-struct Dropped {
-    tables: Vec<pg_sys::Oid>,
-    /// Of tables that stay, with their names for messages.
-    columns: Vec<(pg_sys::Oid, String)>,
-    /// Policies and triggers with names of deskguard's: kind, schema, table, name.
-    parts: Vec<(String, [String; 3])>,
-}
-
-impl Dropped {
-    fn now() -> Dropped {
-        let mut dropped = Dropped::default();
-        for_each_event_row(
-            c"SELECT classid, objid, objsubid, object_type, object_identity, address_names
-              FROM pg_catalog.pg_event_trigger_dropped_objects()
-              WHERE NOT is_temporary AND object_type OPERATOR(pg_catalog.=) ANY (
-                  '{table, foreign table, table column, policy, trigger}'::pg_catalog.text[])",
-            |row| {
-                // SAFETY: of these types.
-                let (catalog, object, column, kind) = unsafe {
-                    (
-                        row.get::<pg_sys::Oid>(1),
-                        row.get::<pg_sys::Oid>(2),
-                        row.get::<i32>(3),
-                        row.get::<&str>(4),
-                    )
-                };
-                let (Some(catalog), Some(object), Some(kind)) = (catalog, object, kind) else {
-                    return;
-                };
-                match kind {
-                    "table" | "foreign table"
-                        if catalog.to_u32() == PG_CLASS && column == Some(0) =>
-                    {
-                        dropped.tables.push(object);
-                    }
-                    "table column" => {
-                        // SAFETY: a text.
-                        let identity = unsafe { row.get::<&str>(5) }.unwrap_or_default();
-                        dropped.columns.push((object, identity.into()));
-                    }
-                    "policy" | "trigger" => {
-                        // SAFETY: an array of texts.
-                        let names = unsafe { row.get::<Vec<Option<String>>>(6) };
-                        let names: Option<Vec<String>> =
-                            names.and_then(|names| names.into_iter().collect());
-                        let names = names.and_then(|names| <[String; 3]>::try_from(names).ok());
-                        dropped.parts.extend(
-                            names
-                                .filter(|[_, _, name]| name.starts_with("deskguard_"))
-                                .map(|names| (kind.into(), names)),
-                        );
-                    }
-                    _ => {}
-                }
-            },
-        );
-        dropped
-    }
 }
 
 fn look_at(dropped: &Dropped) -> Result<(), SpiError> {

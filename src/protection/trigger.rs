@@ -41,13 +41,16 @@ pub const NOTE_TICKET: &CStr = c"note_ticket";
 
 pub const OBJECT_GONE: &CStr = c"object_gone";
 
-/// Does a trigger of a protected table with this function fire for what is replicated, too? None if it is
+/// On the tables below the sources of mirrors, which need not be protected.
+pub const MIRROR_CHANGED: &CStr = c"mirror_changed";
+
+/// Does a trigger of a help desk's table with this function fire for what is replicated, too? None if it is
 /// not one of deskguard's.
 pub fn fires_always(function: pg_sys::Oid) -> Option<bool> {
     let name = own_function_name(function)?;
     match name.as_c_str() {
         name if name == NOTE_TICKET => Some(false),
-        name if name == OBJECT_GONE => Some(true),
+        name if name == OBJECT_GONE || name == MIRROR_CHANGED => Some(true),
         _ => None,
     }
 }

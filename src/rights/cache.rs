@@ -15,6 +15,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::mirrors::keep::bring_up_to_date;
 use crate::pg::error;
 use crate::rights::external_keys::{self, ExternalKeys};
 use crate::rights::load::{Loader, OwnFacts};
@@ -228,6 +229,7 @@ pub struct Statistics {
 
 /// Looks at the cache, of which nothing is out of date.
 fn look<T>(find: impl FnOnce(&mut Cache) -> T) -> T {
+    bring_up_to_date();
     refresh();
     CACHE.with_borrow_mut(|cache| {
         cache.sweep();

@@ -11,6 +11,7 @@ use deskguard_rules::{
 };
 use pgrx::prelude::*;
 
+use crate::mirrors::keep::bring_up_to_date;
 use crate::pg::error;
 use crate::pg::scan::{Attribute, Row, ScanKey};
 use crate::rights::settings;
@@ -106,6 +107,7 @@ pub struct AgentRow {
 impl Loader {
     /// Reads all with one snapshot.
     pub fn now() -> Loader {
+        bring_up_to_date();
         Loader {
             tick: generation::listen(),
             catalog: Catalog::now(),

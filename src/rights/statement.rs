@@ -18,6 +18,7 @@ use std::rc::Rc;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 
+use crate::mirrors;
 use crate::pg::call_info::CallInfo;
 use crate::pg::compat;
 use crate::pg::node::{Node, items};
@@ -339,6 +340,7 @@ pub unsafe fn before_start(query: Query, flags: c_int) -> Started {
     // SAFETY: the query and its plan are the executor's.
     unsafe {
         let plan = (*query).plannedstmt;
+        mirrors::keep::before_plan(plan);
         let begins_transaction = begins_transaction(plan);
         STARTED.set(STARTED.get() + 1);
         let is_run = flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0;

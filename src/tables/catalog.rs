@@ -28,7 +28,12 @@ pub const REGISTRY: [&CStr; 5] = [
 ];
 
 /// The other tables of the internal schema.
-const SIGNALS: [&CStr; 2] = [c"rights_signal", c"external_key_signal"];
+const OTHERS: [&CStr; 4] = [
+    c"rights_signal",
+    c"external_key_signal",
+    c"mirror",
+    c"mirrored_row",
+];
 
 /// The extension's tables as of one moment.
 pub struct Catalog {
@@ -96,6 +101,12 @@ impl Drop for Catalog {
 /// The OID of a table of the extension.
 pub fn own_table(name: &CStr) -> pg_sys::Oid {
     relation_oid(namespace_of(name), name)
+}
+
+/// Is there a table of this name? Not with the SQL of a version that had it not yet, nor without the extension.
+pub fn exists(name: &CStr) -> bool {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::get_relname_relid(name.as_ptr(), namespace_of(name)) != pg_sys::InvalidOid }
 }
 
 /// Is it one of the extension's schemas?
@@ -169,7 +180,7 @@ fn namespace_of(table: &CStr) -> pg_sys::Oid {
 }
 
 fn schema_of(table: &CStr) -> &'static CStr {
-    if REGISTRY.contains(&table) || SIGNALS.contains(&table) {
+    if REGISTRY.contains(&table) || OTHERS.contains(&table) {
         INTERNAL_SCHEMA
     } else {
         SCHEMA

@@ -160,3 +160,18 @@ pub mod protected_feature {
     pub const COMMAND: Attribute = 2;
     pub const PERMISSION: Attribute = 3;
 }
+
+pub mod mirror {
+    use crate::pg::scan::Attribute;
+    pub const ID: Attribute = 1;
+    pub const TARGET: Attribute = 2;
+    pub const SOURCE: Attribute = 3;
+}
+
+pub mod mirrored_row {
+    use crate::pg::scan::Attribute;
+    pub const MIRROR: Attribute = 1;
+    pub const ID: Attribute = 2;
+    pub const OTHER_ID: Attribute = 3;
+    pub const PERMISSION: Attribute = 4;
+}

@@ -20,6 +20,14 @@ impl Form {
         name: "BEFORE UPDATE FOR EACH ROW",
         event: BEFORE | ROW | pg_sys::TRIGGER_EVENT_UPDATE,
     };
+    pub const BEFORE_DELETE: Form = Form {
+        name: "BEFORE DELETE FOR EACH ROW",
+        event: BEFORE | ROW | pg_sys::TRIGGER_EVENT_DELETE,
+    };
+    pub const BEFORE_TRUNCATE: Form = Form {
+        name: "BEFORE TRUNCATE FOR EACH STATEMENT",
+        event: BEFORE | pg_sys::TRIGGER_EVENT_TRUNCATE,
+    };
     pub const AFTER_INSERT: Form = Form {
         name: "AFTER INSERT FOR EACH ROW",
         event: AFTER | ROW | pg_sys::TRIGGER_EVENT_INSERT,
@@ -127,6 +135,15 @@ impl TriggerCall<'_> {
                 self.0.tg_trigslot,
                 self.0.tg_newslot,
             )
+        }
+    }
+
+    /// The first argument of CREATE TRIGGER.
+    pub fn argument(&self) -> Option<&std::ffi::CStr> {
+        // SAFETY: the call names its trigger, which has so many arguments.
+        unsafe {
+            let trigger = &*self.0.tg_trigger;
+            (trigger.tgnargs > 0).then(|| std::ffi::CStr::from_ptr(*trigger.tgargs))
         }
     }
 
