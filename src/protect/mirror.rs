@@ -132,7 +132,7 @@ fn check_user(target: &Target, source: pg_sys::Oid) {
     // SAFETY: reads the backend's state, and look-ups in the system cache.
     unsafe {
         if pg_sys::superuser() {
-            return;
+            return check_owner(source);
         }
         let user = pg_sys::GetUserId();
         let name = std::ffi::CString::new(target.name).unwrap_or_default();
@@ -158,6 +158,13 @@ fn check_user(target: &Target, source: pg_sys::Oid) {
 }
 
 fn check_owner(relation: pg_sys::Oid) {
+    if Class::of(relation).is_none() {
+        error::raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("there is no relation with the OID {}", relation.to_u32()),
+            "Name a view, or a table.",
+        );
+    }
     // SAFETY: reads the backend's state.
     if !owns_table(relation, unsafe { pg_sys::GetUserId() }) {
         error::raise(
