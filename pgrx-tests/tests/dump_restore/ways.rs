@@ -83,6 +83,26 @@ fn lives_on(database: &Database) {
         let refused = code(superuser.batch_execute(sql));
         assert_eq!(refused, SqlState::FOREIGN_KEY_VIOLATION, "{sql}");
     }
+    // Mirrors follow what the help desk does, and give up nothing.
+    superuser
+        .batch_execute(
+            "UPDATE desk.staff SET reads = NOT reads WHERE id IN (201, 202); DELETE FROM desk.shift;
+             DELETE FROM desk.staff WHERE id IN (203, 204); INSERT INTO desk.staff VALUES (207, 'New', true)",
+        )
+        .unwrap();
+    let agents = "SELECT concat_ws(' ', id, a.name, m.group_id) FROM deskguard.agent AS a
+        LEFT JOIN deskguard.group_member AS m ON m.agent_id = a.id AND m.group_id = 101 WHERE a.id > 200 ORDER BY 1";
+    assert_eq!(
+        texts(&mut superuser, agents),
+        [
+            "201 Staff 201 101",
+            "202 Staff 202",
+            "204 Staff 204",
+            "205 Staff 205",
+            "206 Staff 206 101",
+            "207 New 101"
+        ]
+    );
     let left = "SELECT count(*)::text FROM deskguard.group_member WHERE agent_id = 3";
     let mut transaction = superuser.transaction().unwrap();
     let sql = "DELETE FROM deskguard.agent WHERE id = 3";

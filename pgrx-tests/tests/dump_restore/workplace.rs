@@ -101,6 +101,19 @@ const PROTECT: &str = "
     SELECT deskguard.protect_feature('desk.filter', 'people.edit', 'DELETE');
     ALTER TABLE desk.ticket DETACH PARTITION desk.ticket_old;";
 
+/// Agents and members that come from the help desk. PostgreSQL dumps the second view as one without rows, and replaces it
+/// after the data, since it needs the primary key.
+const MIRROR: &str = "
+    CREATE TABLE desk.staff (id bigint PRIMARY KEY, name text, reads boolean);
+    CREATE TABLE desk.shift (staff_id bigint REFERENCES desk.staff, day date);
+    CREATE VIEW desk.agents AS SELECT id, name FROM desk.staff;
+    CREATE VIEW desk.readers AS SELECT 'Readers' AS group_name, s.id AS agent_id, NULL::timestamptz AS valid_from
+        FROM desk.staff AS s LEFT JOIN desk.shift AS x ON x.staff_id = s.id GROUP BY s.id HAVING s.reads;
+    INSERT INTO desk.staff SELECT n, 'Staff ' || n, n % 2 = 0 FROM generate_series(201, 206) AS n;
+    INSERT INTO desk.shift SELECT n, '2026-01-01' FROM generate_series(201, 206) AS n;
+    INSERT INTO deskguard.agent (id, name) VALUES (204, 'By hand');
+    SELECT deskguard.mirror('agent', 'desk.agents'), deskguard.mirror('group_member', 'desk.readers');";
+
 const SHARE: &str = "
     SELECT deskguard.share('desk.filter', 2, agent_id => 1);
     SELECT deskguard.share('desk.filter', 3, group_id => 101);
@@ -129,6 +142,7 @@ fn build_with(database: &Database, tables: &str) {
     superuser.batch_execute(&(rights_sql() + tables)).unwrap();
     database.connect(OWNER).batch_execute(PROTECT).unwrap();
     superuser.batch_execute(SHARE).unwrap();
+    superuser.batch_execute(MIRROR).unwrap();
 }
 
 /// The sessions that look: by setting, and by role.
@@ -224,6 +238,8 @@ pub fn picture(database: &Database) -> Vec<String> {
         "SELECT d::text FROM deskguard.department d ORDER BY 1",
         "SELECT a::text FROM deskguard.agent a ORDER BY 1",
         "SELECT p::text FROM deskguard.permission p ORDER BY 1",
+        "SELECT m::text FROM deskguard.mirror m ORDER BY 1",
+        "SELECT r::text FROM deskguard_internal.mirrored_row r ORDER BY 1",
     ] {
         lines.extend(texts(&mut superuser, sql));
     }
