@@ -5,7 +5,10 @@ SELECT staff_no, name FROM desk.staff UNION ALL SELECT customer_no, name FROM de
 INSERT INTO deskguard.department (id, name, parent_id) SELECT dept_no, name, part_of FROM desk.departments;
 INSERT INTO deskguard.category (id, name) SELECT category_no, name FROM desk.categories;
 INSERT INTO deskguard.team (id, name) SELECT team_no, name FROM desk.teams;
-INSERT INTO deskguard.team_member (team_id, agent_id) SELECT team_no, staff_no FROM desk.staff WHERE team_no IS NOT NULL;
+
+-- Who is in which team the help desk knows itself: a mirror keeps deskguard equal to that.
+CREATE VIEW desk.team_members AS SELECT team_no AS team_id, staff_no AS agent_id FROM desk.staff WHERE team_no IS NOT NULL;
+SELECT deskguard.mirror('team_member', 'desk.team_members') AS mirror \gset
 
 UPDATE deskguard.agent SET active = false WHERE name = 'Ben';
 UPDATE deskguard.agent SET db_role = 'reporting' WHERE name = 'Reports';

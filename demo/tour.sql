@@ -282,7 +282,23 @@ FROM desk.messages
 JOIN desk.tickets USING (ticket_no)
 WHERE asked_by = 1042;
 
--- # 13. Shared replies
+-- # 13. A mirror
+--
+-- The help desk says itself who is in which team. demo/permissions.sql made a view of that, and a
+-- mirror, which keeps deskguard equal to it. Mia joins the team "Escalations".
+
+SET deskguard.agent_id = 5; -- Mia
+SELECT count(*) AS escalations FROM desk.tickets WHERE team_no = 1;
+\! psql -qU postgres -c "UPDATE desk.staff SET team_no = 1 WHERE name = 'Mia'"
+SELECT count(*) AS escalations FROM desk.tickets WHERE team_no = 1;
+
+-- What comes from a mirror nobody changes by hand.
+
+\c - postgres
+DELETE FROM deskguard.team_member WHERE agent_id = 5;
+SELECT target, source, rows FROM deskguard.mirror;
+
+-- # 14. Shared replies
 --
 -- Saved replies are seen by their owner and by whom they are shared with. Emma shares hers with the
 -- standard staff.
