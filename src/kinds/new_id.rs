@@ -174,11 +174,11 @@ fn may_write(access: &Agent, table: &NewId) -> bool {
     match table {
         NewId::Free | NewId::Shared(_) => true,
         NewId::Parent { parent, .. } => match parent {
-            Parent::Tickets(_) => access.has(Permission::Create),
+            Parent::Tickets(_) => access.has_somewhere(Permission::Create),
             Parent::Messages(_) => [Change::Reply, Change::EditMessages]
                 .into_iter()
                 .flat_map(|change| Relation::ALL.map(|relation| Permission::On(change, relation)))
-                .any(|permission| access.has(permission)),
+                .any(|permission| access.has_somewhere(permission)),
         },
     }
 }

@@ -188,6 +188,23 @@ SELECT deskguard.unprotect('twice.attachment');
 TABLE twice.asks;
 
 SELECT test.attempt_only('SELECT deskguard_internal.new_id_ok(NULL, 1), deskguard_internal.new_id_ok(''twice.ticket'', NULL), deskguard_internal.new_id_ok(''pg_class'', 1)');
+
+-- Who may write somewhere, by a scoped group only, gets free ids, too.
+BEGIN;
+DELETE FROM deskguard.group_member WHERE agent_id = 2;
+DELETE FROM deskguard.agent_permission WHERE agent_id = 2;
+INSERT INTO deskguard.permission_group (id, name, scope) OVERRIDING SYSTEM VALUE VALUES (900, 'In department 1', 'granted');
+INSERT INTO deskguard.group_department VALUES (900, 1, 'full');
+INSERT INTO deskguard.group_permission
+SELECT 900, unnest(ARRAY['ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.reply.unassigned']);
+INSERT INTO deskguard.group_member VALUES (900, 2);
+SET ROLE regress_ann;
+SELECT * FROM test.tried(ARRAY[
+    'INSERT INTO twice.ticket VALUES (70, ''2026-05-05'', ''free'', 1)',
+    'INSERT INTO twice.ticket VALUES (9, ''2026-05-05'', ''has a message already'', 1)',
+    'INSERT INTO twice.ticket VALUES (71, ''2026-05-05'', ''elsewhere'', 5)']);
+RESET ROLE;
+ROLLBACK;
 DROP TABLE folded;
 DROP SCHEMA twice CASCADE;
 DROP FUNCTION test.asked();
