@@ -139,6 +139,7 @@ fn dumped_in_parallel() {
 fn over_what_is_there() {
     let (original, before) = original_of(build_without_key);
     let dump = Dump::of(&original, &["--format=custom"]);
+    let script = Dump::of(&original, &["--format=plain", "--clean", "--if-exists"]);
     for options in [
         &["--clean", "--if-exists", "--single-transaction"][..],
         &["--clean", "--if-exists"],
@@ -158,7 +159,6 @@ fn over_what_is_there() {
         lives_on(&original);
     }
     // A script that does the same.
-    let script = Dump::of(&original, &["--format=plain", "--clean", "--if-exists"]);
     run_script(&script, &original);
     same(&before, &picture(&original));
 }
