@@ -1,7 +1,7 @@
 //! Rights that come from another server by logical replication.
 
-use deskguard_tests::lab::{act_for, run, wait_until};
-use deskguard_tests::server::{APP, Database, MAPPED};
+use deskguard_tests::lab::{act_for, run, texts, wait_until};
+use deskguard_tests::server::{APP, Database, MAPPED, OWNER};
 use postgres::Client;
 
 use crate::copy::{PORT, ServerCopy};
@@ -238,4 +238,84 @@ fn a_subscriber_obeys_what_it_has_applied() {
             assert_eq!(role_asker.ask(&mut role).unwrap(), expected, "{sql}");
         }
     }
+}
+
+/// A mirror on the subscriber follows the help desk's tables, which belong to somebody without rights on deskguard.
+#[test]
+fn a_mirror_follows_what_is_replicated() {
+    let _roles = roles_stay();
+    let database = desk(Fold::ALL[0]);
+    run(
+        &mut database.superuser(),
+        &format!(
+            "CREATE SCHEMA hd AUTHORIZATION {OWNER}; SET ROLE {OWNER};
+             CREATE TABLE hd.person (id bigint PRIMARY KEY, name text, seen timestamptz);
+             CREATE TABLE hd.member (team_id bigint, person_id bigint, PRIMARY KEY (team_id, person_id));
+             CREATE VIEW hd.people AS SELECT id, name FROM hd.person;
+             CREATE VIEW hd.members AS SELECT team_id, person_id AS agent_id FROM hd.member;
+             RESET ROLE; INSERT INTO deskguard.team VALUES (70, 'Team'), (71, 'Other team')"
+        ),
+    );
+    let options = "-c wal_level=logical -c max_wal_senders=10 -c logical_decoding_work_mem=64kB";
+    let server = match ServerCopy::start("mirrored", &[], options) {
+        Ok(server) => server,
+        Err(error) => {
+            println!("skipped: no publisher could be started: {error}");
+            return;
+        }
+    };
+    let mut subscriber = Subscriber::new(&database, &server);
+    let own = &mut database.superuser();
+    run(
+        own,
+        "SELECT deskguard.mirror('agent', 'hd.people'), deskguard.mirror('team_member', 'hd.members')",
+    );
+    subscriber.change(
+        "INSERT INTO hd.person SELECT n, 'Copied ' || n FROM generate_series(701, 703) AS n",
+    );
+    subscriber.change("ALTER PUBLICATION rights SET TABLE hd.person, hd.member");
+    run(
+        own,
+        &format!("ALTER SUBSCRIPTION {} REFRESH PUBLICATION", database.name()),
+    );
+    let check = |subscriber: &mut Subscriber, sql: &str, expected: &[&str]| {
+        if !sql.is_empty() {
+            subscriber.change(sql);
+        }
+        let query = "SELECT concat_ws(' ', a.id, a.name, string_agg(m.team_id::text, ' ' ORDER BY m.team_id)) FROM deskguard.agent AS a
+             LEFT JOIN deskguard.team_member AS m ON m.agent_id = a.id WHERE a.id > 700 GROUP BY a.id ORDER BY a.id";
+        let mut found = vec![];
+        let own = &mut database.superuser();
+        // The copy of a table is waited for.
+        wait_until(&format!("{sql}: {expected:?}"), || {
+            found = texts(own, query);
+            found == expected
+        });
+    };
+    let s = &mut subscriber;
+    check(
+        s,
+        "",
+        &["701 Copied 701", "702 Copied 702", "703 Copied 703"],
+    );
+    check(
+        s,
+        "BEGIN; DELETE FROM hd.person WHERE id = 703; INSERT INTO hd.member VALUES (70, 701), (71, 702);
+         UPDATE hd.person SET name = 'Renamed' WHERE id = 701; COMMIT",
+        &["701 Renamed 70", "702 Copied 702 71"],
+    );
+    // A cascade of deskguard's, where none is replicated.
+    check(
+        s,
+        "DELETE FROM hd.member WHERE person_id = 702; DELETE FROM hd.person WHERE id = 702",
+        &["701 Renamed 70"],
+    );
+    check(
+        s,
+        "BEGIN; INSERT INTO hd.person SELECT n, 'Many' FROM generate_series(1000, 3000) AS n;
+         SAVEPOINT a; DELETE FROM hd.member; ROLLBACK TO a;
+         DELETE FROM hd.person WHERE id > 999; INSERT INTO hd.member VALUES (71, 701); COMMIT",
+        &["701 Renamed 70 71"],
+    );
+    check(s, "TRUNCATE hd.member", &["701 Renamed"]);
 }
