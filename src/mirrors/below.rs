@@ -13,6 +13,8 @@ pub type Columns = Option<BTreeSet<Attribute>>;
 #[derive(Default)]
 pub struct Below {
     pub tables: HashMap<pg_sys::Oid, Columns>,
+    /// Those of partitioned tables among them: TRUNCATE of one fires no trigger of the table above.
+    pub partitions: HashSet<pg_sys::Oid>,
     /// The source itself, if it is a view, and those that it reads.
     pub views: HashSet<pg_sys::Oid>,
     /// What cannot be heard of: materialized views, foreign tables, catalogs.
@@ -41,6 +43,9 @@ pub fn below(source: pg_sys::Oid) -> Below {
                     for child in descendants(relation) {
                         found.add(child, same_columns(relation, &columns, child));
                     }
+                }
+                if class.kind == pg_sys::RELKIND_PARTITIONED_TABLE {
+                    found.partitions.extend(descendants(relation));
                 }
                 found.add(relation, columns);
             }

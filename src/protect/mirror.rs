@@ -1,12 +1,10 @@
 //! deskguard.mirror() and deskguard.unmirror()
 
-use std::collections::{BTreeSet, HashMap};
-
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiError, quote_identifier};
+use pgrx::spi::SpiError;
 
-use crate::mirrors::below::{Below, Columns, below, column_name};
+use crate::mirrors::below::{Below, below};
 use crate::mirrors::guard::Writing;
 use crate::mirrors::journal;
 use crate::mirrors::keep::refresh_now;
@@ -18,9 +16,8 @@ use crate::pg::compat::owns_table;
 use crate::pg::error::{self, refuse_read_only};
 use crate::pg::relation::{Class, display_name, open};
 use crate::pg::run_as_owner::RunAsOwner;
-use crate::pg::settings::Settings;
 use crate::protect::arguments::not_null;
-use crate::protect::own_work::OwnWork;
+use crate::protect::mirror_triggers::{drop_triggers, own_path, put_triggers};
 use crate::tables::catalog::{is_own_schema, own_table};
 
 #[pg_extern(sql = false)]
@@ -73,7 +70,7 @@ fn unmirror(mirror: Option<i64>, keep_rows: Option<bool>) -> Result<(), SpiError
 
 /// Ends a mirror.
 pub fn forget(mirror: Mirror, keep_rows: bool) -> Result<(), SpiError> {
-    drop_triggers(mirror.id, None)?;
+    drop_triggers(mirror.id)?;
     if !keep_rows {
         refresh_now(mirror, Wanted::Nothing);
     }
@@ -98,12 +95,6 @@ pub fn forget(mirror: Mirror, keep_rows: bool) -> Result<(), SpiError> {
     }
     journal::refreshed(mirror.id);
     Ok(())
-}
-
-fn own_path() -> Settings {
-    let settings = Settings::begin();
-    settings.set(c"search_path", c"pg_catalog, pg_temp");
-    settings
 }
 
 fn register(target: &Target, source: pg_sys::Oid) -> Result<i64, SpiError> {
@@ -210,163 +201,4 @@ pub fn check_source(target: &'static Target, source: pg_sys::Oid) -> Result<Belo
     }
     Shape::of(target, source)?;
     Ok(read)
-}
-
-// Triggers
-
-/// The trigger for rows that come and go; the others have its name with something after it.
-pub fn trigger_name(mirror: i64) -> String {
-    format!("deskguard_mirror_{mirror}")
-}
-
-/// The triggers of a mirror: by table, with the columns that one for UPDATE looks at.
-type Triggers = HashMap<pg_sys::Oid, HashMap<String, BTreeSet<i16>>>;
-
-fn triggers_of(mirror: i64) -> Result<Triggers, SpiError> {
-    let _settings = own_path();
-    let mut found = Triggers::new();
-    Spi::connect(|client| {
-        let rows = client.select(
-            "SELECT t.tgrelid, t.tgname::text, d.refobjsubid::int2
-             FROM pg_trigger AS t
-             LEFT JOIN pg_depend AS d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-                 AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid AND d.refobjsubid > 0
-             WHERE t.tgfoid = 'deskguard_internal.mirror_changed'::regproc AND t.tgparentid = 0
-                 AND NOT t.tgisinternal AND t.tgargs = decode($1, 'escape')",
-            None,
-            &[format!("{mirror}\\000").into()],
-        )?;
-        for row in rows {
-            let (table, name) = (row.get::<pg_sys::Oid>(1)?, row.get::<String>(2)?);
-            if let (Some(table), Some(name)) = (table, name) {
-                let columns = found.entry(table).or_default().entry(name).or_default();
-                columns.extend(row.get::<i16>(3)?);
-            }
-        }
-        Ok::<_, SpiError>(())
-    })?;
-    Ok(found)
-}
-
-/// Puts the triggers of a mirror on the tables below its source, and takes them off others.
-pub fn put_triggers(mirror: Mirror) -> Result<(), SpiError> {
-    let read = below(mirror.source);
-    let own = Shape::of(mirror.target, mirror.source)?;
-    let there = triggers_of(mirror.id)?;
-    let none = HashMap::new();
-    let mut tables: Vec<_> = read.tables.keys().copied().collect();
-    tables.sort_unstable_by_key(|table| table.to_u32());
-    for table in tables {
-        let columns = if table == mirror.source {
-            // Of a table as the source what it gives.
-            Some(
-                own.given
-                    .iter()
-                    .filter_map(|one| crate::pg::relation::attribute(table, one.source()))
-                    .collect(),
-            )
-        } else {
-            read.tables[&table].clone()
-        };
-        let there = there.get(&table).unwrap_or(&none);
-        if !are_right(mirror.id, &columns, there) {
-            drop_on(table, there.keys())?;
-            create_on(mirror.id, table, &columns)?;
-        }
-    }
-    for (table, names) in &there {
-        if !read.tables.contains_key(table) {
-            drop_on(*table, names.keys())?;
-        }
-    }
-    Ok(())
-}
-
-fn are_right(mirror: i64, columns: &Columns, there: &HashMap<String, BTreeSet<i16>>) -> bool {
-    let name = trigger_name(mirror);
-    let update = there.get(&format!("{name}_update"));
-    let is_update_right = match columns {
-        Some(columns) if columns.is_empty() => update.is_none(),
-        Some(columns) => update == Some(columns),
-        None => update.is_some_and(BTreeSet::is_empty),
-    };
-    is_update_right && there.contains_key(&name) && there.contains_key(&format!("{name}_truncate"))
-}
-
-fn create_on(mirror: i64, table: pg_sys::Oid, columns: &Columns) -> Result<(), SpiError> {
-    let (name, on) = (trigger_name(mirror), display_name(table));
-    let mut wanted = vec![
-        (
-            name.clone(),
-            "AFTER INSERT OR DELETE",
-            "FOR EACH ROW".to_string(),
-        ),
-        (
-            format!("{name}_truncate"),
-            "AFTER TRUNCATE",
-            "FOR EACH STATEMENT".into(),
-        ),
-    ];
-    // Bit by bit, since equal values may print differently.
-    let differs = match columns {
-        Some(columns) if columns.is_empty() => None,
-        Some(columns) => {
-            let row = |of: &str| {
-                let names = columns
-                    .iter()
-                    .filter_map(|number| column_name(table, *number));
-                let all: Vec<_> = names
-                    .map(|name| format!("{of}.{}", quote_identifier(name)))
-                    .collect();
-                format!("ROW({})", all.join(", "))
-            };
-            let (old, new) = (row("OLD"), row("NEW"));
-            Some(format!("pg_catalog.record_image_ne({old}, {new})"))
-        }
-        None => Some("OLD.* OPERATOR(pg_catalog.*<>) NEW.*".into()),
-    };
-    if let Some(differs) = differs {
-        wanted.push((
-            format!("{name}_update"),
-            "AFTER UPDATE",
-            format!("FOR EACH ROW WHEN ({differs})"),
-        ));
-    }
-    let _owner = RunAsOwner::of(table);
-    let _work = OwnWork::begin();
-    for (name, event, how) in wanted {
-        Spi::run(&format!(
-            "CREATE TRIGGER {name} {event} ON {on} {how}
-                 EXECUTE FUNCTION deskguard_internal.mirror_changed('{mirror}')"
-        ))?;
-        // Also for what is replicated.
-        Spi::run(&format!("ALTER TABLE {on} ENABLE ALWAYS TRIGGER {name}"))?;
-    }
-    Ok(())
-}
-
-/// Takes the triggers of a mirror off all tables, or off one.
-fn drop_triggers(mirror: i64, of: Option<pg_sys::Oid>) -> Result<(), SpiError> {
-    for (table, names) in triggers_of(mirror)? {
-        if of.is_none_or(|of| of == table) {
-            drop_on(table, names.keys())?;
-        }
-    }
-    Ok(())
-}
-
-fn drop_on<'a>(
-    table: pg_sys::Oid,
-    names: impl Iterator<Item = &'a String>,
-) -> Result<(), SpiError> {
-    let _owner = RunAsOwner::of(table);
-    let _work = OwnWork::begin();
-    for name in names {
-        Spi::run(&format!(
-            "DROP TRIGGER {} ON {}",
-            quote_identifier(name),
-            display_name(table)
-        ))?;
-    }
-    Ok(())
 }

@@ -13,7 +13,8 @@ use crate::mirrors::registry::{Mirror, mirrors};
 use crate::pg::error;
 use crate::pg::relation::{Class, ancestors, display_name, open};
 use crate::protect::dropped::Dropped;
-use crate::protect::mirror::{check_source, forget, put_triggers, trigger_name};
+use crate::protect::mirror::{check_source, forget};
+use crate::protect::mirror_triggers::{put_triggers, trigger_name};
 use crate::protection::trigger::{MIRROR_CHANGED, triggers};
 use crate::tables::catalog::own_function;
 

@@ -19,6 +19,7 @@ mod lock;
 mod messages;
 mod mirror;
 mod mirror_ddl;
+mod mirror_triggers;
 mod names;
 mod own_triggers;
 mod own_work;
