@@ -116,9 +116,14 @@ extension_sql_file!(
     requires = ["functions_sharing"]
 );
 extension_sql_file!(
+    "../sql/functions/suggest.sql",
+    name = "functions_suggest",
+    requires = ["functions_external_keys"]
+);
+extension_sql_file!(
     "../sql/rules/base.sql",
     name = "rules_base",
-    requires = ["functions_external_keys"]
+    requires = ["functions_suggest"]
 );
 extension_sql_file!(
     "../sql/rules/tickets.sql",
