@@ -276,8 +276,11 @@ impl<'a> Asked<'a> {
             category: Some(class),
         }));
         // Both matter where a right is for neither any department nor any category.
-        let lists_of_departments: Vec<_> = self.rights().map(|(of, _)| of).collect();
-        let lists_of_categories: Vec<_> = self.rights().map(|(_, of)| listed(of)).collect();
+        // What is one's own is seen everywhere inside the silo, in any department.
+        let own = (None, self.access.silo());
+        let rights = || self.rights().chain([own]);
+        let lists_of_departments: Vec<_> = rights().map(|(of, _)| of).collect();
+        let lists_of_categories: Vec<_> = rights().map(|(_, of)| listed(of)).collect();
         let of_categories = categories.iter().enumerate();
         let of_categories: Vec<(usize, Vec<bool>)> = of_categories
             .map(|(class, ids)| (class, lists_with(&lists_of_categories, ids)))
@@ -1010,5 +1013,27 @@ mod tests {
             past_silo_condition(&access, shape, Action::Change(Change::Modify)),
             departments(|id| id % 4 == 1)
         );
+    }
+    #[test]
+    fn what_is_seen_by_its_category_is_changed_by_its_department() {
+        let mut staff = group("Staff");
+        staff.held.permissions.insert("ticket.use".into());
+        staff.held.categories.insert(1);
+        let mut scoped = group("In 9");
+        scoped.scope = Scope::Granted;
+        scoped.category_access = CategoryAccess::Open;
+        scoped.held.departments.insert(9, Level::Full);
+        scoped.held.permissions.insert("ticket.modify.own".into());
+        let access = Access::compile(&grants(vec![staff, scoped]));
+        let shape = shape(0b111);
+        let modify = Action::Change(Change::Modify);
+        let condition = past_silo_condition(&access, shape, modify);
+        let mut may = 0;
+        for ticket in tickets(shape) {
+            let rule = past_silo(&access, &ticket, modify);
+            assert_eq!(holds(&condition, &access, &ticket), rule, "{ticket:?}");
+            may += usize::from(rule);
+        }
+        assert_eq!(may, 1);
     }
 }

@@ -158,12 +158,13 @@ pub fn explain(
     };
     let mut unmapped = std::mem::take(&mut question.unmapped);
     if !question.is_told_all {
-        let asked = looked_at.first().and_then(|(check, _)| match check {
-            Check::Silo { .. } => Some(AskedBy::Silo),
-            Check::Department { .. } | Check::Scope(_) => Some(AskedBy::Department),
-            _ => None,
+        let asked = looked_at.first().map_or(&[][..], |(check, _)| match check {
+            Check::Silo { .. } => &[AskedBy::Silo],
+            Check::Department { .. } => &[AskedBy::Department],
+            Check::Scope(_) => &[AskedBy::Department, AskedBy::Silo],
+            _ => &[],
         });
-        unmapped.retain(|unmapped| unmapped.agent.is_some() || asked == Some(unmapped.asked_by));
+        unmapped.retain(|unmapped| unmapped.agent.is_some() || asked.contains(&unmapped.asked_by));
     }
     let missing = if allowed { &[] } else { &*unmapped };
     for policy in &mut question.other_policies {
@@ -563,7 +564,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::explanation::RowId;
+    use crate::explanation::{AskedBy, RowId};
     use crate::grants::Level;
     use crate::grants::tests::{grants, group};
     use crate::permission::{Action, Change};
@@ -675,6 +676,48 @@ mod tests {
                 it lacks the permission ticket.use; the ticket is unassigned, and it lacks ticket.view.unassigned."
         );
         assert_eq!(refused["rules"][1]["granted_by"], json!([]));
+    }
+
+    #[test]
+    fn a_group_that_covers_in_two_ways_is_named_once() {
+        let mut grants = scoped(&VIEW);
+        let mut group = (*grants.groups[0].group).clone();
+        group.category_access = CategoryAccess::Open;
+        grants.groups[0].group = group.into();
+        let by_staff = json!([{"group": "Staff", "scope": "granted", "department": 1}]);
+        let answer = answer(question(), &grants, ticket());
+        assert_eq!(answer["rules"][1]["granted_by"], by_staff);
+    }
+
+    #[test]
+    fn of_a_place_that_no_group_covers_all_that_is_unmapped_is_told() {
+        let unmapped = |column: &str, asked_by| Unmapped {
+            column: column.into(),
+            value: Some("no key".into()),
+            table: "deskguard.category".into(),
+            agent: None,
+            asked_by,
+        };
+        let question = Question {
+            is_told_all: false,
+            unmapped: vec![
+                unmapped("category", AskedBy::Silo),
+                unmapped("department", AskedBy::Department),
+                unmapped("assignee", AskedBy::Relation),
+            ],
+            ..question()
+        };
+        let elsewhere = Ticket {
+            category: Column::Value(Some(UNMAPPED)),
+            department: Column::Value(Some(UNMAPPED)),
+            ..ticket()
+        };
+        let answer = answer(question, &scoped(&VIEW), elsewhere);
+        let columns = answer["unmapped"].as_array().unwrap().iter();
+        let columns: Vec<&str> = columns.filter_map(|one| one["column"].as_str()).collect();
+        assert_eq!(columns, ["category", "department"]);
+        assert_eq!(answer["rules"][0]["rule"], "scope");
+        assert_eq!(answer["rules"][0]["category"], Value::Null);
     }
 
     #[test]

@@ -373,8 +373,13 @@ impl Grants {
             let categories: Vec<_> = match place.category {
                 Column::Absent => vec![(None, member.validity)],
                 Column::Value(id) => {
+                    let openers: Vec<_> = group.open_given().map(by).collect();
                     let granted = id.into_iter().flat_map(|id| group.category_given(id));
-                    group.open_given().chain(granted).map(by).collect()
+                    match openers.is_empty() {
+                        true => granted.map(by).collect(),
+                        // Who is open needs no category.
+                        false => openers,
+                    }
                 }
             };
             for (department, validity) in departments {
