@@ -53,22 +53,23 @@ LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'visible_ticket_
 COMMENT ON FUNCTION deskguard.visible_ticket_keys(bigint, regclass) IS
     'The ids of the tickets that the agent may view, of whatever type they are, as text';
 
-CREATE FUNCTION deskguard.effective_permissions(agent_id bigint) RETURNS TABLE (permission text, granted_by text, locked boolean)
+CREATE FUNCTION deskguard.effective_permissions(agent_id bigint)
+RETURNS TABLE (permission text, granted_by text, locked boolean, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_permissions_wrapper';
 COMMENT ON FUNCTION deskguard.effective_permissions(bigint) IS
-    'The permissions of an agent, a row for each grant; granted_by is a group''s name (locked), or ''agent'' for an override';
+    'The permissions of an agent, a row for each grant; granted_by is a group''s name (locked), or ''agent'' for an override; scope ''granted'': for the tickets that this group covers';
 
 CREATE FUNCTION deskguard.effective_departments(agent_id bigint)
-RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz)
+RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_departments_wrapper';
 COMMENT ON FUNCTION deskguard.effective_departments(bigint) IS
-    'The departments of an agent, a row for each grant; granted_on is the department itself or one above it, NULL for a group of all departments';
+    'The departments of an agent, a row for each grant; granted_on is the department itself or one above it, NULL for a group of all departments; scope ''granted'': for the permissions of this group only';
 
 CREATE FUNCTION deskguard.effective_categories(agent_id bigint)
-RETURNS TABLE (category_id bigint, name text, granted_by text, valid_until timestamptz)
+RETURNS TABLE (category_id bigint, name text, granted_by text, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_categories_wrapper';
 COMMENT ON FUNCTION deskguard.effective_categories(bigint) IS
-    'The categories of an agent, a row for each grant or for who opens it; the category NULL: tickets without one';
+    'The categories of an agent, a row for each grant or for who opens it; the category NULL: tickets without one; scope ''granted'': for the permissions of this group only';
 
 CREATE FUNCTION deskguard.effective_teams(agent_id bigint)
 RETURNS TABLE (team_id bigint, name text, valid_until timestamptz)
@@ -77,7 +78,7 @@ COMMENT ON FUNCTION deskguard.effective_teams(bigint) IS 'The teams of an agent'
 
 CREATE FUNCTION deskguard.agents_with_access(
     department_id bigint DEFAULT NULL, level text DEFAULT 'full', category_id bigint DEFAULT NULL, permission text DEFAULT NULL
-) RETURNS TABLE (agent_id bigint, name text, granted_by text, granted_on bigint, valid_until timestamptz)
+) RETURNS TABLE (agent_id bigint, name text, granted_by text, granted_on bigint, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_with_access_wrapper';
 COMMENT ON FUNCTION deskguard.agents_with_access(bigint, text, bigint, text) IS
     'The active agents that have a department at a level, or a category, or a permission, a row for each grant';

@@ -26,16 +26,16 @@ COMMENT ON FUNCTION deskguard.explain_command(bigint, text, regclass, jsonb, jso
 
 -- What an agent has, and who has something.
 CREATE FUNCTION deskguard.effective_departments(agent_id bigint)
-RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz)
+RETURNS TABLE (department_id bigint, name text, level text, granted_by text, granted_on bigint, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_departments_wrapper';
 COMMENT ON FUNCTION deskguard.effective_departments(bigint) IS
-    'The departments of an agent, a row for each grant; granted_on is the department itself or one above it, NULL for a group of all departments';
+    'The departments of an agent, a row for each grant; granted_on is the department itself or one above it, NULL for a group of all departments; scope ''granted'': for the permissions of this group only';
 
 CREATE FUNCTION deskguard.effective_categories(agent_id bigint)
-RETURNS TABLE (category_id bigint, name text, granted_by text, valid_until timestamptz)
+RETURNS TABLE (category_id bigint, name text, granted_by text, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_categories_wrapper';
 COMMENT ON FUNCTION deskguard.effective_categories(bigint) IS
-    'The categories of an agent, a row for each grant or for who opens it; the category NULL: tickets without one';
+    'The categories of an agent, a row for each grant or for who opens it; the category NULL: tickets without one; scope ''granted'': for the permissions of this group only';
 
 CREATE FUNCTION deskguard.effective_teams(agent_id bigint)
 RETURNS TABLE (team_id bigint, name text, valid_until timestamptz)
@@ -44,7 +44,7 @@ COMMENT ON FUNCTION deskguard.effective_teams(bigint) IS 'The teams of an agent'
 
 CREATE FUNCTION deskguard.agents_with_access(
     department_id bigint DEFAULT NULL, level text DEFAULT 'full', category_id bigint DEFAULT NULL, permission text DEFAULT NULL
-) RETURNS TABLE (agent_id bigint, name text, granted_by text, granted_on bigint, valid_until timestamptz)
+) RETURNS TABLE (agent_id bigint, name text, granted_by text, granted_on bigint, valid_until timestamptz, scope text)
 LANGUAGE c STABLE PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'agents_with_access_wrapper';
 COMMENT ON FUNCTION deskguard.agents_with_access(bigint, text, bigint, text) IS
     'The active agents that have a department at a level, or a category, or a permission, a row for each grant';
@@ -194,6 +194,40 @@ VALUES
 ON CONFLICT (name) DO UPDATE
 SET description = EXCLUDED.description, destructive = EXCLUDED.destructive, builtin = EXCLUDED.builtin;
 ALTER TABLE deskguard.permission ENABLE TRIGGER guard_builtin;
+
+-- The permissions of an agent say where they count.
+
+-- To change privileges here would make these a part of the extension, which pg_dump leaves out.
+DO $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT pg_catalog.quote_ident(r.rolname)
+        FROM pg_catalog.pg_proc AS p
+        CROSS JOIN pg_catalog.aclexplode(p.proacl) AS a
+        JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
+        WHERE p.oid = 'deskguard.effective_permissions(bigint)'::pg_catalog.regprocedure AND a.grantee <> p.proowner
+        ORDER BY 1
+    LOOP
+        RAISE WARNING 'deskguard.effective_permissions() is a new function, which % was granted before', grantee
+            USING HINT = format('GRANT EXECUTE ON FUNCTION deskguard.effective_permissions TO %s;', grantee);
+    END LOOP;
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc AS p
+        CROSS JOIN pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS a
+        WHERE p.oid = 'deskguard.effective_permissions(bigint)'::pg_catalog.regprocedure AND a.grantee = 0)
+    THEN
+        RAISE WARNING 'deskguard.effective_permissions() is a new function, which everybody may call'
+            USING HINT = 'REVOKE EXECUTE ON FUNCTION deskguard.effective_permissions FROM PUBLIC;';
+    END IF;
+END $$;
+DROP FUNCTION deskguard.effective_permissions(bigint);
+CREATE FUNCTION deskguard.effective_permissions(agent_id bigint)
+RETURNS TABLE (permission text, granted_by text, locked boolean, scope text)
+LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'effective_permissions_wrapper';
+COMMENT ON FUNCTION deskguard.effective_permissions(bigint) IS
+    'The permissions of an agent, a row for each grant; granted_by is a group''s name (locked), or ''agent'' for an override; scope ''granted'': for the tickets that this group covers';
 
 -- To grant it here would make that a part of the extension, which pg_dump leaves out.
 DO $$

@@ -1,6 +1,6 @@
 //! What an agent has, through whom and until when; and who has something.
 
-use deskguard_rules::{Given, Grants, Level, Moment, Source};
+use deskguard_rules::{Given, Grants, Level, Moment, Scope, Source};
 use pgrx::prelude::*;
 
 use crate::pg::error;
@@ -29,28 +29,34 @@ fn effective_permissions(
         name!(permission, String),
         name!(granted_by, String),
         name!(locked, bool),
+        name!(scope, &'static str),
     ),
 > {
     let loader = Loader::now();
     check_may_ask_about_permissions(agent_id);
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    TableIterator::new(grants.map(|grants| held(&grants)).unwrap_or_default())
+    let parts = grants.map(parts).unwrap_or_default();
+    let rows: Vec<_> = parts.iter().flat_map(held).collect();
+    TableIterator::new(rows)
 }
 
-fn held(grants: &Grants) -> Vec<(String, String, bool)> {
-    grants
-        .catalog
-        .keys()
-        .flat_map(|permission| {
-            grants.permission_sources(permission).map(|source| {
-                let (by, locked) = match source {
-                    Source::Group(name) => (name, true),
-                    Source::Agent(_) => ("agent", false),
-                };
-                (permission.clone(), by.into(), locked)
-            })
+/// What an agent has everywhere, and what each of its scoped groups gives.
+fn parts(grants: Grants) -> Vec<Grants> {
+    let scoped: Vec<_> = grants.scoped().collect();
+    std::iter::once(grants).chain(scoped).collect()
+}
+
+fn held(grants: &Grants) -> Vec<(String, String, bool, &'static str)> {
+    let names = grants.catalog.keys();
+    let given = names.flat_map(|name| {
+        let given = grants.permission_given(name);
+        let valid = given.filter(|given| given.validity.contains(grants.now));
+        valid.map(|given| {
+            let locked = matches!(given.by, Source::Group(_));
+            (name.clone(), giver(&given), locked, given.scope.name())
         })
-        .collect()
+    });
+    given.collect()
 }
 
 /// How the questions name who gives a right.
@@ -82,6 +88,7 @@ fn effective_departments(
         name!(granted_by, String),
         name!(granted_on, Option<i64>),
         name!(valid_until, Option<TimestampWithTimeZone>),
+        name!(scope, &'static str),
     ),
 > {
     let loader = Loader::now();
@@ -95,16 +102,17 @@ fn effective_departments(
             giver(&given),
             given.department,
             timestamp(given.validity.until),
+            given.scope.name(),
         )
     };
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    let rows: Vec<_> = grants.map_or(vec![], |grants| {
-        departments(&grants).into_iter().map(row).collect()
-    });
+    let parts = grants.map(parts).unwrap_or_default();
+    let mut rows: Vec<_> = parts.iter().flat_map(departments).map(row).collect();
+    rows.sort_by_key(|(id, ..)| *id);
     TableIterator::new(rows)
 }
 
-/// The departments that an agent has now, and who gives them, by id.
+/// The departments that are given now, and by whom.
 fn departments(grants: &Grants) -> Vec<(i64, Level, Given<'_>)> {
     let mut all = grants.departments_given();
     let of_all = grants.all_departments_given();
@@ -113,7 +121,6 @@ fn departments(grants: &Grants) -> Vec<(i64, Level, Given<'_>)> {
         ids.map(move |id| (*id, Level::Full, given))
     }));
     all.retain(|(.., given)| given.validity.contains(grants.now));
-    all.sort_by_key(|(id, ..)| *id);
     all
 }
 
@@ -128,31 +135,36 @@ fn effective_categories(
         name!(name, Option<String>),
         name!(granted_by, String),
         name!(valid_until, Option<TimestampWithTimeZone>),
+        name!(scope, &'static str),
     ),
 > {
     let loader = Loader::now();
     check_may_ask_about_permissions(agent_id);
     let names = Names::of(loader.catalog());
-    let row = |(id, by, until): (Option<i64>, String, Option<Moment>)| {
-        let name = id.and_then(|id| names.get(Principal::Category, id));
-        (id, name, by, timestamp(until))
-    };
     let grants = agent_id.and_then(|agent| loader.grants(agent).ok());
-    let rows: Vec<_> = grants.map_or(vec![], |grants| {
-        let all = || names.ids(Principal::Category);
-        categories(&grants, all).into_iter().map(row).collect()
-    });
+    let mut rows = vec![];
+    for part in grants.map(parts).unwrap_or_default() {
+        let given = categories(&part, || names.ids(Principal::Category));
+        rows.extend(given.into_iter().map(|(id, by, until)| {
+            let name = id.and_then(|id| names.get(Principal::Category, id));
+            (id, name, by, timestamp(until), part.scope.name())
+        }));
+    }
+    rows.sort_by_key(|(id, ..)| (id.is_none(), *id));
     TableIterator::new(rows)
 }
 
-/// The categories that an agent has now, who gives them and until when; last, of an open agent, none: tickets
-/// without a category.
+/// The categories that are given now, by whom and until when; of who is open, also none: tickets without a
+/// category.
 fn categories(
     grants: &Grants,
     all: impl FnOnce() -> Vec<i64>,
 ) -> Vec<(Option<i64>, String, Option<Moment>)> {
+    // That the agent's own setting opens its scoped groups, too, is told once.
+    let is_told =
+        |given: &Given| grants.scope == Scope::Everywhere || matches!(given.by, Source::Group(_));
     let is_valid = |given: &Given| given.validity.contains(grants.now);
-    let openers = grants.open_given().filter(is_valid);
+    let openers = grants.open_given().filter(is_told).filter(is_valid);
     let mut openers: Vec<_> = openers
         .map(|given| (giver(&given), given.validity.until))
         .collect();
@@ -171,7 +183,6 @@ fn categories(
             openers.map(move |(by, until)| (id, by.clone(), *until))
         }));
     }
-    rows.sort_by_key(|(id, ..)| (id.is_none(), *id));
     rows
 }
 
@@ -301,6 +312,7 @@ fn agents_with_access(
         name!(granted_by, String),
         name!(granted_on, Option<i64>),
         name!(valid_until, Option<TimestampWithTimeZone>),
+        name!(scope, &'static str),
     ),
 > {
     check_may_ask_about_permissions(None);
@@ -312,9 +324,11 @@ fn agents_with_access(
         let Ok(grants) = loader.grants(agent) else {
             continue;
         };
-        for (by, on, until) in wanted.givers(&grants) {
-            let name = names.get(Principal::Agent, agent);
-            rows.push((agent, name, by, on, timestamp(until)));
+        for part in parts(grants) {
+            for (by, on, until) in wanted.givers(&part) {
+                let name = names.get(Principal::Agent, agent);
+                rows.push((agent, name, by, on, timestamp(until), part.scope.name()));
+            }
         }
     }
     TableIterator::new(rows)
