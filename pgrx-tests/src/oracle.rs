@@ -70,7 +70,9 @@ pub enum Refusal {
     /// The kind of ticket may not be viewed at all.
     Kind,
     Department,
-    /// By what holds everywhere, and by the scoped groups that cover it.
+    /// No scoped group covers it, and without one tickets may not be used.
+    NotCovered,
+    /// By the scoped groups that cover it: nothing else lets it use tickets.
     Scoped,
 }
 
@@ -100,7 +102,7 @@ impl HelpDesk {
             .collect()
     }
 
-    fn scope(&self, group: &str) -> Scope {
+    pub fn scope(&self, group: &str) -> Scope {
         let mut groups = self.groups.iter();
         let found = groups.find(|of| of.name == group);
         found.map_or(Scope::Everywhere, |group| group.scope)
@@ -213,8 +215,16 @@ impl HelpDesk {
         unmapped
     }
 
-    /// Can the column for assignees never name this agent?
-    pub fn has_no_key(&self, a: Id) -> bool {
+    /// The columns for agents that can never name this one.
+    pub fn columns_without_key(&self, a: Id) -> Vec<&Column> {
+        let columns = [&self.table.assignee, &self.table.requester];
+        let columns = columns.into_iter().flatten();
+        columns
+            .filter(|column| self.has_no_key(a, column.kind))
+            .collect()
+    }
+
+    fn has_no_key(&self, a: Id, kind: Kind) -> bool {
         let key = self.external_keys.get(&(Principal::Agent, a));
         let is_printed_uuid = |key: &String| {
             let groups: Vec<&str> = key.split('-').collect();
@@ -224,10 +234,10 @@ impl HelpDesk {
                     .bytes()
                     .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
-        match self.table.assignee.as_ref().map(|column| column.kind) {
-            None | Some(Kind::Int8 | Kind::Int4 | Kind::Int2) => false,
-            Some(Kind::Uuid) => !key.is_some_and(is_printed_uuid),
-            Some(Kind::Text(_) | Kind::Varchar(_)) => key.is_none(),
+        match kind {
+            Kind::Int8 | Kind::Int4 | Kind::Int2 => false,
+            Kind::Uuid => !key.is_some_and(is_printed_uuid),
+            Kind::Text(_) | Kind::Varchar(_) => key.is_none(),
         }
     }
 
@@ -255,38 +265,25 @@ impl HelpDesk {
         granters
     }
 
-    /// (permission, granted_by, locked), sorted.
-    pub fn effective_permissions(&self, a: Id) -> Vec<(String, String, bool)> {
-        let mut rows = Vec::new();
-        for permission in &self.permissions {
-            for granter in self.permission_granters(a, &permission.name) {
-                let (granted_by, locked) = match granter {
-                    Granter::Group(name) => (name, true),
-                    _ => ("agent".into(), false),
-                };
-                rows.push((permission.name.clone(), granted_by, locked));
-            }
-        }
-        rows.sort();
-        rows
-    }
-
-    /// (department, level, granted_by, granted_on), sorted.
-    pub fn effective_departments(&self, a: Id) -> Vec<(Id, &'static str, String, Option<Id>)> {
+    /// (permission, granted_by, locked, scope), sorted.
+    pub fn effective_permissions(&self, a: Id) -> Vec<(String, String, bool, &'static str)> {
         let mut rows = Vec::new();
         if self.active(a).is_none() {
             return rows;
         }
-        for id in self.departments.iter().map(|department| &department.id) {
-            let full = self.department_granters(a, *id, Level::Full);
-            for (granter, through) in self.department_granters(a, *id, Level::Assign) {
-                let is_full = full.contains(&(granter.clone(), through));
-                let level = if is_full { "full" } else { "assign" };
-                rows.push((*id, level, granter.named(), Some(through)));
+        for permission in &self.permissions {
+            for granter in self.permission_granters(a, &permission.name) {
+                let locked = !matches!(granter, Granter::Agent(_));
+                rows.push((
+                    permission.name.clone(),
+                    granter.named(),
+                    locked,
+                    "everywhere",
+                ));
             }
-            for group in self.groups_of(a) {
-                if self.group_has_all_departments(group) {
-                    rows.push((*id, "full", group.into(), None));
+            for group in self.scoped_groups_of(a) {
+                if self.group_has(group, &permission.name) {
+                    rows.push((permission.name.clone(), group.into(), true, "granted"));
                 }
             }
         }
@@ -294,19 +291,74 @@ impl HelpDesk {
         rows
     }
 
-    /// (category, granted_by), sorted.
-    pub fn effective_categories(&self, a: Id) -> Vec<(Option<Id>, String)> {
+    /// (department, level, granted_by, granted_on, scope), sorted.
+    pub fn effective_departments(
+        &self,
+        a: Id,
+    ) -> Vec<(Id, &'static str, String, Option<Id>, &'static str)> {
         let mut rows = Vec::new();
         if self.active(a).is_none() {
             return rows;
         }
-        let openers = self.openers(a);
+        let level = |is_full| if is_full { "full" } else { "assign" };
+        for id in self.departments.iter().map(|department| &department.id) {
+            let full = self.department_granters(a, *id, Level::Full);
+            for (granter, through) in self.department_granters(a, *id, Level::Assign) {
+                let level = level(full.contains(&(granter.clone(), through)));
+                rows.push((*id, level, granter.named(), Some(through), "everywhere"));
+            }
+            for group in self.scoped_groups_of(a) {
+                let full = self.granted_to_group(group, *id, Level::Full);
+                for through in self.granted_to_group(group, *id, Level::Assign) {
+                    let level = level(full.contains(&through));
+                    rows.push((*id, level, group.into(), Some(through), "granted"));
+                }
+            }
+            for group in self
+                .groups_of(a)
+                .into_iter()
+                .chain(self.scoped_groups_of(a))
+            {
+                if self.group_has_all_departments(group) {
+                    rows.push((*id, "full", group.into(), None, self.scope(group).sql()));
+                }
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// (category, granted_by, scope), sorted.
+    pub fn effective_categories(&self, a: Id) -> Vec<(Option<Id>, String, &'static str)> {
+        let mut rows = Vec::new();
+        let Some(agent) = self.active(a) else {
+            return rows;
+        };
+        let mut openers: Vec<(String, &str)> = self
+            .openers(a)
+            .iter()
+            .map(|opener| (opener.named(), "everywhere"))
+            .collect();
+        for group in self.scoped_groups_of(a) {
+            if agent.category_access.is_none() && self.group_is_open(group) {
+                openers.push((group.into(), "granted"));
+            }
+        }
         for category in &self.categories {
             let granters = self.category_granters(a, *category);
-            let all = granters.iter().chain(&openers);
-            rows.extend(all.map(|granter| (Some(*category), granter.named())));
+            let everywhere = granters.iter();
+            rows.extend(everywhere.map(|by| (Some(*category), by.named(), "everywhere")));
+            for group in self.scoped_groups_of(a) {
+                if self.group_has_category(group, *category) {
+                    rows.push((Some(*category), group.into(), "granted"));
+                }
+            }
         }
-        rows.extend(openers.iter().map(|opener| (None, opener.named())));
+        let each = self.categories.iter().map(|category| Some(*category));
+        for category in each.chain([None]) {
+            let openers = openers.iter();
+            rows.extend(openers.map(|(by, scope)| (category, by.clone(), *scope)));
+        }
         rows.sort();
         rows
     }
@@ -352,10 +404,7 @@ impl HelpDesk {
             granters.insert(Granter::Agent(a));
         }
         for group in self.groups_of(a) {
-            let granted = |(g, c): &(&str, Id)| *g == group && *c == category;
-            if self.group_categories.iter().any(granted)
-                && self.counts("group_category", group, category)
-            {
+            if self.group_has_category(group, category) {
                 granters.insert(Granter::Group(group.into()));
             }
         }
@@ -376,25 +425,13 @@ impl HelpDesk {
     /// Would the agent, as a member of this group alone, pass the silo?
     pub fn group_passes_silo(&self, group: &str, a: Id, t: &Ticket) -> bool {
         let own_setting = self.active(a).and_then(|agent| agent.category_access);
-        let granted = |category: Id| {
-            let of_group = |(g, c): &(&str, Id)| *g == group && *c == category;
-            self.group_categories.iter().any(of_group)
-                && self.counts("group_category", group, category)
-        };
+        let granted = |category: Id| self.group_has_category(group, category);
         own_setting.is_none() && self.group_is_open(group) || self.category(t).is_some_and(granted)
     }
 
     /// Has a member of this group full access to the department?
     pub fn group_passes_department(&self, group: &str, t: &Ticket) -> bool {
-        let full = |through: &Id| {
-            let of_group = |((g, d), level): (&(&str, Id), &Level)| {
-                *g == group && d == through && *level == Level::Full
-            };
-            self.group_departments.iter().any(of_group)
-                && self.counts("group_department", group, through)
-        };
-        let is_below_one = |department| self.ancestry(department).iter().any(full);
-        self.group_has_all_departments(group) || self.department(t).is_some_and(is_below_one)
+        self.covers_department(group, t, Level::Full)
     }
 
     // ---- dept ----
@@ -471,17 +508,23 @@ impl HelpDesk {
     }
 
     fn covers_department(&self, group: &str, t: &Ticket, level: Level) -> bool {
-        if self.group_has_all_departments(group) {
-            return true;
-        }
-        let Some(department) = self.department(t) else {
-            return false;
-        };
-        self.ancestry(department).iter().any(|through| {
+        self.group_has_all_departments(group)
+            || self.department(t).is_some_and(|department| {
+                let granted = self.granted_to_group(group, department, level);
+                !granted.is_empty()
+            })
+    }
+
+    /// The grants to a group by which it has the department at this level or higher: the departments that they are on.
+    fn granted_to_group(&self, group: &str, department: Id, level: Level) -> Vec<Id> {
+        let is_granted = |through: &Id| {
             let rows = self.group_departments.iter();
             let mut granted = rows.filter(|((g, d), _)| *g == group && d == through);
             granted.any(|(_, l)| *l >= level) && self.counts("group_department", group, through)
-        })
+        };
+        let mut through = self.ancestry(department);
+        through.retain(is_granted);
+        through
     }
 
     fn covers_category(&self, group: &str, a: Id, t: &Ticket) -> bool {
@@ -490,12 +533,14 @@ impl HelpDesk {
             Some(access) => access == Access::Open,
             None => self.group_is_open(group),
         };
-        let granted = |category: Id| {
-            let mut rows = self.group_categories.iter();
-            rows.any(|(g, c)| *g == group && *c == category)
-                && self.counts("group_category", group, category)
-        };
+        let granted = |category: Id| self.group_has_category(group, category);
         is_open || self.category(t).is_some_and(granted)
+    }
+
+    fn group_has_category(&self, group: &str, category: Id) -> bool {
+        let mut rows = self.group_categories.iter();
+        rows.any(|(g, c)| *g == group && *c == category)
+            && self.counts("group_category", group, category)
     }
 
     /// The scoped groups of an agent that cover the ticket.
@@ -508,14 +553,44 @@ impl HelpDesk {
         groups
     }
 
-    fn is_covered(&self, a: Id, t: &Ticket, level: Level) -> bool {
+    pub fn is_covered(&self, a: Id, t: &Ticket, level: Level) -> bool {
         !self.covering(a, t, level).is_empty()
+    }
+
+    /// The scoped groups that cover the ticket, each with the departments by whose grants it does.
+    pub fn covering_by(&self, a: Id, t: &Ticket, level: Level) -> BTreeSet<(Granter, Option<Id>)> {
+        let mut all = BTreeSet::new();
+        for group in self.covering(a, t, level) {
+            let granter = || Granter::Group(group.into());
+            if self.table.department.is_none() || self.group_has_all_departments(group) {
+                all.insert((granter(), None));
+            }
+            if let Some(department) = self.department(t) {
+                let through = self.granted_to_group(group, department, level);
+                all.extend(through.into_iter().map(|id| (granter(), Some(id))));
+            }
+        }
+        all
+    }
+
+    /// P, with who gives it.
+    pub fn granters_at(
+        &self,
+        a: Id,
+        t: &Ticket,
+        level: Level,
+        permission: &str,
+    ) -> BTreeSet<Granter> {
+        let mut granters = self.permission_granters(a, permission);
+        let covering = self.covering(a, t, level).into_iter();
+        let giving = covering.filter(|group| self.group_has(group, permission));
+        granters.extend(giving.map(|group| Granter::Group(group.into())));
+        granters
     }
 
     /// P: has it the permission everywhere, or by a scoped group that covers the ticket?
     pub fn has_at(&self, a: Id, t: &Ticket, level: Level, permission: &str) -> bool {
-        let covering = self.covering(a, t, level);
-        self.has(a, permission) || covering.iter().any(|g| self.group_has(g, permission))
+        !self.granters_at(a, t, level, permission).is_empty()
     }
 
     /// That with which a ticket that is there is seen and changed.
@@ -588,7 +663,7 @@ impl HelpDesk {
     }
 
     /// By what holds everywhere alone.
-    fn views_everywhere(&self, a: Id, t: &Ticket) -> bool {
+    pub fn views_everywhere(&self, a: Id, t: &Ticket) -> bool {
         self.has(a, "ticket.use")
             && self.silo_ok(a, t)
             && (self.own(a, t)
@@ -654,7 +729,7 @@ impl HelpDesk {
             && (!self.spam(t) || self.deletes_new(a, t))
     }
 
-    fn creates_everywhere(&self, a: Id, t: &Ticket) -> bool {
+    pub fn creates_everywhere(&self, a: Id, t: &Ticket) -> bool {
         self.has(a, "ticket.use")
             && self.has(a, "ticket.create")
             && self.silo_ok(a, t)
@@ -696,12 +771,15 @@ impl HelpDesk {
 
     /// May the ticket be where the change puts it?
     fn may_be_at(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
-        let everywhere = self.has(a, "ticket.use")
-            && self.silo_ok(a, new)
-            && (old.department == new.department || self.dept(a, new, Level::Assign));
         let scoped = self.is_covered(a, new, Level::Assign)
             && self.has_at(a, new, Level::Assign, "ticket.use");
-        everywhere || scoped
+        self.may_be_at_everywhere(a, old, new) || scoped
+    }
+
+    pub fn may_be_at_everywhere(&self, a: Id, old: &Ticket, new: &Ticket) -> bool {
+        self.has(a, "ticket.use")
+            && self.silo_ok(a, new)
+            && (old.department == new.department || self.dept(a, new, Level::Assign))
     }
 
     /// Why a ticket that it may modify may not become this one.
@@ -769,9 +847,12 @@ impl HelpDesk {
         let Some(agent) = self.agents.iter().find(|agent| agent.id == a) else {
             return Some(Refusal::UnknownAgent);
         };
+        let only_scoped = !self.has(a, "ticket.use") && !self.scoped_groups_of(a).is_empty();
         Some(if !agent.active {
             Refusal::InactiveAgent
-        } else if self.is_covered(a, t, Level::Full) {
+        } else if only_scoped && !self.is_covered(a, t, Level::Full) {
+            Refusal::NotCovered
+        } else if only_scoped && self.has_for(a, t, "ticket.use") {
             Refusal::Scoped
         } else if !self.has(a, "ticket.use") {
             Refusal::Permission("ticket.use")

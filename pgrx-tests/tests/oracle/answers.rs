@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deskguard_tests::help_desk::{HelpDesk, Id, Level, Principal, Ticket};
+use deskguard_tests::help_desk::{HelpDesk, Id, Level, Principal, Scope, Ticket};
 use deskguard_tests::lab::{Counts, Outcome, fail, query, refused, same};
 use deskguard_tests::literal;
 use deskguard_tests::oracle::{ACTIONS, Granter, Refusal};
@@ -110,11 +110,12 @@ pub fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
         same(&about, row.get(1), desk.has(agent, name))?;
     }
     let sql = format!(
-        "SELECT permission, granted_by, locked FROM deskguard.effective_permissions({agent}) \
+        "SELECT permission, granted_by, locked, scope FROM deskguard.effective_permissions({agent}) \
          ORDER BY permission COLLATE \"C\", granted_by COLLATE \"C\", locked"
     );
     let rows = query(superuser, &sql, &[])?;
-    let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
+    let rows = rows.iter();
+    let rows = rows.map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)));
     same(&sql, rows.collect(), desk.effective_permissions(agent))?;
     effective_access(lab, desk, agent)
 }
@@ -123,22 +124,26 @@ pub fn answers_about(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
 fn effective_access(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
     let superuser = &mut lab.superuser;
     let sql = format!(
-        "SELECT department_id, level, granted_by, granted_on FROM deskguard.effective_departments({agent})"
+        "SELECT department_id, level, granted_by, granted_on, scope \
+         FROM deskguard.effective_departments({agent})"
     );
     let rows = query(superuser, &sql, &[])?;
-    let mut rows: Vec<(Id, &str, String, Option<Id>)> = rows
+    let mut rows: Vec<(Id, &str, String, Option<Id>, &str)> = rows
         .iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
         .collect();
     rows.sort();
     let departments = desk.effective_departments(agent);
     same(&sql, rows, departments)?;
 
-    let sql =
-        format!("SELECT category_id, granted_by FROM deskguard.effective_categories({agent})");
+    let sql = format!(
+        "SELECT category_id, granted_by, scope FROM deskguard.effective_categories({agent})"
+    );
     let rows = query(superuser, &sql, &[])?;
-    let mut rows: Vec<(Option<Id>, String)> =
-        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut rows: Vec<(Option<Id>, String, &str)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
     rows.sort();
     same(&sql, rows, desk.effective_categories(agent))?;
 
@@ -148,32 +153,36 @@ fn effective_access(lab: &mut Lab, desk: &HelpDesk, agent: Id) -> Outcome {
     same(&sql, rows, desk.effective_teams(agent))?;
 
     let sql = format!(
-        "SELECT d.id, w.granted_by, w.granted_on \
+        "SELECT d.id, w.granted_by, w.granted_on, w.scope \
          FROM deskguard.department AS d, deskguard.agents_with_access(d.id, 'assign') AS w \
          WHERE w.agent_id = {agent}"
     );
     let rows = query(superuser, &sql, &[])?;
-    let mut rows: Vec<(Id, String, Option<Id>)> = rows
+    let mut rows: Vec<(Id, String, Option<Id>, &str)> = rows
         .iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
         .collect();
     rows.sort();
     let departments = desk.effective_departments(agent).into_iter();
-    let mut departments: Vec<_> = departments.map(|(id, _, by, on)| (id, by, on)).collect();
+    let mut departments: Vec<_> = departments
+        .map(|(id, _, by, on, scope)| (id, by, on, scope))
+        .collect();
     departments.sort();
     same(&sql, rows, departments)?;
 
     let sql = format!(
-        "SELECT c.id, w.granted_by \
+        "SELECT c.id, w.granted_by, w.scope \
          FROM deskguard.category AS c, deskguard.agents_with_access(category_id => c.id) AS w \
          WHERE w.agent_id = {agent}"
     );
     let rows = query(superuser, &sql, &[])?;
-    let mut rows: Vec<(Option<Id>, String)> =
-        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut rows: Vec<(Option<Id>, String, &str)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
     rows.sort();
     let categories = desk.effective_categories(agent).into_iter();
-    let categories = categories.filter(|(category, _)| category.is_some());
+    let categories = categories.filter(|(category, ..)| category.is_some());
     same(&sql, rows, categories.collect())
 }
 
@@ -201,6 +210,7 @@ fn reasons(
         Some(Refusal::UnknownAgent | Refusal::InactiveAgent) => Some("agent"),
         Some(Refusal::Permission(_)) => Some("permission"),
         Some(Refusal::Silo) => Some("silo"),
+        Some(Refusal::NotCovered) => Some("scope"),
         // Several rules take part in the rest.
         _ => None,
     };
@@ -213,21 +223,72 @@ fn reasons(
             return Err(format!("it needs {needed}, not {missing}"));
         }
     }
-    for rule in rules {
+    // What follows it is asked for where the ticket is.
+    let scope = rules.iter().position(|rule| rule["rule"] == "scope");
+    for (nth, rule) in rules.iter().enumerate() {
         let granted_by = match rule.get("granted_by") {
-            Some(list) => granters(list)?,
+            Some(list) => {
+                scopes(desk, list)?;
+                granters(list)?
+            }
             None => continue,
         };
         let passed = rule["passed"] == true;
-        would_grant(desk, agent, ticket, rule)?;
+        let at_place = scope.is_some_and(|scope| scope < nth);
+        would_grant(desk, agent, ticket, rule, at_place)?;
         let without_department = |(granter, _)| granter;
         match rule["rule"].as_str() {
             Some("permission") => {
                 let name = rule["permission"].as_str().unwrap_or_default();
                 let granted_by: BTreeSet<Granter> =
                     granted_by.into_iter().map(without_department).collect();
-                if granted_by != desk.permission_granters(agent, name) {
-                    return Err(format!("wrong granters of {name}"));
+                let wanted = match at_place {
+                    true => desk.granters_at(agent, ticket, Level::Full, name),
+                    false => desk.permission_granters(agent, name),
+                };
+                if granted_by != wanted {
+                    return Err(format!("{name} is granted by {wanted:?}"));
+                }
+            }
+            Some("action") => {
+                let names = rule["permissions"].as_array().ok_or("no permissions")?;
+                let mut wanted = BTreeSet::new();
+                for name in names.iter().filter_map(Value::as_str) {
+                    let granters = desk.granters_at(agent, ticket, Level::Full, name);
+                    wanted.extend(granters.into_iter().map(|granter| (granter, name)));
+                }
+                let granted = rule["granted_by"].as_array().into_iter().flatten();
+                let permissions = granted.filter_map(|right| right["permission"].as_str());
+                let granted_by = granted_by.into_iter().map(without_department);
+                let found: BTreeSet<_> = granted_by.zip(permissions).collect();
+                if passed == wanted.is_empty() || found != wanted {
+                    return Err(format!("the action is granted by {wanted:?}"));
+                }
+            }
+            Some("scope") => {
+                if passed != desk.is_covered(agent, ticket, Level::Full) || rule["level"] != "full"
+                {
+                    return Err("the scope".into());
+                }
+                let columns = [
+                    (
+                        "department",
+                        &desk.table.department,
+                        desk.department(ticket),
+                    ),
+                    ("category", &desk.table.category, desk.category(ticket)),
+                ];
+                for (name, column, id) in columns {
+                    let wanted = column.as_ref().map(|_| json!(id));
+                    if rule.get(name) != wanted.as_ref() {
+                        return Err(format!("the {name} is {wanted:?}"));
+                    }
+                }
+                let wanted = desk.covering_by(agent, ticket, Level::Full);
+                let mut found = granted_by;
+                found.sort();
+                if !found.iter().eq(&wanted) {
+                    return Err(format!("it is covered by {wanted:?}"));
                 }
             }
             Some("silo") => {
@@ -278,19 +339,30 @@ fn reasons(
 }
 
 /// The groups that would let an agent pass a rule are those with which it does.
-fn would_grant(desk: &HelpDesk, agent: Id, ticket: &Ticket, rule: &Value) -> Result<(), String> {
+fn would_grant(
+    desk: &HelpDesk,
+    agent: Id,
+    ticket: &Ticket,
+    rule: &Value,
+    at_place: bool,
+) -> Result<(), String> {
     let told = rule["would_grant"].as_array().cloned().unwrap_or_default();
     let told: BTreeSet<&str> = told.iter().filter_map(Value::as_str).collect();
     let mut wanted = BTreeSet::new();
     for group in desk.group_names() {
         let has = |name: &Value| desk.group_has(group, name.as_str().unwrap_or_default());
+        let is_scoped = desk.scope(group) == Scope::Granted;
+        let covers = is_scoped && desk.covers(group, agent, ticket, Level::Full);
         let passes = match rule["rule"].as_str() {
-            Some("permission" | "feature") => has(&rule["permission"]),
-            Some("action") => rule["permissions"]
-                .as_array()
-                .is_some_and(|all| all.iter().any(has)),
-            Some("silo") => desk.group_passes_silo(group, agent, ticket),
-            Some("department") => desk.group_passes_department(group, ticket),
+            Some("permission") if at_place => (!is_scoped || covers) && has(&rule["permission"]),
+            Some("permission" | "feature") => !is_scoped && has(&rule["permission"]),
+            Some("action") => {
+                let any = |all: &Vec<Value>| all.iter().any(has);
+                (!is_scoped || covers) && rule["permissions"].as_array().is_some_and(any)
+            }
+            Some("silo") => !is_scoped && desk.group_passes_silo(group, agent, ticket),
+            Some("department") => !is_scoped && desk.group_passes_department(group, ticket),
+            Some("scope") => covers,
             _ => false,
         };
         if passes && rule["passed"] == false {
@@ -312,13 +384,12 @@ fn unmapped(desk: &HelpDesk, agent: Id, ticket: &Ticket, explained: &Value) -> R
             json!({"column": column.name, "value": value, "table": principal.sql()})
         })
         .collect();
-    if let Some(column) = &desk.table.assignee
-        && desk.has_no_key(agent)
-    {
-        wanted.push(json!({
+    let without_key = desk.columns_without_key(agent).into_iter();
+    wanted.extend(without_key.map(|column| {
+        json!({
             "column": column.name, "value": null, "agent": agent, "table": Principal::Agent.sql(),
-        }));
-    }
+        })
+    }));
     let found = explained["unmapped"].as_array().cloned();
     let mut found = found.unwrap_or_default();
     for list in [&mut wanted, &mut found] {
@@ -326,6 +397,19 @@ fn unmapped(desk: &HelpDesk, agent: Id, ticket: &Ticket, explained: &Value) -> R
     }
     if wanted.is_empty() != explained["unmapped"].is_null() || wanted != found {
         return Err(format!("unmapped are {wanted:?}"));
+    }
+    Ok(())
+}
+
+/// Rights of scoped groups say that they are, and no others do.
+fn scopes(desk: &HelpDesk, list: &Value) -> Result<(), String> {
+    for item in list.as_array().into_iter().flatten() {
+        let group = item["group"].as_str();
+        let is_scoped = group.is_some_and(|group| desk.scope(group) == Scope::Granted);
+        let wanted = is_scoped.then(|| json!("granted"));
+        if item.get("scope") != wanted.as_ref() {
+            return Err(format!("the scope of {item} is {wanted:?}"));
+        }
     }
     Ok(())
 }
@@ -439,7 +523,7 @@ pub fn audits(
 }
 
 /// Of a ticket that it may not see an agent learns the first rule that failed, and of the ticket no more
-/// than the category or department that this rule asked about.
+/// than the category and department that this rule asked about.
 fn tells_little(client: &mut Client, desk: &HelpDesk, agent: Id, counts: &mut Counts) -> Outcome {
     let table = desk.table.argument();
     let sql = format!(
@@ -467,6 +551,13 @@ fn tells_little(client: &mut Client, desk: &HelpDesk, agent: Id, counts: &mut Co
         let may_be = match rules.first().map(|rule| &rule["rule"]) {
             Some(Value::String(rule)) if rule == "silo" => vec!["category", "category_access"],
             Some(Value::String(rule)) if rule == "department" => vec!["department", "level"],
+            Some(Value::String(rule)) if rule == "scope" => {
+                let columns = [
+                    desk.table.category.as_ref().map(|_| "category"),
+                    desk.table.department.as_ref().map(|_| "department"),
+                ];
+                columns.into_iter().flatten().chain(["level"]).collect()
+            }
             // ticket.use says nothing of the ticket; others are not named.
             _ if rules[0]["permission"] == "ticket.use" => vec!["permission"],
             _ => vec![],

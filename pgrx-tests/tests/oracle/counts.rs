@@ -2,16 +2,14 @@
 
 use deskguard_tests::help_desk::{DANGLING, HelpDesk, Id, Level, Ticket};
 use deskguard_tests::lab::Counts;
-use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal, Relation};
+use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
 
 use crate::changes::{FORMS, MASS_FORMS};
 use crate::writes::INSERT_FORMS;
 
 pub fn assert_nothing_missed(counts: &Counts) {
     counts.assert_both(["view"]);
-    // No table has a column for who requested a ticket.
-    let relations = RELATIONS.into_iter();
-    for relation in relations.filter(|relation| *relation != Relation::Requested) {
+    for relation in RELATIONS {
         for action in ACTIONS {
             counts.assert_both([format!("{action} {}", relation.name())]);
         }
@@ -23,6 +21,7 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "insert of spam",
         "department move",
         "category move",
+        "scoped move",
         "unarchive",
         "spam",
         "follow oneself",
@@ -51,6 +50,8 @@ pub fn assert_nothing_missed(counts: &Counts) {
         Refusal::Silo,
         Refusal::Kind,
         Refusal::Department,
+        Refusal::NotCovered,
+        Refusal::Scoped,
         Refusal::Permission("ticket.view.confidential"),
     ];
     counts.assert_each(refusals.map(|refusal| format!("refused by {refusal:?}")));
@@ -61,6 +62,10 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "seen by the department itself",
         "seen by an ancestor",
         "seen by all departments",
+        "seen by a scoped group",
+        "changed by a scoped group",
+        "created by a scoped group",
+        "moved by a scoped group",
         "change out of sight",
         "spam followed allowed",
         "spam followed denied",
@@ -110,7 +115,7 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
             for (principal, ..) in desk.unmapped(ticket) {
                 counts.either(refusal.is_none(), &format!("view unmapped {principal:?}"));
             }
-            if desk.has_no_key(agent) {
+            if !desk.columns_without_key(agent).is_empty() {
                 counts.either(refusal.is_none(), "view without a key");
             }
             if let Some(form) = desk.table.id.kind.form() {
@@ -124,6 +129,20 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
 }
 
 fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Counts) {
+    let changes = |action: &&str| {
+        let everywhere = RELATIONS.into_iter().any(|relation| {
+            desk.holds(relation, agent, ticket)
+                && desk.has(agent, &format!("ticket.{action}.{}", relation.name()))
+        });
+        desk.act(agent, ticket, action) && !everywhere
+    };
+    if ACTIONS[1..].iter().any(changes) {
+        counts.add("changed by a scoped group");
+    }
+    if !desk.views_everywhere(agent, ticket) {
+        counts.add("seen by a scoped group");
+        return;
+    }
     if desk.table.category.is_some() {
         if desk.open(agent) {
             counts.add("seen by openness");
@@ -158,9 +177,16 @@ pub fn count_change(desk: &HelpDesk, agent: Id, old: &Ticket, new: &Ticket, coun
     if refusals.is_empty() && !desk.view(agent, new) {
         counts.add("change out of sight");
     }
+    if refusals.is_empty() && !desk.may_be_at_everywhere(agent, old, new) {
+        counts.add("moved by a scoped group");
+    }
     for (rule, asked) in [
         ("department move", old.department != new.department),
         ("category move", old.category != new.category),
+        (
+            "scoped move",
+            old.department != new.department || old.category != new.category,
+        ),
         ("unarchive", desk.archived(old) && !desk.archived(new)),
         ("spam", desk.spam(new) && !desk.spam(old)),
     ] {

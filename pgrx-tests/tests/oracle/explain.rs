@@ -14,7 +14,7 @@ const HELP_DESK: &str = "
     INSERT INTO deskguard.permission (name) VALUES ('invoice.view');
     INSERT INTO deskguard.agent (id, name, active, category_access) VALUES
         (1, 'Admin', true, NULL), (2, 'Ann', true, NULL), (3, 'Ben', false, NULL), (4, 'Carl', true, 'open'),
-        (5, 'Dora', true, NULL);
+        (5, 'Dora', true, NULL), (6, 'Eve', true, NULL);
     INSERT INTO deskguard.team_member (team_id, agent_id) VALUES (10, 2);
     INSERT INTO deskguard.permission_group (id, name) VALUES (100, 'Staff');
     INSERT INTO deskguard.group_permission (group_id, permission)
@@ -22,23 +22,30 @@ const HELP_DESK: &str = "
         'use', 'view.unassigned', 'view.assigned', 'modify.unassigned', 'delete.own', 'delete.followed']) AS p;
     INSERT INTO deskguard.group_department (group_id, department_id, level) VALUES (100, 1, 'full');
     INSERT INTO deskguard.group_category (group_id, category_id) VALUES (100, 1);
-    INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (1, 1), (100, 2);
+    INSERT INTO deskguard.permission_group (id, name, scope, category_access) VALUES
+        (101, 'Trainees in Sales', 'granted', 'open'), (102, 'Managers in Support', 'granted', 'open');
+    INSERT INTO deskguard.group_permission (group_id, permission)
+    SELECT g, 'ticket.' || p FROM unnest(ARRAY[101, 102]) AS g, unnest(ARRAY['use', 'view.requested', 'view.unassigned', 'create']) AS p;
+    INSERT INTO deskguard.group_department (group_id, department_id, level) VALUES (101, 3, 'full'), (102, 1, 'full');
+    INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (1, 1), (100, 2), (101, 6);
     INSERT INTO deskguard.agent_permission (agent_id, permission) VALUES
         (4, 'ticket.use'), (5, 'ticket.use'), (2, 'ticket.reply.unassigned');
 
     CREATE SCHEMA desk;
     CREATE TABLE desk.ticket (
         id bigint PRIMARY KEY, department_id bigint, category_id bigint, assignee_id bigint, team_id bigint,
-        confidential boolean NOT NULL DEFAULT false, status text DEFAULT 'open');
+        requester_id bigint, confidential boolean NOT NULL DEFAULT false, status text DEFAULT 'open');
     INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id) VALUES
         (1, 2, 1, NULL, NULL), (2, 1, 2, 5, NULL), (3, 1, 1, 5, NULL), (4, 1, 1, 5, NULL), (5, 3, 1, NULL, 10),
         (6, 3, 1, NULL, NULL), (7, NULL, 1, NULL, NULL), (8, 1, NULL, NULL, NULL), (9, 1, 1, NULL, NULL);
     UPDATE desk.ticket SET confidential = true WHERE id = 4;
     UPDATE desk.ticket SET status = 'archived' WHERE id = 1;
+    UPDATE desk.ticket SET requester_id = 6 WHERE id = 6;
     CREATE TABLE desk.follower (ticket_id bigint REFERENCES desk.ticket, agent_id bigint);
     INSERT INTO desk.follower VALUES (3, 2);
     SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id',
         category_column => 'category_id', assignee_column => 'assignee_id', team_column => 'team_id',
+        requester_column => 'requester_id',
         confidential_column => 'confidential', follower_table => 'desk.follower', status_column => 'status',
         archived_values => '{archived}', spam_values => '{spam}');
     CREATE TABLE desk.message (
@@ -201,7 +208,7 @@ fn ask_commands(client: &mut Client, schema: &mut Schema, agents: &str) {
 
 #[test]
 fn answers_are_as_the_schema_says_and_have_all_that_it_describes() {
-    const AGENTS: &str = "1, 2, 3, 4, 5, 99, NULL";
+    const AGENTS: &str = "1, 2, 3, 4, 5, 6, 99, NULL";
     const TICKETS: &str = "1, 2, 3, 4, 5, 6, 7, 8, 9, 99, NULL";
     let database = Database::with_deskguard("explain");
     let mut admin = database.superuser();
@@ -230,7 +237,8 @@ fn answers_are_as_the_schema_says_and_have_all_that_it_describes() {
     for (table, right) in [
         ("group_permission", "permission = 'ticket.use'"),
         ("group_category", "category_id = 1"),
-        ("group_department", "department_id = 1"),
+        ("group_department", "group_id = 100"),
+        ("group_department", "group_id = 101"),
         ("group_permission", "permission LIKE 'ticket.modify.%'"),
         ("team_member", "team_id = 10"),
     ] {
@@ -241,7 +249,7 @@ fn answers_are_as_the_schema_says_and_have_all_that_it_describes() {
         ] {
             let sql = format!("UPDATE deskguard.{table} SET {time} WHERE {right}");
             assert_ne!(admin.execute(&sql, &[]).unwrap(), 0);
-            ask(&mut admin, schema_of, "2", TICKETS, "desk.ticket");
+            ask(&mut admin, schema_of, "2, 6", TICKETS, "desk.ticket");
         }
     }
 

@@ -184,6 +184,9 @@ pub fn inserts(
         let command = ("INSERT", &*desk.table.sql());
         explained(client, desk, who, command, ("NULL", &new), may)?;
         counts.either(may, "insert");
+        if may && !who.is_some_and(|agent| desk.creates_everywhere(agent, ticket)) {
+            counts.add("created by a scoped group");
+        }
         let of_the_day = Ticket {
             status: None,
             ..ticket.clone()

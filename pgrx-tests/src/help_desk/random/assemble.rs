@@ -7,12 +7,12 @@ use super::picks::{Pick, TicketPicks};
 use super::{GROUP_NAMES, Raw};
 use crate::help_desk::{
     ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Case, Column, Department, Group, HelpDesk,
-    Id, Kind, Level, NEW_TICKET, Part, Permission, Principal, Scope, Ticket, TicketChange, catalog,
+    Id, Kind, Level, NEW_TICKET, Part, Permission, Principal, Ticket, TicketChange, catalog,
 };
 use crate::server::MAPPED;
 
 /// Columns that are changed together.
-const CHANGES: [&[Part]; 10] = [
+const CHANGES: [&[Part]; 12] = [
     &[Part::Department],
     &[Part::Category],
     &[Part::Assignee, Part::Team],
@@ -23,6 +23,8 @@ const CHANGES: [&[Part]; 10] = [
     &[Part::Status, Part::Assignee, Part::Confidential],
     &[Part::Department, Part::Category, Part::Assignee],
     &[Part::Id, Part::Status],
+    &[Part::Requester, Part::Assignee],
+    &[Part::Requester, Part::RequesterTeam, Part::Department],
 ];
 
 pub(super) fn assemble(raw: Raw) -> Case {
@@ -137,9 +139,9 @@ fn permissions(raw: &Raw) -> Vec<Permission> {
 fn groups(raw: &Raw) -> Vec<Group> {
     let groups = GROUP_NAMES.into_iter().zip(&raw.groups);
     groups
-        .map(|(name, &(category_access, all_departments))| Group {
+        .map(|(name, &(category_access, all_departments, scope))| Group {
             name,
-            scope: Scope::Everywhere,
+            scope,
             category_access,
             all_departments,
         })
@@ -208,8 +210,8 @@ impl Rows<'_> {
             category: cell(&table.category, &picks.category, &ids.categories, 0),
             assignee: cell(&table.assignee, &picks.assignee, &ids.agents, unassigned),
             team: cell(&table.team, &picks.team, &ids.teams, 0),
-            requester: None,
-            requester_team: None,
+            requester: cell(&table.requester, &picks.requester, &ids.agents, 0),
+            requester_team: cell(&table.requester_team, &picks.requester_team, &ids.teams, 0),
             confidential: table.confidential.and(picks.confidential),
             status: status.map(|(column, nth)| column.kind.values()[nth]),
         }

@@ -15,6 +15,8 @@ pub(super) struct Kinds {
     pub(super) category: Kind,
     pub(super) assignee: Kind,
     pub(super) team: Kind,
+    pub(super) requester: Kind,
+    pub(super) requester_team: Kind,
     pub(super) follower_ticket: Kind,
     pub(super) follower_agent: Kind,
     pub(super) forms: Forms,
@@ -41,7 +43,7 @@ pub fn kind() -> impl Strategy<Value = Kind> {
 pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
     (
         weighted(0.5),
-        vec(kind(), 7),
+        vec(kind(), 9),
         (form(), form(), form(), form(), form()),
     )
         .prop_map(|(keys, picked, forms)| {
@@ -51,8 +53,8 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
             };
             let (id_form, agent, team, department, category) = forms;
             let forms = Forms {
-                agent: shared_form(&[kind(3), kind(6)], agent),
-                team: shared_form(&[kind(4)], team),
+                agent: shared_form(&[kind(3), kind(6), kind(7)], agent),
+                team: shared_form(&[kind(4), kind(8)], team),
                 department: shared_form(&[kind(1)], department),
                 category: shared_form(&[kind(2)], category),
             };
@@ -63,6 +65,8 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
                 category: kind(2).with_form(forms.category),
                 assignee: kind(3).with_form(forms.agent),
                 team: kind(4).with_form(forms.team),
+                requester: kind(7).with_form(forms.agent),
+                requester_team: kind(8).with_form(forms.team),
                 follower_ticket: id.referring(kind(5)),
                 follower_agent: kind(6).with_form(forms.agent),
                 forms,

@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Access, Case, Id, Level, TicketTable, Time, catalog};
+use super::{Access, Case, Id, Level, Scope, TicketTable, Time, catalog};
 use crate::server::MAPPED;
 use assemble::{OWN_PERMISSIONS, assemble};
 use keys::{Forms, KeyPick, key_picks};
@@ -40,7 +40,7 @@ struct Raw {
     departments_descend: bool,
     category_ids: Vec<Id>,
     own_permissions: (bool, bool),
-    groups: Vec<(Access, bool)>,
+    groups: Vec<(Access, bool, Scope)>,
     group_members: Vec<bool>,
     builtin_members: Vec<(bool, bool)>,
     group_permissions: Vec<(bool, Vec<bool>)>,
@@ -80,10 +80,11 @@ const MOST_AGENTS: usize = 5;
 /// A random help desk and what to try on it.
 pub fn cases() -> impl Strategy<Value = Case> {
     let access = || select(vec![Access::Silo, Access::Open]);
+    let scope = || select(vec![Scope::Everywhere, Scope::Granted]);
     let level = || select(vec![Level::Assign, Level::Full]);
     let nth = || 0..60usize;
     let most_permissions = catalog().len() + OWN_PERMISSIONS.len();
-    let holds = move |share| (weighted(0.8), vec(weighted(share), most_permissions));
+    let holds = move |uses, share| (weighted(uses), vec(weighted(share), most_permissions));
     let principals = (
         any::<bool>(),
         ids(MOST_AGENTS),
@@ -107,16 +108,16 @@ pub fn cases() -> impl Strategy<Value = Case> {
         (any::<bool>(), any::<bool>()),
     );
     let groups = (
-        vec((access(), weighted(0.1)), 0..=GROUP_NAMES.len()),
+        vec((access(), weighted(0.1), scope()), 0..=GROUP_NAMES.len()),
         vec(weighted(0.4), MOST_AGENTS * GROUP_NAMES.len()),
         vec((weighted(0.06), weighted(0.06)), MOST_AGENTS),
     );
     let grants = (
-        vec(holds(0.4), GROUP_NAMES.len()),
-        vec(holds(0.25), MOST_AGENTS),
-        mostly(6, (nth(), nth(), level())),
+        vec(holds(0.8, 0.4), GROUP_NAMES.len()),
+        vec(holds(0.5, 0.25), MOST_AGENTS),
+        mostly(9, (nth(), nth(), level())),
         mostly(8, (nth(), nth(), level())),
-        vec((nth(), nth()), 0..5),
+        vec((nth(), nth()), 0..7),
         vec((nth(), nth()), 0..8),
     );
     let tickets = (

@@ -47,6 +47,8 @@ pub(super) struct TicketPicks {
     pub(super) category: Pick,
     pub(super) assignee: Pick,
     pub(super) team: Pick,
+    pub(super) requester: Pick,
+    pub(super) requester_team: Pick,
     pub(super) confidential: Option<bool>,
     pub(super) status: Option<usize>,
 }
@@ -57,17 +59,22 @@ pub(super) fn ticket_picks() -> impl Strategy<Value = TicketPicks> {
         pick(2, 9, 1, 0),
         pick(3, 5, 1, 2),
         pick(7, 2, 1, 0),
+        (pick(3, 5, 1, 0), pick(5, 4, 1, 0)),
         prop_oneof![4 => Just(Some(false)), 3 => Just(Some(true)), 2 => Just(None)],
         proptest::option::weighted(0.9, 0..5usize),
     )
         .prop_map(
-            |(department, category, assignee, team, confidential, status)| TicketPicks {
-                department,
-                category,
-                assignee,
-                team,
-                confidential,
-                status,
+            |(department, category, assignee, team, requesters, confidential, status)| {
+                TicketPicks {
+                    department,
+                    category,
+                    assignee,
+                    team,
+                    requester: requesters.0,
+                    requester_team: requesters.1,
+                    confidential,
+                    status,
+                }
             },
         )
 }

@@ -13,8 +13,8 @@ use crate::help_desk::{
 };
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
-/// for confidential tickets and for the status, the type of the latter.
-type Names = [&'static str; 13];
+/// for confidential tickets and for the status, the type of the latter, the columns for who requested it.
+type Names = [&'static str; 15];
 
 const NAMES: [Names; 3] = [
     [
@@ -31,6 +31,8 @@ const NAMES: [Names; 3] = [
         "confidential",
         "status",
         "ticket_status",
+        "requester_id",
+        "organization_id",
     ],
     [
         "Help \"Desk\" 1",
@@ -46,6 +48,8 @@ const NAMES: [Names; 3] = [
         "geheim?",
         "Der \"Status\"",
         "State's",
+        "select",
+        "\"",
     ],
     // As likely as any to clash with names inside of a function.
     [
@@ -62,6 +66,8 @@ const NAMES: [Names; 3] = [
         "before",
         "action",
         "level",
+        "requester",
+        "requested",
     ],
 ];
 
@@ -73,6 +79,7 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     );
     let follower = (there(), weighted(0.3));
     let confidential = weighted(0.5);
+    let requesters = (weighted(0.5), weighted(0.4));
     let integers = Kind::INTEGERS.map(StatusKind::Integer);
     let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
     let status_kind = select(status_kinds);
@@ -99,7 +106,7 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     ];
     (
         (
-            (columns, confidential, status),
+            (columns, requesters, confidential, status),
             follower,
             kinds(),
             unassigned_value,
@@ -111,7 +118,8 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
         .prop_map(
             |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
                 let (columns, follower, kinds, unassigned_value, partitioning) = shape;
-                let (columns, confidential, status) = columns;
+                let (columns, requesters, confidential, status) = columns;
+                let (has_requester, has_requester_team) = requesters;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
                 let (has_department, has_category, has_assignee, has_team) = columns;
                 let (has_follower, references) = follower;
@@ -131,8 +139,8 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                     category: column(has_category, names[4], kinds.category),
                     assignee: column(has_assignee, names[5], kinds.assignee),
                     team: column(has_team, names[6], kinds.team),
-                    requester: None,
-                    requester_team: None,
+                    requester: column(has_requester, names[13], kinds.requester),
+                    requester_team: column(has_requester_team, names[14], kinds.requester_team),
                     confidential: confidential.then_some(names[10]),
                     status: status.map(|(kind, lists)| StatusColumn {
                         name: names[11],

@@ -17,7 +17,7 @@ impl Access {
 }
 
 impl Scope {
-    fn sql(self) -> &'static str {
+    pub fn sql(self) -> &'static str {
         match self {
             Scope::Everywhere => "everywhere",
             Scope::Granted => "granted",
