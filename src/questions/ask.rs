@@ -162,11 +162,17 @@ fn who_can(
 
 /// What a ticket has, of which rights can be given.
 fn asked(rows: &[TicketValues]) -> Asked {
-    let all = |of: fn(&TicketValues) -> Option<i64>| rows.iter().filter_map(of).collect();
+    fn all<'a>(
+        rows: &'a [TicketValues],
+        of: fn(&TicketValues) -> Option<i64>,
+    ) -> impl Iterator<Item = i64> + 'a {
+        rows.iter().filter_map(of)
+    }
+    let teams = all(rows, |row| row.team).chain(all(rows, |row| row.requester_team));
     Asked {
-        categories: all(|row| row.category),
-        departments: all(|row| row.department),
-        teams: all(|row| row.team),
+        categories: all(rows, |row| row.category).collect(),
+        departments: all(rows, |row| row.department).collect(),
+        teams: teams.collect(),
     }
 }
 

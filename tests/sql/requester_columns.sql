@@ -26,6 +26,13 @@ SELECT requester_column, requester_team_column FROM deskguard.protected_table WH
 SELECT polname, pg_get_expr(polqual, polrelid) AS using, pg_get_expr(polwithcheck, polrelid) AS check
 FROM pg_policy WHERE polrelid = 'req.ticket'::regclass ORDER BY polname COLLATE "C";
 
+-- Members of the requester's team are among those who may.
+SAVEPOINT s;
+INSERT INTO req.ticket (id, dep, cat, company) VALUES (3, 4, 1, 10);
+INSERT INTO deskguard.agent_permission VALUES (2, 'ticket.view.requested');
+SELECT ARRAY(SELECT deskguard.agents_who_can('view', 3, 'req.ticket')) AS who, deskguard.agent_can_view(2, 3, 'req.ticket') AS ann;
+ROLLBACK TO s;
+
 -- To leave one out ends a rule.
 SAVEPOINT s;
 \set VERBOSITY terse
