@@ -1077,6 +1077,12 @@ mod tests {
             Action::View
         ));
         assert!(!may(&grants, others, Action::View));
+        let mut unused = grants.clone();
+        let mut group = (*unused.groups[0].group).clone();
+        group.held.permissions = Default::default();
+        group.held.permissions.insert("ticket.view.own".into());
+        unused.groups[0].group = group.into();
+        assert!(!may(&unused, own, Action::View));
         // With the use of tickets everywhere, own ones are seen everywhere, and followed ones, too.
         grants.held.permissions.insert("ticket.use".into());
         let elsewhere = Ticket {
