@@ -721,6 +721,26 @@ mod tests {
     }
 
     #[test]
+    fn a_scoped_group_does_not_open_by_default() {
+        let scoped = scoped(&VIEW);
+        let question = Question {
+            groups: vec![scoped.groups[0].group.clone()],
+            ..question()
+        };
+        let grants = Grants {
+            default_category_access: CategoryAccess::Open,
+            ..staff(&VIEW)
+        };
+        let uncategorized = Ticket {
+            category: Column::Value(None),
+            ..ticket()
+        };
+        let refused = answer(question, &grants, uncategorized);
+        assert_eq!(refused["rules"][2]["rule"], "silo");
+        assert_eq!(refused["rules"][2].get("would_grant"), None);
+    }
+
+    #[test]
     fn a_group_that_would_cover_the_ticket_is_named() {
         let grants = scoped(&VIEW);
         let question = Question {

@@ -214,7 +214,11 @@ impl Grants {
             group,
             validity: Validity::ALWAYS,
         };
-        self.with_groups(self.scope, vec![membership])
+        Grants {
+            // Nobody gets what the default gives by being in a group.
+            default_category_access: CategoryAccess::Silo,
+            ..self.with_groups(self.scope, vec![membership])
+        }
     }
 
     fn with_groups(&self, scope: Scope, groups: Vec<Membership>) -> Grants {
