@@ -253,7 +253,10 @@ INSERT INTO hd.person_place VALUES (test.key('a', 1), 'mars', 'full');
 INSERT INTO hd.person_place VALUES (test.key('a', 1), 'eu', 'some');
 INSERT INTO hd.person_place VALUES (test.key('a', 1), 'eu', 'full');
 INSERT INTO hd.person_place VALUES (test.key('a', 1), NULL, 'assign');
+-- Which department of the circle it names depends on the plan.
+\set VERBOSITY sqlstate
 UPDATE hd.place SET above = 'berlin' WHERE key = 'eu';
+\set VERBOSITY default
 UPDATE hd.place SET above = 'mars' WHERE key = 'eu';
 -- The same row twice is one row.
 INSERT INTO hd.person_place VALUES (test.key('a', 1), 'eu', 'assign');
