@@ -258,18 +258,6 @@ const CHANGES: &[Change] = &[
         )
     },
     change(
-        "the registry forgets a column",
-        "SET session_replication_role = replica;
-         UPDATE deskguard_internal.ticket_table SET category_column = NULL WHERE category_column IS NOT NULL;
-         RESET session_replication_role",
-        "SET session_replication_role = replica;
-         UPDATE deskguard_internal.ticket_table SET category_column = 'category_id'
-         WHERE department_column IS NOT NULL;
-         RESET session_replication_role",
-        // The policies still name it, and are not those of the table any more.
-        &[],
-    ),
-    change(
         "no trigger but ours fires",
         "SET session_replication_role = replica;
          DELETE FROM deskguard.agent_category WHERE agent_id = 1;
