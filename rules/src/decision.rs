@@ -170,27 +170,33 @@ fn department(access: &Access, column: Column, level: Level, observer: &mut impl
 }
 
 /// May the agent view the ticket?
-struct View<'a>(&'a Ticket);
+struct View<'a> {
+    ticket: &'a Ticket,
+    /// Does the ticket pass the silo, by its own policy?
+    is_past_silo: bool,
+}
 
 impl Rule for View<'_> {
     fn everywhere<O: Observer>(&self, access: &Access, observer: &mut O) -> bool {
         let used = has(access, Permission::Use, observer);
         let inside = and(used, observer, |observer| {
-            silo_everywhere(access, self.0, observer)
+            self.is_past_silo || silo_everywhere(access, self.ticket, observer)
         });
-        and(inside, observer, |observer| sight(access, self.0, observer))
+        and(inside, observer, |observer| {
+            sight(access, self.ticket, observer)
+        })
     }
 
     /// The permissions to view decide about own and followed tickets, too.
     fn scoped<O: Observer>(&self, access: &Access, observer: &mut O) -> bool {
-        let place = place(self.0, Level::Full);
-        let relations = Relations::between(access, self.0);
+        let place = place(self.ticket, Level::Full);
+        let relations = Relations::between(access, self.ticket);
         let covered = is_covered(access, place, observer);
         let used = and(covered, observer, |observer| {
             has_at(access, place, Permission::Use, observer)
         });
         let of_kind = and(used, observer, |observer| {
-            look_at_relations(self.0, relations, observer);
+            look_at_relations(self.ticket, relations, observer);
             may(access, place, Action::View, relations, observer)
         });
         let concerned = relations.iter().any(|relation| {
@@ -199,7 +205,7 @@ impl Rule for View<'_> {
         if concerned {
             return of_kind;
         }
-        past_restrictions(self.0, of_kind, observer, |permission, observer| {
+        past_restrictions(self.ticket, of_kind, observer, |permission, observer| {
             has_at(access, place, permission, observer)
         })
     }
@@ -287,7 +293,11 @@ pub fn decide(
     action: Action,
     observer: &mut impl Observer,
 ) -> bool {
-    let seen = View(ticket).is_fulfilled(access, observer);
+    let view = View {
+        ticket,
+        is_past_silo: false,
+    };
+    let seen = view.is_fulfilled(access, observer);
     and(seen, observer, |observer| {
         change(access, ticket, action, observer)
     })
@@ -295,12 +305,12 @@ pub fn decide(
 
 /// What [`decide`] asks of a ticket that passes [`silo`], which has a policy of its own for all commands.
 pub fn past_silo(access: &Access, ticket: &Ticket, action: Action) -> bool {
-    if !access.scoped().is_empty() {
-        return decide(access, ticket, action, &mut Unobserved);
-    }
-    access.has(Permission::Use)
-        && sight(access, ticket, &mut Unobserved)
-        && change(access, ticket, action, &mut Unobserved)
+    let view = View {
+        ticket,
+        // With scoped groups the policy asks for the categories of any of them, and not which one covers the ticket.
+        is_past_silo: access.scoped().is_empty(),
+    };
+    view.is_fulfilled(access, &mut Unobserved) && change(access, ticket, action, &mut Unobserved)
 }
 
 /// Does this permission hold for the ticket: everywhere, or by a scoped group that covers it?
