@@ -1065,6 +1065,28 @@ mod tests {
     }
 
     #[test]
+    fn a_scoped_group_of_the_level_assign_takes_tickets_and_shows_none() {
+        let mut front_desk = group("Front desk");
+        front_desk.scope = Scope::Granted;
+        front_desk.held.departments.insert(9, Level::Assign);
+        let mut grants = grants(vec![front_desk]);
+        // The permissions may hold everywhere, and the departments are those of the group.
+        let permissions = ["ticket.use", "ticket.create", "ticket.view.unassigned"];
+        grants
+            .held
+            .permissions
+            .extend(permissions.map(String::from));
+        let access = Access::compile(&grants);
+        let (inside, outside) = (without_category(9), without_category(404));
+        assert_eq!(create(&access, &inside), Ok(()));
+        assert_eq!(update(&access, &outside, &inside), Ok(()));
+        let nowhere = Refusal::Place(place(&outside, Level::Assign));
+        assert_eq!(create(&access, &outside), Err(nowhere));
+        assert_eq!(update(&access, &inside, &outside), Err(nowhere));
+        assert!(!may(&grants, inside, Action::View));
+    }
+
+    #[test]
     fn own_tickets_are_seen_by_scoped_groups_where_these_say_so() {
         let mut grants = manager_and_trainee();
         grants.groups.remove(0);
