@@ -401,6 +401,11 @@ impl Access {
         self.has(permission) || self.scoped.iter().any(scoped)
     }
 
+    /// Does the permission hold for a ticket? That is looked at only if it matters.
+    pub fn holds(&self, permission: Permission, for_ticket: impl FnOnce() -> bool) -> bool {
+        self.has(permission) || self.has_somewhere(permission) && for_ticket()
+    }
+
     /// Is the category one of those that hold everywhere, or of a scoped group?
     pub(crate) fn any_category(&self, category: Column) -> bool {
         let scoped = || self.scoped.iter().map(|scoped| &scoped.categories);

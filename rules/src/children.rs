@@ -54,8 +54,7 @@ pub fn is_open_to(
 ) -> bool {
     !message.internal
         || action == Action::View && message.author == Some(access.agent)
-        || access.has(Permission::ViewInternal)
-        || access.has_somewhere(Permission::ViewInternal) && holds_for_ticket()
+        || access.holds(Permission::ViewInternal, holds_for_ticket)
 }
 
 /// Does the ticket of a message matter to that rule, besides what may be done with it?

@@ -201,9 +201,8 @@ fn is_new_message_ok(
         .keep(tickets.oid, || RepliedTo(parent.to_owned()));
     let first = first.0.borrowed();
     let may_reply_to_several = |ticket| {
-        access.has(Permission::MassReply)
-            || access.has_somewhere(Permission::MassReply)
-                && call.ask(MASS_REPLY, |rows| rows.contains(ticket)) == Some(true)
+        let holds = || call.ask(MASS_REPLY, |rows| rows.contains(ticket)) == Some(true);
+        access.holds(Permission::MassReply, holds)
     };
     if first != parent && !(may_reply_to_several(first) && may_reply_to_several(parent)) {
         error::raise(
