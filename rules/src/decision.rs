@@ -1087,6 +1087,20 @@ mod tests {
     }
 
     #[test]
+    fn a_department_that_is_granted_everywhere_takes_tickets_of_who_may_use_them_everywhere() {
+        let mut grants = manager_and_trainee();
+        grants.held.departments.insert(404, Level::Assign);
+        let move_out = |grants: &Grants| {
+            let (here, there) = (without_category(3), without_category(404));
+            update(&Access::compile(grants), &here, &there)
+        };
+        let nowhere = Refusal::Place(place(&without_category(404), Level::Assign));
+        assert_eq!(move_out(&grants), Err(nowhere));
+        grants.held.permissions.insert("ticket.use".into());
+        assert_eq!(move_out(&grants), Ok(()));
+    }
+
+    #[test]
     fn own_tickets_are_seen_by_scoped_groups_where_these_say_so() {
         let mut grants = manager_and_trainee();
         grants.groups.remove(0);

@@ -21,7 +21,6 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "insert of spam",
         "department move",
         "category move",
-        "scoped move",
         "unarchive",
         "spam",
         "follow oneself",
@@ -66,6 +65,8 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "changed by a scoped group",
         "created by a scoped group",
         "moved by a scoped group",
+        // Denied where only the use of tickets is missing, which is rare.
+        "scoped move allowed",
         "change out of sight",
         "spam followed allowed",
         "spam followed denied",
