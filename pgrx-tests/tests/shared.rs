@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deskguard_tests::help_desk::{Id, KeyForm, Kind};
 use deskguard_tests::lab::{
-    Cases, Outcome, PLANS, act_for, app, attempt, attempt_ids, fail, refused, same, simple_ids,
-    try_run,
+    Cases, Counts, Outcome, PLANS, act_for, app, attempt, attempt_ids, fail, refused, same,
+    simple_ids, try_run,
 };
 use deskguard_tests::literal;
 use deskguard_tests::server::{APP, Database, OWNER};
@@ -598,7 +598,9 @@ fn random_shared_things_are_seen_and_changed_as_by_the_model() {
     let mut app = database.connect(APP);
     Cases::of("shared", 60, 5).check(
         &worlds(),
-        |world| check(&mut superuser, &mut app, world),
+        &mut Counts::default(),
+        &[],
+        |world, _| check(&mut superuser, &mut app, world),
         |world| [world.load_sql(), world.protect_sql(), world.share_sql()].concat(),
     );
 }

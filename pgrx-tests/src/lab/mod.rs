@@ -12,7 +12,7 @@ pub use attempts::{
     Outcome, Parameters, attempt, attempt_ids, broken, counted, fail, query, refused, same, try_run,
 };
 pub use cases::{Cases, case_of, number};
-pub use counts::Counts;
+pub use counts::{Counts, both};
 pub use sessions::{
     act_for, app, code, ids, is_retry, run, simple_ids, texts, try_ids, value, wait_until,
 };

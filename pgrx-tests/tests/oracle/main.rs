@@ -26,7 +26,7 @@ use proptest::test_runner::TestCaseError;
 
 use crate::answers::{answers_about, audits, who_can};
 use crate::changes::changes;
-use crate::counts::{assert_nothing_missed, count};
+use crate::counts::{count, needed};
 use crate::database::{Lab, Labs};
 use crate::follows::follows;
 use crate::reads::{identity, reads, searches};
@@ -52,7 +52,9 @@ fn random_help_desks_are_answered_as_by_the_oracle() {
     }
     cases.check(
         &random_cases(),
-        |case| check(&mut labs, case, &mut counts),
+        &mut counts,
+        &needed(),
+        |case, counts| check(&mut labs, case, counts),
         told,
     );
     say(&format!(
@@ -66,10 +68,6 @@ fn random_help_desks_are_answered_as_by_the_oracle() {
         counts.get("commands tried"),
     ));
     say(&format!("oracle: {counts}"));
-    // A few help desks may miss a rare rule; a real run may not.
-    if cases.wanted >= 200 {
-        assert_nothing_missed(&counts);
-    }
 }
 
 /// A help desk, and what was tried on it.
