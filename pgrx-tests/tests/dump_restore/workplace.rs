@@ -29,17 +29,22 @@ fn rights_sql() -> String {
          INSERT INTO deskguard.permission (name, destructive) VALUES ('people.edit', true);
          INSERT INTO deskguard.agent (id, name, active, category_access, db_role) VALUES
              (1, 'Ann', true, 'open', NULL), (2, 'Bob', true, NULL, NULL), (3, 'Cid', true, 'open', '{}'),
-             (4, 'Dee', false, 'open', NULL), (5, 'Max', true, NULL, NULL);
+             (4, 'Dee', false, 'open', NULL), (5, 'Max', true, NULL, NULL), (7, 'Fay', true, NULL, NULL);
          INSERT INTO deskguard.team (id, name) VALUES (1, 'Night shift');
          INSERT INTO deskguard.team_member VALUES (1, 2);
          INSERT INTO deskguard.permission_group (name) VALUES ('Staff'), ('Readers');
+         INSERT INTO deskguard.permission_group (name, scope, category_access, external_key)
+         VALUES ('Sales', 'granted', 'open', 'sales');
          INSERT INTO deskguard.group_permission (group_id, permission)
          SELECT 100, unnest(ARRAY['ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.assigned',
              'ticket.modify.own', 'ticket.modify.unassigned', 'ticket.reply.unassigned', 'ticket.edit_messages.unassigned']);
          INSERT INTO deskguard.group_permission (group_id, permission, valid_until) VALUES
              (100, 'people.edit', now() + interval '1 year');
-         INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (100, 1), (100, 2), (100, 3), (100, 4), (1, 5), (101, 3);
-         INSERT INTO deskguard.group_department (group_id, department_id, level) VALUES (100, 9, 'full');
+         INSERT INTO deskguard.group_permission (group_id, permission)
+         SELECT 102, unnest(ARRAY['ticket.use', 'ticket.create', 'ticket.view.unassigned', 'ticket.view.requested',
+             'ticket.modify.requested', 'ticket.view.internal']);
+         INSERT INTO deskguard.group_member (group_id, agent_id) VALUES (102, 7), (100, 1), (100, 2), (100, 3), (100, 4), (1, 5), (101, 3);
+         INSERT INTO deskguard.group_department (group_id, department_id, level) VALUES (100, 9, 'full'), (102, 3, 'full');
          INSERT INTO deskguard.group_category (group_id, category_id) VALUES (101, 2);
          INSERT INTO deskguard.agent_category (agent_id, category_id) VALUES (2, 1);
          INSERT INTO deskguard.agent_department (agent_id, department_id, level) VALUES (3, 3, 'full'), (2, 3, 'assign');
@@ -54,30 +59,31 @@ fn tables_sql() -> String {
          GRANT USAGE ON SCHEMA desk TO PUBLIC;
          SET ROLE {OWNER};
          CREATE TABLE desk.ticket (id int PRIMARY KEY, department_id int, category_id int, assignee_id int, team_id int,
-             status text DEFAULT 'open', subject text) PARTITION BY RANGE (id);
+             status text DEFAULT 'open', subject text, requester_id int) PARTITION BY RANGE (id);
          CREATE TABLE desk.ticket_1 PARTITION OF desk.ticket FOR VALUES FROM (1) TO (5);
          CREATE TABLE desk.ticket_2 PARTITION OF desk.ticket DEFAULT;
-         CREATE TABLE desk.follower (ticket_id int REFERENCES desk.ticket, agent_id int);
+         CREATE TABLE desk.follower (ticket_id int REFERENCES desk.ticket, agent_id int, role text);
          CREATE TABLE desk.message (id int PRIMARY KEY, ticket_id int REFERENCES desk.ticket, author_id int, body text,
              in_house boolean);
          CREATE TABLE desk.attachment (id int PRIMARY KEY, message_id int REFERENCES desk.message, name text);
-         CREATE TABLE desk.note (id int PRIMARY KEY, ticket_id int, body text);
+         CREATE TABLE desk.note (id int PRIMARY KEY, ticket_id int, body text, kind text);
          CREATE TABLE desk.note_2025 (CHECK (id >= 2025)) INHERITS (desk.note);
          CREATE TABLE desk.filter (id int PRIMARY KEY, owner_id int, name text);
          CREATE TABLE desk.response (id uuid PRIMARY KEY, owner_id int, name text);
          CREATE TABLE desk.label (name text PRIMARY KEY);
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA desk TO PUBLIC;
-         INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id)
-         SELECT n, (ARRAY[9, 1, 3])[1 + n % 3], 1 + n % 2, CASE WHEN n % 4 = 0 THEN 1 + n % 3 END, CASE WHEN n = 7 THEN 1 END
+         INSERT INTO desk.ticket (id, department_id, category_id, assignee_id, team_id, requester_id)
+         SELECT n, (ARRAY[9, 1, 3])[1 + n % 3], 1 + n % 2, CASE WHEN n % 4 = 0 THEN 1 + n % 3 END, CASE WHEN n = 7 THEN 1 END,
+             CASE WHEN n IN (1, 8) THEN 7 END
          FROM generate_series(1, 12) AS n;
          CREATE TABLE desk.ticket_old PARTITION OF desk.ticket FOR VALUES FROM (100) TO (110);
          GRANT SELECT, INSERT, UPDATE, DELETE ON desk.ticket_old TO PUBLIC;
          INSERT INTO desk.ticket (id, department_id, category_id) VALUES (101, 1, 1), (102, 3, 2);
-         INSERT INTO desk.follower VALUES (3, 2), (12, 1);
+         INSERT INTO desk.follower VALUES (3, 2, 'cc'), (12, 1, 'cc'), (6, 2, 'bcc'), (11, 7, 'client');
          INSERT INTO desk.message SELECT n, n, 1 + n % 3, 'm', n % 2 = 0 FROM generate_series(1, 12) AS n;
          INSERT INTO desk.attachment SELECT n, n, 'a' FROM generate_series(1, 12) AS n;
-         INSERT INTO desk.note SELECT n, n FROM generate_series(1, 12) AS n;
-         INSERT INTO desk.note_2025 SELECT 2024 + n, n FROM generate_series(1, 12) AS n;
+         INSERT INTO desk.note SELECT n, n, 'n', CASE WHEN n < 9 THEN 'ticket' ELSE 'contact' END FROM generate_series(1, 12) AS n;
+         INSERT INTO desk.note_2025 SELECT 2024 + n, n, 'n', 'ticket' FROM generate_series(1, 12) AS n;
          INSERT INTO desk.filter SELECT n, 1 + n % 5 FROM generate_series(1, 10) AS n;
          INSERT INTO desk.response SELECT lpad(n::text, 32, '0')::uuid, 1 + n % 5 FROM generate_series(1, 10) AS n;
          INSERT INTO desk.label VALUES ('red'), ('blue');
@@ -87,12 +93,14 @@ fn tables_sql() -> String {
 
 const PROTECT: &str = "
     SELECT deskguard.protect_tickets('desk.ticket', department_column => 'department_id', category_column => 'category_id',
-        assignee_column => 'assignee_id', team_column => 'team_id', follower_table => 'desk.follower',
-        status_column => 'status', archived_values => '{archived}', spam_values => '{spam}');
+        assignee_column => 'assignee_id', team_column => 'team_id', requester_column => 'requester_id',
+        follower_table => 'desk.follower', follower_kind_column => 'role',
+        follower_kinds => '{\"cc\": \"followed\", \"client\": \"requested\"}', status_column => 'status',
+        archived_values => '{archived}', spam_values => '{spam}');
     SELECT deskguard.protect_messages('desk.message', 'desk.ticket', author_column => 'author_id',
         internal_column => 'in_house');
     SELECT deskguard.protect_messages('desk.attachment', 'desk.message', 'message_id');
-    SELECT deskguard.protect_messages('desk.note', 'desk.ticket');
+    SELECT deskguard.protect_messages('desk.note', 'desk.ticket', type_column => 'kind', type_values => '{ticket}');
     SELECT deskguard.protect_shared('desk.filter', owner_column => 'owner_id');
     SELECT deskguard.protect_shared('desk.response', owner_column => 'owner_id');
     CREATE POLICY everyone ON desk.label USING (true);
@@ -148,7 +156,16 @@ fn build_with(database: &Database, tables: &str) {
 /// The sessions that look: by setting, and by role.
 fn sessions(database: &Database) -> Vec<(String, Client)> {
     let mut all = vec![];
-    for agent in [None, Some(1), Some(2), Some(3), Some(4), Some(5), Some(77)] {
+    for agent in [
+        None,
+        Some(1),
+        Some(2),
+        Some(3),
+        Some(4),
+        Some(5),
+        Some(7),
+        Some(77),
+    ] {
         let mut client = database.connect(APP);
         act_for(&mut client, agent);
         all.push((
@@ -206,7 +223,9 @@ pub fn picture(database: &Database) -> Vec<String> {
             "INSERT INTO desk.ticket (id, department_id, category_id) VALUES (99, 9, 1)",
             "DELETE FROM desk.message",
             "UPDATE desk.attachment SET name = 'new'",
-            "INSERT INTO desk.follower VALUES (1, 1)",
+            "INSERT INTO desk.follower VALUES (1, 1, 'cc')",
+            "INSERT INTO desk.note VALUES (99, 2, 'n', 'ticket')",
+            "INSERT INTO desk.note VALUES (99, 2, 'n', 'contact')",
             "UPDATE desk.filter SET name = 'new'",
             "DELETE FROM desk.filter",
             "INSERT INTO desk.label VALUES ('green')",
@@ -235,6 +254,7 @@ pub fn picture(database: &Database) -> Vec<String> {
         "SELECT f::text FROM deskguard.protected_feature f ORDER BY 1",
         "SELECT v::text FROM deskguard.shared_visibility v ORDER BY 1",
         "SELECT m::text FROM deskguard.group_member m ORDER BY 1",
+        "SELECT g::text FROM deskguard.permission_group g ORDER BY 1",
         "SELECT d::text FROM deskguard.department d ORDER BY 1",
         "SELECT a::text FROM deskguard.agent a ORDER BY 1",
         "SELECT p::text FROM deskguard.permission p ORDER BY 1",
@@ -253,6 +273,9 @@ pub fn is_telling(lines: &[String]) {
         ("agent 1, ticket", 8),
         ("agent 2, ticket", 4),
         ("agent 5, ticket", 12),
+        // By a scoped group, of which two are requested.
+        ("agent 7, ticket", 4),
+        ("agent 7, note", 7),
         ("agent 1, ticket_old", 1),
         ("agent 1, filter", 4),
         ("agent 1, response", 4),
