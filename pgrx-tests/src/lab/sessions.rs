@@ -78,13 +78,13 @@ pub fn is_retry(error: &Error) -> bool {
     error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
 }
 
-/// Waits until something is so, for a minute at most.
+/// Waits until something is so, for three minutes at most: others may build on the machine.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
         assert!(
-            since.elapsed() < Duration::from_secs(60),
-            "not in a minute: {what}"
+            since.elapsed() < Duration::from_secs(180),
+            "not in three minutes: {what}"
         );
         thread::sleep(Duration::from_millis(5));
     }

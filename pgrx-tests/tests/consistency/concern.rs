@@ -7,7 +7,8 @@ use deskguard_tests::{ident, literal};
 use postgres::Client;
 
 use crate::desk::{
-    ANN, Asker, BOB, BY_ANN, Fold, Kind, MAX, NOTHING, desk, keyed_desk, roles_change, roles_stay,
+    ANN, Asker, BOB, BY_ANN, Fold, Kind, MAX, NOTHING, alone, desk, keyed_desk, roles_change,
+    roles_stay,
 };
 
 /// In All Non-Destructive Permissions.
@@ -110,7 +111,7 @@ fn sessions_of(database: &Database) -> Vec<Session> {
 /// Autovacuum does the same. What sessions know of the tickets' table they may load again, but no rights.
 #[test]
 fn vacuum_and_analyze_change_no_rights() {
-    let _roles = roles_stay();
+    let _alone = alone();
     let database = desk(Fold::On);
     let mut superuser = database.superuser();
     let mut session = Session::new(app(&database, ANN), ANN, "the application for");
@@ -228,7 +229,7 @@ const CHANGES: &[(&str, &[i64])] = &[
 
 #[test]
 fn a_change_is_told_to_whom_it_concerns() {
-    let _roles = roles_stay();
+    let _alone = alone();
     let database = desk(Fold::On);
     run(&mut database.superuser(), MORE);
     check(&database, &mut sessions_of(&database), CHANGES);
@@ -237,7 +238,7 @@ fn a_change_is_told_to_whom_it_concerns() {
 /// Of a help desk with keys that are not numbers.
 #[test]
 fn external_keys_are_told_to_whoever_needs_them() {
-    let _roles = roles_stay();
+    let _alone = alone();
     let database = keyed_desk(Fold::On);
     run(&mut database.superuser(), MORE);
     // Who has all permissions has plans without keys.

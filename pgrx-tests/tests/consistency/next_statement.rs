@@ -12,7 +12,7 @@ use deskguard_tests::small_desk::{
 use postgres::error::SqlState;
 use postgres::{Client, Error, Statement};
 
-use crate::desk::roles_stay;
+use crate::desk::{alone, roles_stay};
 
 /// A change, what undoes it, the agent it is about, what that agent sees before and after.
 struct Change {
@@ -202,7 +202,7 @@ impl Asking {
 
 #[test]
 fn a_committed_change_is_obeyed_by_the_next_statement() {
-    let _roles = roles_stay();
+    let _alone = alone();
     for database in both_ways(PLAIN) {
         let mut superuser = database.superuser();
         superuser

@@ -1,6 +1,6 @@
 //! A help desk with a protected table of each kind, and all that can be seen of it.
 
-use deskguard_tests::lab::{act_for, texts};
+use deskguard_tests::lab::{act_for, texts, wait_until};
 use deskguard_tests::server::{APP, Database, MAPPED, OWNER, STRANGER};
 use postgres::Client;
 
@@ -230,13 +230,13 @@ pub fn picture(database: &Database) -> Vec<String> {
             "DELETE FROM desk.filter",
             "INSERT INTO desk.label VALUES ('green')",
         ] {
-            let mut outcome = attempt(&mut client, sql);
-            // Autovacuum may come to the tables that were just restored; what is told to retry is retried.
-            for _ in 0..5 {
-                if outcome == "40001" {
-                    outcome = attempt(&mut client, sql);
-                }
-            }
+            // Autovacuum comes to the tables that were just restored, one after the other; what is told to
+            // retry is retried.
+            let mut outcome = String::new();
+            wait_until("nothing is to be retried", || {
+                outcome = attempt(&mut client, sql);
+                outcome != "40001"
+            });
             lines.push(format!("{name}, {sql}: {outcome}"));
         }
     }
