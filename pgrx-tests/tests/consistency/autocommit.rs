@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use deskguard_tests::lab::{app, is_retry, run};
 use deskguard_tests::server::{APP, Database};
 
-use crate::desk::{ANN, BY_ANN, Fold, GRANT_CATEGORY, REVOKE_CATEGORY, desk, roles_stay};
+use crate::desk::{ANN, BY_ANN, Fold, GRANT_CATEGORY, REVOKE_CATEGORY, alone, desk, roles_stay};
 
 /// A client that sends the messages of a statement one by one, as drivers do not.
 struct Wire(UnixStream);
@@ -122,7 +122,7 @@ fn revoke_before_execute(
 
 #[test]
 fn a_write_that_is_sent_in_one_go_begins_with_its_first_message() {
-    let _roles = roles_stay();
+    let _alone = alone();
     let all = format!("UPDATE {}", BY_ANN.len());
     let late = ["40001", "UPDATE 0"];
     let second = Duration::from_secs(1);
