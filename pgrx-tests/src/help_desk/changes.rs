@@ -1,6 +1,6 @@
 //! What is tried on a help desk besides reading it.
 
-use super::{HelpDesk, Id, Ticket};
+use super::{Follower, HelpDesk, Ticket};
 
 /// What to try on a help desk besides reading it.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub struct Case {
     pub new_tickets: Vec<Ticket>,
     pub changes: Vec<TicketChange>,
     /// Follower rows to be inserted.
-    pub follows: Vec<(Id, Id)>,
+    pub follows: Vec<Follower>,
     /// Unprotect the table when done, rather than drop it as it is.
     pub unprotect: bool,
 }

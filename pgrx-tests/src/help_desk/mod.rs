@@ -2,17 +2,21 @@
 //! table in many shapes. `random` makes random ones, `sql` the SQL that loads one.
 
 mod changes;
+mod followers;
 mod keys;
 mod random;
 mod sql;
 mod times;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use changes::{Case, Part, TicketChange};
+pub use followers::{Follower, FollowerKinds, FollowerTable, Following};
 pub use keys::{KeyForm, Kind};
 pub use random::{cases, kind};
 pub use times::Time;
+pub use words::{WordColumn, WordKind};
 
 pub type Id = i64;
 
@@ -127,8 +131,8 @@ pub struct HelpDesk {
     pub agent_categories: BTreeSet<(Id, Id)>,
     pub table: TicketTable,
     pub tickets: Vec<Ticket>,
-    /// Rows of the follower table (ticket, agent); none if there is no such table.
-    pub followers: Vec<(Option<Id>, Option<Id>)>,
+    /// None if there is no follower table.
+    pub followers: Vec<Follower>,
     /// When members are members and grants are valid: each row has one of these.
     pub times: Vec<Time>,
 }
@@ -163,18 +167,9 @@ pub struct TicketTable {
 }
 
 #[derive(Clone, Debug)]
-pub struct FollowerTable {
-    pub name: &'static str,
-    pub ticket: Column,
-    pub agent: Column,
-    /// A foreign key to the ticket table, ON DELETE CASCADE.
-    pub references: bool,
-}
-
-#[derive(Clone, Debug)]
 pub struct StatusColumn {
     pub name: &'static str,
-    pub kind: StatusKind,
+    pub kind: WordKind,
     /// By the parameter of `protect_tickets()`. A value may be in several.
     pub lists: BTreeMap<&'static str, Vec<&'static str>>,
 }
@@ -185,25 +180,6 @@ pub const STATUS_LISTS: [&str; 2] = ["archived_values", "spam_values"];
 impl StatusColumn {
     pub fn list(&self, parameter: &str) -> &[&'static str] {
         self.lists.get(parameter).map_or(&[], Vec::as_slice)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusKind {
-    Text,
-    Enum,
-    Integer(Kind),
-}
-
-impl StatusKind {
-    /// All values that a status has.
-    fn values(self) -> [&'static str; 5] {
-        match self {
-            // Alike, but not the same.
-            StatusKind::Text => ["open", "Open", "it's \"done\", {really}", "", "NULL"],
-            StatusKind::Enum => ["open", "on hold", "it's \"done\"", "Spam", "spam"],
-            StatusKind::Integer(_) => ["0", "1", "2", "-7", "32767"],
-        }
     }
 }
 

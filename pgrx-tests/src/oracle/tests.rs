@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::help_desk::{
-    Column, Department, FollowerTable, Group, KeyForm, Partitioning, StatusColumn, StatusKind,
-    TicketTable, Time, catalog,
+    Column, Department, FollowerKinds, FollowerTable, Group, KeyForm, Partitioning, StatusColumn,
+    TicketTable, Time, WordColumn, WordKind, catalog,
 };
 
 const ANN: Id = 1;
@@ -63,6 +63,7 @@ fn desk() -> HelpDesk {
                 ticket: column("ticket"),
                 agent: column("agent"),
                 references: false,
+                kinds: None,
             }),
             unassigned_value: None,
             agent_form: KeyForm::Words,
@@ -117,7 +118,7 @@ fn a_silo_hides_other_categories_and_none_even_own_and_followed() {
     let mut desk = desk();
     desk.agents[0].category_access = Some(Access::Silo);
     desk.agent_categories = [(ANN, 1), (ANN, 2)].into();
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     let own_in = |category| ticket([None, category, Some(ANN), None]);
     assert!(desk.view(ANN, &own_in(Some(1))));
     assert!(desk.view(ANN, &own_in(Some(2))));
@@ -228,7 +229,7 @@ fn a_status_is_left_and_reached_with_the_right_for_it() {
     let mut desk = desk();
     desk.table.status = Some(StatusColumn {
         name: "status",
-        kind: StatusKind::Text,
+        kind: WordKind::Text,
         lists: [("archived_values", "closed"), ("spam_values", "spam")]
             .map(|(list, status)| (list, vec![status]))
             .into(),
@@ -256,7 +257,7 @@ fn a_status_is_left_and_reached_with_the_right_for_it() {
     // What counts is what it was; and what is new has no followers.
     assert!(desk.may_update(ANN, &open, &with(Some("spam"), None)));
     assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     grant(&mut desk, &["ticket.delete.followed"]);
     assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
 }
@@ -269,7 +270,7 @@ fn own_team_and_followed_overrule_departments() {
     assert!(!desk.view(ANN, &ticket([Some(4), None, None, Some(2)])));
     let foreign = ticket([Some(4), None, Some(7), None]);
     assert!(!desk.view(ANN, &foreign));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     assert!(desk.view(ANN, &foreign));
     // Followed and assigned to others at once: either permission will do.
     grant(
@@ -337,13 +338,54 @@ fn keys_name_principals() {
     assert!(desk.view(ANN, &ticket([Some(4), Some(3), None, None])));
     assert!(!desk.view(ANN, &ticket([Some(3), Some(3), None, None])));
     assert!(!desk.view(ANN, &ticket([Some(4), Some(1), None, None])));
-    desk.followers = vec![(Some(1), Some(8))];
+    desk.followers = vec![Follower::of(1, 8)];
     assert!(desk.followed(ANN, &with(None, None)));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     assert!(!desk.followed(ANN, &with(None, None)));
     // An integer is an id, whatever the keys are.
     desk.table.assignee = Some(column("assignee"));
     assert!(desk.own(ANN, &with(Some(ANN), None)) && !desk.own(ANN, &with(Some(8), None)));
+}
+
+#[test]
+fn a_follower_is_what_its_kind_says() {
+    let mut desk = desk();
+    let followers = desk.table.follower.as_mut().unwrap();
+    followers.kinds = Some(FollowerKinds {
+        column: WordColumn {
+            name: "role",
+            kind: WordKind::Text,
+        },
+        meanings: [
+            ("Cc", Following::Followed),
+            ("Requestor", Following::Requested),
+        ]
+        .into(),
+    });
+    let t = ticket([None; 4]);
+    desk.tickets = vec![t.clone()];
+    let row = Follower::of(1, ANN);
+    let rows = ["Cc", "Requestor", "requestor"].map(|kind| row.of_kind(kind));
+    for (kinds, relations) in [
+        (&rows[..1], (true, false)),
+        (&rows[1..2], (false, true)),
+        (&rows[..], (true, true)),
+        (&rows[2..], (false, false)),
+        (&[row], (false, false)),
+    ] {
+        desk.followers = kinds.to_vec();
+        let found = (desk.followed(ANN, &t), desk.requested(ANN, &t));
+        assert_eq!(found, relations, "{kinds:?}");
+    }
+
+    // With sight alone it may add itself as what gives sight alone.
+    desk.followers = vec![rows[0]];
+    let may = |desk: &HelpDesk| rows.map(|row| desk.changes_follower(ANN, &row));
+    assert_eq!(may(&desk), [true, false, false]);
+    assert!(!desk.changes_follower(ANN, &row));
+    grant(&mut desk, &["ticket.modify.followed"]);
+    assert_eq!(may(&desk), [true; 3]);
+    assert!(desk.changes_follower(ANN, &row));
 }
 
 #[test]
@@ -549,7 +591,7 @@ fn a_scoped_group_gives_where_it_covers() {
 fn own_and_followed_tickets_of_a_scoped_group_need_its_word() {
     let mut desk = scoped_desk();
     scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     let others = ticket([Some(1), None, Some(7), None]);
     let own = |department| ticket([department, None, Some(ANN), None]);
     assert!(!desk.view(ANN, &others));
@@ -698,7 +740,7 @@ fn statuses_are_asked_of_the_place() {
     let mut desk = scoped_desk();
     desk.table.status = Some(StatusColumn {
         name: "status",
-        kind: StatusKind::Text,
+        kind: WordKind::Text,
         lists: [("archived_values", "closed"), ("spam_values", "spam")]
             .map(|(list, status)| (list, vec![status]))
             .into(),

@@ -27,6 +27,11 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "follow another",
         "unfollow oneself",
         "unfollow another",
+        "follow as requester",
+        "follow as nothing",
+        "unfollow as requester",
+        "unfollow as nothing",
+        "view requested by a follower's kind",
         "audit",
         "view unmapped Agent",
         "view unmapped Team",
@@ -91,6 +96,10 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
             let Some(agent) = who.filter(|&id| id != DANGLING) else {
                 continue;
             };
+            if desk.requested_by_kind(agent, ticket) {
+                let by_kind = "view requested by a follower's kind";
+                counts.either(refusal.is_none(), by_kind);
+            }
             let concerns = desk.own(agent, ticket) || desk.followed(agent, ticket);
             for permission in desk.restrictions(ticket) {
                 let decides = refusal.is_none() || refusal == Some(Refusal::Permission(permission));

@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
-use deskguard_tests::help_desk::{HelpDesk, Id, Partitioning};
+use deskguard_tests::help_desk::{Follower, HelpDesk, Id, Partitioning};
 use deskguard_tests::lab::{Outcome, broken, fail, query, same, try_run};
 use deskguard_tests::{ident, literal};
 use postgres::{Client, Row};
 
 use crate::ask::{id_of, ids};
-
-/// A follower row: ticket, agent.
-pub type Follower = (Option<Id>, Option<Id>);
 
 pub fn identity(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     let sql = "SELECT deskguard.current_agent()";
@@ -103,10 +100,12 @@ pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     }
 
     if let (Some(columns), Some(table)) = (&desk.table.follower, desk.table.follower_sql()) {
+        let kinds = columns.kinds.as_ref();
         let sql = format!(
-            "SELECT {}::text, {}::text FROM {table}",
+            "SELECT {}::text, {}::text, {}::text FROM {table}",
             ident(columns.ticket.name),
-            ident(columns.agent.name)
+            ident(columns.agent.name),
+            kinds.map_or("NULL".into(), |kinds| ident(kinds.column.name)),
         );
         let rows = query(client, &sql, &[])?;
         let follower = |row: &Row| {
@@ -114,12 +113,17 @@ pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
             (
                 ticket.map(|text| columns.ticket.kind.id_of(text)),
                 agent.map(|text| columns.agent.kind.id_of(text)),
+                row.get(2),
             )
         };
-        let mut rows: Vec<Follower> = rows.iter().map(follower).collect();
+        let mut rows: Vec<(Option<Id>, Option<Id>, Option<String>)> =
+            rows.iter().map(follower).collect();
         rows.sort();
-        let visible = |row: &&Follower| who.is_some_and(|agent| desk.sees_follower(agent, **row));
-        let mut expected: Vec<Follower> = desk.followers.iter().filter(visible).copied().collect();
+        let visible = |row: &&Follower| who.is_some_and(|agent| desk.sees_follower(agent, row));
+        let visible = desk.followers.iter().filter(visible);
+        let mut expected: Vec<_> = visible
+            .map(|row| (row.ticket, row.agent, row.kind.map(String::from)))
+            .collect();
         expected.sort();
         same(&sql, rows, expected)?;
     }

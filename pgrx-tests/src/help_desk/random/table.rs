@@ -7,14 +7,17 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::followers::{follower_kinds, word_kind};
 use super::keys::{Forms, kinds};
 use crate::help_desk::{
-    Column, FollowerTable, Kind, Partitioning, STATUS_LISTS, StatusColumn, StatusKind, TicketTable,
+    Column, FollowerKinds, FollowerTable, Partitioning, STATUS_LISTS, StatusColumn, TicketTable,
+    WordColumn,
 };
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
-/// for confidential tickets and for the status, the type of the latter, the columns for who requested it.
-type Names = [&'static str; 15];
+/// for confidential tickets and for the status, the type of the latter, the columns for who requested it,
+/// the one for the kind of a follower.
+type Names = [&'static str; 16];
 
 const NAMES: [Names; 3] = [
     [
@@ -33,6 +36,7 @@ const NAMES: [Names; 3] = [
         "ticket_status",
         "requester_id",
         "organization_id",
+        "role",
     ],
     [
         "Help \"Desk\" 1",
@@ -50,6 +54,7 @@ const NAMES: [Names; 3] = [
         "State's",
         "select",
         "\"",
+        "As \"what\"?",
     ],
     // As likely as any to clash with names inside of a function.
     [
@@ -68,6 +73,7 @@ const NAMES: [Names; 3] = [
         "level",
         "requester",
         "requested",
+        "kind",
     ],
 ];
 
@@ -77,14 +83,11 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
         "a table needs one of these columns",
         |(department, category, assignee, team)| *department || *category || *assignee || *team,
     );
-    let follower = (there(), weighted(0.3));
+    let follower = (there(), weighted(0.3), follower_kinds());
     let confidential = weighted(0.5);
     let requesters = (weighted(0.5), weighted(0.4));
-    let integers = Kind::INTEGERS.map(StatusKind::Integer);
-    let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
-    let status_kind = select(status_kinds);
     let lists = vec(vec(weighted(0.35), 5), STATUS_LISTS.len());
-    let status = proptest::option::weighted(0.6, (status_kind, lists)).prop_map(|status| {
+    let status = proptest::option::weighted(0.6, (word_kind(), lists)).prop_map(|status| {
         let (kind, lists) = status?;
         let some = |picks: Vec<bool>| -> Vec<&'static str> {
             let values = kind.values().into_iter().zip(picks);
@@ -122,7 +125,7 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                 let (has_requester, has_requester_team) = requesters;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
                 let (has_department, has_category, has_assignee, has_team) = columns;
-                let (has_follower, references) = follower;
+                let (has_follower, references, follower_kinds) = follower;
                 let partitioning = match partitioning {
                     Partitioning::ByDepartment if !has_department => Partitioning::None,
                     Partitioning::ByCategory if !has_category => Partitioning::None,
@@ -159,6 +162,13 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                             kind: kinds.follower_agent,
                         },
                         references,
+                        kinds: follower_kinds.map(|(kind, meanings)| FollowerKinds {
+                            column: WordColumn {
+                                name: names[15],
+                                kind,
+                            },
+                            meanings,
+                        }),
                     }),
                     unassigned_value: unassigned_value
                         .filter(|_| has_assignee && kinds.assignee.is_integer()),
