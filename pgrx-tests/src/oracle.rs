@@ -600,16 +600,21 @@ impl HelpDesk {
 
     // ---- relations ----
 
-    /// What the assignee's column says; the configured unassigned value is nothing.
+    /// What a column says; the configured unassigned value is nothing in the column of the assignee, whatever
+    /// else that means.
+    fn somebody(&self, column: &Option<Column>, value: Option<Id>) -> Option<Id> {
+        let name = column.as_ref()?.name;
+        let assignee = self.table.assignee.as_ref();
+        let is_assignee = assignee.is_some_and(|assignee| assignee.name == name);
+        value.filter(|_| !is_assignee || value != self.table.unassigned_value)
+    }
+
     fn assignee(&self, t: &Ticket) -> Option<Id> {
-        self.table.assignee.as_ref()?;
-        t.assignee
-            .filter(|_| t.assignee != self.table.unassigned_value)
+        self.somebody(&self.table.assignee, t.assignee)
     }
 
     fn team(&self, t: &Ticket) -> Option<Id> {
-        self.table.team.as_ref()?;
-        t.team
+        self.somebody(&self.table.team, t.team)
     }
 
     pub fn own(&self, a: Id, t: &Ticket) -> bool {
@@ -649,10 +654,12 @@ impl HelpDesk {
         let of_my_team =
             |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
         let (agents, teams) = (&self.table.requester, &self.table.requester_team);
+        let agent = self.somebody(agents, t.requester);
+        let team = self.somebody(teams, t.requester_team);
         self.requested_by_kind(a, t)
-            || self.meant(Principal::Agent, agents, t.requester) == Some(a)
+            || self.meant(Principal::Agent, agents, agent) == Some(a)
             || self
-                .meant(Principal::Team, teams, t.requester_team)
+                .meant(Principal::Team, teams, team)
                 .is_some_and(of_my_team)
     }
 

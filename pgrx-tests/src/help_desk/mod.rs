@@ -11,6 +11,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use changes::ALL_PARTS;
 pub use changes::{Case, Part, TicketChange};
 pub use followers::{Follower, FollowerKinds, FollowerTable, Following};
 pub use keys::{KeyForm, Kind};
@@ -249,20 +250,52 @@ impl TicketTable {
         }
     }
 
-    /// The name of the column for this, if there is one.
+    /// The name of the column for this, if there is one. Several may have the same.
     pub fn column(&self, part: Part) -> Option<&'static str> {
-        let name = |column: &Option<Column>| column.as_ref().map(|column| column.name);
         match part {
             Part::Id => Some(self.id.name),
-            Part::Department => name(&self.department),
-            Part::Category => name(&self.category),
-            Part::Assignee => name(&self.assignee),
-            Part::Team => name(&self.team),
-            Part::Requester => name(&self.requester),
-            Part::RequesterTeam => name(&self.requester_team),
             Part::Confidential => self.confidential,
             Part::Status => self.status.as_ref().map(|status| status.name),
+            Part::Department
+            | Part::Category
+            | Part::Assignee
+            | Part::Team
+            | Part::Requester
+            | Part::RequesterTeam => self.key_column(part).map(|column| column.name),
         }
+    }
+
+    /// The column that names somebody as this.
+    pub fn key_column(&self, part: Part) -> Option<&Column> {
+        match part {
+            Part::Department => self.department.as_ref(),
+            Part::Category => self.category.as_ref(),
+            Part::Assignee => self.assignee.as_ref(),
+            Part::Team => self.team.as_ref(),
+            Part::Requester => self.requester.as_ref(),
+            Part::RequesterTeam => self.requester_team.as_ref(),
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+
+    /// All that the column for this means.
+    pub fn meanings(&self, part: Part) -> Vec<Part> {
+        let column = self.column(part);
+        let mut meanings = ALL_PARTS.to_vec();
+        meanings.retain(|other| column.is_some() && self.column(*other) == column);
+        meanings
+    }
+
+    /// What each column means that means several things.
+    pub fn shared(&self) -> Vec<Vec<Part>> {
+        let mut shared = Vec::new();
+        for part in ALL_PARTS {
+            let meanings = self.meanings(part);
+            if meanings.len() > 1 && meanings[0] == part {
+                shared.push(meanings);
+            }
+        }
+        shared
     }
 
     /// May there be an ON CONFLICT on the id?

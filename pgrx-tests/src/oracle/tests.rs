@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::help_desk::{
-    Column, Department, FollowerKinds, FollowerTable, Group, KeyForm, Partitioning, StatusColumn,
-    TicketTable, Time, WordColumn, WordKind, catalog,
+    Column, Department, FollowerKinds, FollowerTable, Group, KeyForm, Part, Partitioning,
+    StatusColumn, TicketChange, TicketTable, Time, WordColumn, WordKind, catalog,
 };
 
 const ANN: Id = 1;
@@ -345,6 +345,48 @@ fn keys_name_principals() {
     // An integer is an id, whatever the keys are.
     desk.table.assignee = Some(column("assignee"));
     assert!(desk.own(ANN, &with(Some(ANN), None)) && !desk.own(ANN, &with(Some(8), None)));
+}
+
+#[test]
+fn a_column_may_have_several_meanings() {
+    let mut desk = desk();
+    let who = column("who");
+    for of in [
+        &mut desk.table.assignee,
+        &mut desk.table.team,
+        &mut desk.table.requester,
+        &mut desk.table.requester_team,
+    ] {
+        *of = Some(who.clone());
+    }
+    desk.team_members = [(2, ANN)].into();
+    let with = |who| Ticket {
+        requester: who,
+        requester_team: who,
+        ..ticket([None, None, who, who])
+    };
+    for (who, is_mine) in [(ANN, true), (2, true), (8, false)] {
+        let t = with(Some(who));
+        let found = (desk.own(ANN, &t), desk.requested(ANN, &t));
+        assert_eq!(found, (is_mine, is_mine), "{who}");
+        assert_eq!(desk.assigned(ANN, &t), !is_mine, "{who}");
+    }
+    assert!(desk.unassigned(&with(None)));
+    // What stands for nobody does so in each meaning.
+    desk.table.unassigned_value = Some(2);
+    let t = with(Some(2));
+    assert!(desk.unassigned(&t) && !desk.own(ANN, &t) && !desk.requested(ANN, &t));
+    desk.table.requester_team = Some(column("company"));
+    assert!(desk.unassigned(&t) && desk.requested(ANN, &t));
+
+    let change = TicketChange {
+        old: with(None),
+        new: with(Some(8)),
+        parts: desk.table.meanings(Part::Team),
+    };
+    let changed = change.applied_to(&change.old);
+    assert_eq!(changed.assignee, Some(8));
+    assert_eq!((changed.requester, changed.requester_team), (Some(8), None));
 }
 
 #[test]

@@ -206,7 +206,7 @@ impl Rows<'_> {
         let (table, ids) = (&self.raw.table, self.ids);
         let unassigned = table.unassigned_value.unwrap_or(0);
         let status = table.status.as_ref().zip(picks.status);
-        Ticket {
+        let mut ticket = Ticket {
             id,
             department: cell(&table.department, &picks.department, &ids.departments, 0),
             category: cell(&table.category, &picks.category, &ids.categories, 0),
@@ -216,7 +216,13 @@ impl Rows<'_> {
             requester_team: cell(&table.requester_team, &picks.requester_team, &ids.teams, 0),
             confidential: table.confidential.and(picks.confidential),
             status: status.map(|(column, nth)| column.kind.values()[nth]),
+        };
+        // Now as one of them, now as another.
+        for parts in table.shared() {
+            let value = ticket.key(parts[id as usize % parts.len()]);
+            parts.iter().for_each(|part| ticket.set_key(*part, value));
         }
+        ticket
     }
 
     fn new_tickets(&self) -> Vec<Ticket> {
@@ -276,11 +282,12 @@ impl Rows<'_> {
     fn change(&self, (nth, columns, picks): &(usize, usize, TicketPicks)) -> Option<TicketChange> {
         let table = &self.raw.table;
         let old = self.tickets.get(nth % self.tickets.len().max(1))?;
-        let mut parts = CHANGES[columns % CHANGES.len()].to_vec();
+        let parts = CHANGES[columns % CHANGES.len()].iter();
+        let mut parts: Vec<Part> = parts.flat_map(|part| table.meanings(*part)).collect();
         parts.retain(|part| match part {
             // A foreign key holds the id.
             Part::Id => !table.follower.as_ref().is_some_and(|f| f.references),
-            part => table.column(*part).is_some(),
+            _ => true,
         });
         if parts.is_empty() || parts == [Part::Id] {
             return None;

@@ -10,8 +10,8 @@ use proptest::sample::select;
 use super::followers::{follower_kinds, word_kind};
 use super::keys::{Forms, kinds};
 use crate::help_desk::{
-    Column, FollowerKinds, FollowerTable, Partitioning, STATUS_LISTS, StatusColumn, TicketTable,
-    WordColumn,
+    Column, FollowerKinds, FollowerTable, Part, Partitioning, STATUS_LISTS, StatusColumn,
+    TicketTable, WordColumn,
 };
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
@@ -77,6 +77,20 @@ const NAMES: [Names; 3] = [
     ],
 ];
 
+impl TicketTable {
+    fn key_column_mut(&mut self, part: Part) -> Option<&mut Column> {
+        match part {
+            Part::Department => self.department.as_mut(),
+            Part::Category => self.category.as_mut(),
+            Part::Assignee => self.assignee.as_mut(),
+            Part::Team => self.team.as_mut(),
+            Part::Requester => self.requester.as_mut(),
+            Part::RequesterTeam => self.requester_team.as_mut(),
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+}
+
 pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     let there = || weighted(0.85);
     let columns = (there(), there(), there(), there()).prop_filter(
@@ -122,9 +136,15 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
             |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
                 let (columns, follower, kinds, unassigned_value, partitioning) = shape;
                 let (columns, requesters, confidential, status) = columns;
-                let (has_requester, has_requester_team) = requesters;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
-                let (has_department, has_category, has_assignee, has_team) = columns;
+                // A column with several meanings has all of them.
+                let is_shared = |part| kinds.shared.iter().any(|parts| parts.contains(&part));
+                let has_department = columns.0 || is_shared(Part::Department);
+                let has_category = columns.1 || is_shared(Part::Category);
+                let has_assignee = columns.2 || is_shared(Part::Assignee);
+                let has_team = columns.3 || is_shared(Part::Team);
+                let has_requester = requesters.0 || is_shared(Part::Requester);
+                let has_requester_team = requesters.1 || is_shared(Part::RequesterTeam);
                 let (has_follower, references, follower_kinds) = follower;
                 let partitioning = match partitioning {
                     Partitioning::ByDepartment if !has_department => Partitioning::None,
@@ -178,6 +198,14 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                     protected_by_owner,
                     named_in_calls,
                 };
+                for parts in kinds.shared {
+                    let name = table.column(parts[0]);
+                    for part in parts.iter() {
+                        if let Some((column, name)) = table.key_column_mut(*part).zip(name) {
+                            column.name = name;
+                        }
+                    }
+                }
                 // A foreign key needs a unique id, which some partitions cannot have.
                 let has_unique_id = table.has_unique_id();
                 if let Some(follower) = &mut table.follower {

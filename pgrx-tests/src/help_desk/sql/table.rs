@@ -175,15 +175,17 @@ impl TicketTable {
     }
 
     fn type_of(&self, part: Part) -> String {
-        let of = |column: &Option<Column>| column.as_ref().map_or("", |c| c.kind.sql()).into();
         match part {
             Part::Id => self.id.kind.sql().into(),
-            Part::Department => of(&self.department),
-            Part::Category => of(&self.category),
-            Part::Assignee => of(&self.assignee),
-            Part::Team => of(&self.team),
-            Part::Requester => of(&self.requester),
-            Part::RequesterTeam => of(&self.requester_team),
+            Part::Department
+            | Part::Category
+            | Part::Assignee
+            | Part::Team
+            | Part::Requester
+            | Part::RequesterTeam => {
+                let column = self.key_column(part);
+                column.map_or("", |column| column.kind.sql()).into()
+            }
             Part::Confidential => "boolean".into(),
             Part::Status => match self.status.as_ref().map(|status| status.kind) {
                 Some(WordKind::Integer(kind)) => kind.sql().into(),
