@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::help_desk::{
-    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Column, Follower, Following, HelpDesk, Id,
-    Kind, Level, Principal, Scope, Ticket,
+    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Column, HelpDesk, Id, Kind, Level,
+    Principal, Scope, Ticket,
 };
 
 pub const ACTIONS: [&str; 5] = ["view", "reply", "modify", "edit_messages", "delete"];
@@ -185,12 +185,6 @@ impl HelpDesk {
 
     pub fn category(&self, t: &Ticket) -> Option<Id> {
         self.meant(Principal::Category, &self.table.category, t.category)
-    }
-
-    /// The agent that a follower row names.
-    pub fn follower(&self, row: &Follower) -> Option<Id> {
-        let columns = self.table.follower.as_ref()?;
-        self.meant_by(Principal::Agent, columns.agent.kind, row.agent?)
     }
 
     /// The columns of a ticket that name nobody.
@@ -627,29 +621,6 @@ impl HelpDesk {
                 .is_some_and(of_my_team)
     }
 
-    /// What a follower row says of its agent; nothing, if it is of a kind that nobody was told of.
-    pub fn says(&self, row: &Follower) -> Option<Following> {
-        match &self.table.follower.as_ref()?.kinds {
-            None => Some(Following::Followed),
-            Some(kinds) => kinds.meanings.get(row.kind?).copied(),
-        }
-    }
-
-    fn follows_as(&self, what: Following, a: Id, t: &Ticket) -> bool {
-        let followers = self.followers.iter();
-        let mut of_ticket = followers.filter(|row| row.ticket == Some(t.id));
-        of_ticket.any(|row| self.says(row) == Some(what) && self.follower(row) == Some(a))
-    }
-
-    pub fn followed(&self, a: Id, t: &Ticket) -> bool {
-        self.follows_as(Following::Followed, a, t)
-    }
-
-    /// By a follower row, rather than by a column.
-    pub fn requested_by_kind(&self, a: Id, t: &Ticket) -> bool {
-        self.follows_as(Following::Requested, a, t)
-    }
-
     pub fn requested(&self, a: Id, t: &Ticket) -> bool {
         let of_my_team =
             |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
@@ -682,6 +653,10 @@ impl HelpDesk {
     }
 
     // ---- view, act, create ----
+
+    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
+        self.tickets.iter().find(|ticket| ticket.id == id)
+    }
 
     pub fn view(&self, a: Id, t: &Ticket) -> bool {
         self.views_everywhere(a, t) || self.views_scoped(a, t)
@@ -836,30 +811,6 @@ impl HelpDesk {
         self.act(a, old, "modify") && self.refusals_of_update(a, old, new).is_empty()
     }
 
-    // ---- the follower table ----
-
-    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
-        self.tickets.iter().find(|ticket| ticket.id == id)
-    }
-
-    pub fn sees_follower(&self, a: Id, row: &Follower) -> bool {
-        let ticket = row.ticket.and_then(|id| self.ticket(id));
-        ticket.is_some_and(|ticket| self.view(a, ticket))
-    }
-
-    /// May it add or remove this row?
-    pub fn changes_follower(&self, a: Id, row: &Follower) -> bool {
-        let Some(ticket) = row.ticket.and_then(|id| self.ticket(id)) else {
-            return false;
-        };
-        // With any other kind it might get more than it has.
-        if self.follower(row) == Some(a) && self.says(row) == Some(Following::Followed) {
-            self.view(a, ticket)
-        } else {
-            self.act(a, ticket, "modify")
-        }
-    }
-
     // ---- for counting ----
 
     /// The first rule, in their order, that refuses the view; None if it is allowed.
@@ -894,5 +845,6 @@ impl HelpDesk {
     }
 }
 
+mod followers;
 #[cfg(test)]
 mod tests;

@@ -260,6 +260,7 @@ fn table(kind: Kind) -> TicketTable {
             ticket: column("ticket_id"),
             agent: column("agent_id"),
             references: false,
+            row_type: None,
             kinds: Some(FollowerKinds {
                 column: WordColumn {
                     name: "role",

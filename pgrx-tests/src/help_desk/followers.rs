@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Column, Id, WordColumn};
+use super::{Column, Id, RowType, WordColumn};
 
 #[derive(Clone, Debug)]
 pub struct FollowerTable {
@@ -13,6 +13,8 @@ pub struct FollowerTable {
     pub references: bool,
     /// None: all rows mean that the agent follows.
     pub kinds: Option<FollowerKinds>,
+    /// None: all rows are of tickets.
+    pub row_type: Option<RowType>,
 }
 
 /// What the rows mean, by their kind. Of the other kinds nothing is said.
@@ -45,6 +47,7 @@ pub struct Follower {
     pub ticket: Option<Id>,
     pub agent: Option<Id>,
     pub kind: Option<&'static str>,
+    pub row_type: Option<&'static str>,
 }
 
 impl Follower {
@@ -53,6 +56,7 @@ impl Follower {
             ticket: ticket.into(),
             agent: agent.into(),
             kind: None,
+            row_type: None,
         }
     }
 

@@ -15,9 +15,9 @@ use changes::ALL_PARTS;
 pub use changes::{Case, Part, TicketChange};
 pub use followers::{Follower, FollowerKinds, FollowerTable, Following};
 pub use keys::{KeyForm, Kind};
-pub use random::{cases, kind};
+pub use random::{TypePick, cases, kind, row_type, type_pick};
 pub use times::Time;
-pub use words::{WordColumn, WordKind};
+pub use words::{OtherTypes, RowType, WordColumn, WordKind};
 
 pub type Id = i64;
 

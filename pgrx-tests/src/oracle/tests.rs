@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::help_desk::{
-    Column, Department, FollowerKinds, FollowerTable, Group, KeyForm, Part, Partitioning,
-    StatusColumn, TicketChange, TicketTable, Time, WordColumn, WordKind, catalog,
+    Column, Department, Follower, FollowerKinds, FollowerTable, Following, Group, KeyForm,
+    OtherTypes, Part, Partitioning, RowType, StatusColumn, TicketChange, TicketTable, Time,
+    WordColumn, WordKind, catalog,
 };
 
 const ANN: Id = 1;
@@ -13,6 +14,11 @@ fn column(name: &'static str) -> Column {
         name,
         kind: Kind::Int8,
     }
+}
+
+fn column_of_words(name: &'static str) -> WordColumn {
+    let kind = WordKind::Text;
+    WordColumn { name, kind }
 }
 
 /// Departments 1 > 2 > 3 and 4, categories 1 to 3, one open agent with ticket.use.
@@ -64,6 +70,7 @@ fn desk() -> HelpDesk {
                 agent: column("agent"),
                 references: false,
                 kinds: None,
+                row_type: None,
             }),
             unassigned_value: None,
             agent_form: KeyForm::Words,
@@ -420,14 +427,40 @@ fn a_follower_is_what_its_kind_says() {
         assert_eq!(found, relations, "{kinds:?}");
     }
 
+    // A row of another type is of no ticket, whatever its number is.
+    let followers = desk.table.follower.as_mut().unwrap();
+    followers.row_type = Some(RowType {
+        column: column_of_words("type"),
+        values: vec!["Ticket"],
+        others: OtherTypes::Hidden,
+    });
+    let of_type = |row_type| Follower {
+        row_type,
+        ..rows[0]
+    };
+    for (row_type, is_of_ticket) in [(Some("Ticket"), true), (Some("Page"), false), (None, false)] {
+        let row = of_type(row_type);
+        desk.followers = vec![row];
+        assert_eq!(desk.followed(ANN, &t), is_of_ticket);
+        assert_eq!(desk.sees_follower(Some(ANN), &row), is_of_ticket);
+        assert_eq!(desk.changes_follower(Some(ANN), &row), is_of_ticket);
+    }
+    let followers = desk.table.follower.as_mut().unwrap();
+    let types = followers.row_type.as_mut().unwrap();
+    types.others = OtherTypes::Open;
+    assert!(desk.sees_follower(None, &of_type(None)) && !desk.followed(ANN, &t));
+    assert!(desk.changes_follower(None, &of_type(Some("Page"))));
+    assert!(!desk.sees_follower(None, &of_type(Some("Ticket"))));
+    desk.table.follower.as_mut().unwrap().row_type = None;
+
     // With sight alone it may add itself as what gives sight alone.
     desk.followers = vec![rows[0]];
-    let may = |desk: &HelpDesk| rows.map(|row| desk.changes_follower(ANN, &row));
+    let may = |desk: &HelpDesk| rows.map(|row| desk.changes_follower(Some(ANN), &row));
     assert_eq!(may(&desk), [true, false, false]);
-    assert!(!desk.changes_follower(ANN, &row));
+    assert!(!desk.changes_follower(Some(ANN), &row));
     grant(&mut desk, &["ticket.modify.followed"]);
     assert_eq!(may(&desk), [true; 3]);
-    assert!(desk.changes_follower(ANN, &row));
+    assert!(desk.changes_follower(Some(ANN), &row));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! Random help desks with messages.
 
-use deskguard_tests::help_desk::{Case, DANGLING, Id, KeyForm, Kind, cases, kind};
+use deskguard_tests::help_desk::{
+    Case, DANGLING, Id, KeyForm, Kind, OtherTypes, RowType, TypePick, WordColumn, WordKind, cases,
+    kind, row_type, type_pick,
+};
 use deskguard_tests::worked;
 use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+
+use crate::sql::{ATTACHMENT_TYPE, MESSAGE_TYPE};
 
 /// A help desk with messages.
 #[derive(Clone, Debug)]
@@ -25,10 +30,21 @@ pub struct Desk {
     pub messages: Vec<(Id, Option<Id>)>,
     /// Attachment, and the message that it names.
     pub attachments: Vec<(Id, Option<Id>)>,
+    pub types: Types,
     /// Lists of tickets to reply to.
     pub replies: Vec<Vec<Option<Id>>>,
     /// Messages, and the ticket that they are moved to.
     pub moves: Vec<(Id, Option<Id>)>,
+}
+
+/// Where a table has rows of several types, which are messages of tickets, or attachments of messages; and of
+/// which type each is, in their order.
+#[derive(Clone, Debug)]
+pub struct Types {
+    pub message: Option<RowType>,
+    pub messages: Vec<Option<&'static str>>,
+    pub attachment: Option<RowType>,
+    pub attachments: Vec<Option<&'static str>>,
 }
 
 /// Of its columns.
@@ -70,6 +86,10 @@ struct Picks {
     default: Option<bool>,
     /// Is a message internal, and by whom is it? For as many as there are, again and again.
     notes: Vec<(Option<bool>, usize)>,
+    message_type: Option<RowType>,
+    attachment_type: Option<RowType>,
+    /// Of messages, and of attachments, again and again.
+    types: Vec<TypePick>,
 }
 
 fn picks() -> impl Strategy<Value = Picks> {
@@ -81,15 +101,23 @@ fn picks() -> impl Strategy<Value = Picks> {
         vec((nth(), nth()), 2..5),
         select(vec![Some(false), Some(false), Some(true), None]),
         vec((select(vec![Some(false), Some(true), None]), nth()), 3..20),
+        (
+            row_type(MESSAGE_TYPE, 0.4),
+            row_type(ATTACHMENT_TYPE, 0.3),
+            vec(type_pick(), 3..20),
+        ),
     )
         .prop_map(
-            |(messages, attachments, replies, moves, default, notes)| Picks {
+            |(messages, attachments, replies, moves, default, notes, types)| Picks {
                 messages,
                 attachments,
                 replies,
                 moves,
                 default,
                 notes,
+                message_type: types.0,
+                attachment_type: types.1,
+                types: types.2,
             },
         )
 }
@@ -110,6 +138,11 @@ pub fn worked(kind: Kind) -> Desk {
             (Some(true), 3),
             (Some(false), 1),
         ],
+        message_type: worked_type(MESSAGE_TYPE, kind),
+        attachment_type: worked_type(ATTACHMENT_TYPE, kind),
+        types: [true, true, false, true, true, true, true]
+            .map(|is_meant| TypePick::of_word(is_meant, 1))
+            .into(),
     };
     let flags = (false, false, true, true);
     let message = match kind {
@@ -118,6 +151,23 @@ pub fn worked(kind: Kind) -> Desk {
     };
     let kinds = (message, kind, kind, kind);
     with_messages(worked::case(kind), kinds, flags, &picks)
+}
+
+/// Two of the help desks have types.
+fn worked_type(name: &'static str, kind: Kind) -> Option<RowType> {
+    let others = match kind {
+        Kind::Uuid => OtherTypes::Hidden,
+        Kind::Text(_) => OtherTypes::Open,
+        _ => return None,
+    };
+    Some(RowType {
+        column: WordColumn {
+            name,
+            kind: WordKind::Text,
+        },
+        values: vec!["open"],
+        others,
+    })
 }
 
 fn with_messages(
@@ -157,6 +207,10 @@ fn with_messages(
     let notes = notes.map(|(internal, nth)| (*internal, author_of(nth)));
     let target = |nth: &usize| named[nth % named.len()].filter(holds);
     let message = |nth: &usize| messages[nth % messages.len()].0;
+    let types_of = |of: &Option<RowType>, count: usize| {
+        let picks = picks.types.iter().cycle().take(count);
+        picks.map(|pick| pick.of(of.as_ref()?)).collect()
+    };
     let attached = |nth: &usize| match nth % 9 {
         0 => None,
         1 => Some(DANGLING),
@@ -171,6 +225,12 @@ fn with_messages(
             .map(|(which, to)| (message(which), target(to)))
             .collect(),
         notes: notes.collect(),
+        types: Types {
+            messages: types_of(&picks.message_type, messages.len()),
+            attachments: types_of(&picks.attachment_type, picks.attachments.len()),
+            message: picks.message_type.clone(),
+            attachment: picks.attachment_type.clone(),
+        },
         default: picks.default,
         internal,
         case,

@@ -133,6 +133,11 @@ fn messages_of_random_help_desks_are_guarded_as_by_the_oracle() {
             "note",
             "mark",
             "mark all",
+            "another type",
+            "reply among others",
+            "attach another type",
+            "made another type",
+            "all of a type",
         ]);
     }
 }

@@ -6,6 +6,7 @@ use deskguard_tests::help_desk::{DANGLING, Id, Kind};
 use deskguard_tests::lab::{Counts, Outcome, attempt, query, refused, same};
 use deskguard_tests::{ident, literal};
 use postgres::Client;
+use postgres::error::SqlState;
 
 use crate::desk::Desk;
 use crate::sql::{INTERNAL, TICKET, boolean};
@@ -48,7 +49,12 @@ impl Session<'_> {
                 tickets.sql(),
                 ident(tickets.id.name)
             ),
-            &seen,
+            // What is left alone may have the number of a hidden ticket.
+            &seen
+                .iter()
+                .filter(|id| desk.may(self.who, "view", desk.ticket_of(**id)))
+                .copied()
+                .collect(),
         )?;
         let notes = desk.notes.iter().zip(1..);
         let notes =
@@ -102,25 +108,32 @@ impl Session<'_> {
             let messages = desk.messages.iter().map(|(id, _)| id);
             let rows: Vec<String> = messages.chain([&DANGLING]).map(by_id).collect();
             let seen = desk.messages_that_allow(self.who, action);
-            let sql = |rows: Vec<String>, table: &str, column: &str| {
+            let sql = |rows: Vec<String>, table: &str, old: &str| {
                 format!(
                     "SELECT id::text FROM (VALUES {}) AS v (id, key) WHERE (deskguard.explain_command(\
-                     {agent}, '{command}', {}, jsonb_build_object('{column}', key)) -> 'allowed')::boolean",
+                     {agent}, '{command}', {}, {old}) -> 'allowed')::boolean",
                     rows.join(", "),
                     literal(table)
                 )
             };
-            self.ids(desk.kinds.message, &sql(rows, &message, "id"), &seen)?;
-            // These have no unique id: they are named by their message.
-            let by_parent = |(id, parent): &(Id, Option<Id>)| {
+            let old = "jsonb_build_object('id', key)";
+            self.ids(desk.kinds.message, &sql(rows, &message, old), &seen)?;
+            // These have no unique id: they are named by their message, and their type.
+            let by_parent = |((id, parent), of): (&(Id, Option<Id>), &Option<&str>)| {
                 let parent = parent.map(|id| desk.kinds.parent.literal(id));
                 let kind = desk.kinds.parent.sql();
-                format!("({id}, {}::{kind})", parent.unwrap_or("NULL".into()))
+                let mut key = format!("'message_id', {}::{kind}", parent.unwrap_or("NULL".into()));
+                if let Some(types) = &desk.types.attachment {
+                    let of = of.map_or("NULL".into(), literal);
+                    key += &format!(", {}, {of}", literal(types.column.name));
+                }
+                format!("({id}, jsonb_build_object({key}))")
             };
-            let rows: Vec<String> = desk.attachments.iter().map(by_parent).collect();
+            let attachments = desk.attachments.iter().zip(&desk.types.attachments);
+            let rows: Vec<String> = attachments.map(by_parent).collect();
             if !rows.is_empty() {
                 let seen = desk.attachments_that_allow(self.who, action);
-                self.ids(Kind::Int4, &sql(rows, &attachment, "message_id"), &seen)?;
+                self.ids(Kind::Int4, &sql(rows, &attachment, "key"), &seen)?;
             }
         }
         let mut explain = |table: &str, new: &str, may: bool| {
@@ -150,7 +163,12 @@ impl Session<'_> {
             if desk.kinds.author.holds(77) {
                 explain(&message, &by_another, may && !desk.author)?;
             }
-            let may = replies && desk.is_open(Some(agent), "reply", *id);
+            if let Some((types, other)) = desk.other_type().filter(|_| *id <= 3) {
+                let (column, other) = (literal(types.column.name), literal(other));
+                let new = format!("'Ticket''s', {ticket}, {column}, {other}");
+                explain(&message, &new, types.is_open())?;
+            }
+            let may = replies && desk.is_message(*id) && desk.is_open(Some(agent), "reply", *id);
             let id = desk.kinds.parent.literal(*id);
             explain(&attachment, &format!("'message_id', {id}"), may)?;
         }
@@ -211,6 +229,22 @@ impl Session<'_> {
                  FROM (VALUES {values}) AS v (t) ON CONFLICT (id) DO UPDATE SET body = 'new'"
             );
             self.tries("ON CONFLICT", &conflict, expected)?;
+            if let Some((types, other)) = desk.other_type() {
+                let column = ident(types.column.name);
+                let [own, other] = [types.values[0], other].map(|word| desk.type_sql(types, word));
+                let insert = format!("INSERT INTO {message} ({TICKET}, {column})");
+                let sql = format!("{insert} SELECT t, {other} FROM (VALUES {values}) AS v (t)");
+                let others = types.is_open().then_some(tickets.len());
+                self.tries("another type", &sql, others)?;
+                // A reply, and what is none: of as many tickets as one likes.
+                let may = types.is_open() && desk.may_reply(self.who, &tickets[..1]);
+                let first = desk.ticket_sql(tickets[0]);
+                let sql = format!(
+                    "{insert} SELECT t, {other} FROM (VALUES {values}) AS v (t) \
+                     UNION ALL SELECT {first}, {own}"
+                );
+                self.tries("reply among others", &sql, may.then_some(tickets.len() + 1))?;
+            }
             for internal in INTERNAL {
                 let [ticket] = tickets[..] else {
                     continue;
@@ -238,12 +272,24 @@ impl Session<'_> {
             }
         }
         for (id, ticket) in desk.messages.iter().take(6) {
-            let may = desk.may(self.who, "reply", *ticket) && desk.is_open(self.who, "reply", *id);
+            let may = desk.may(self.who, "reply", *ticket)
+                && desk.is_message(*id)
+                && desk.is_open(self.who, "reply", *id);
             let id = desk.kinds.parent.literal(*id);
             let sql = format!("INSERT INTO {} VALUES (9, {id})", desk.attachment());
             self.tries("attach", &sql, may.then_some(1))?;
+            let types = desk.types.attachment.as_ref();
+            if let Some((types, other)) = types.and_then(|of| Some((of, of.other()?))) {
+                let sql = format!(
+                    "INSERT INTO {} (id, message_id, {}) VALUES (9, {id}, {})",
+                    desk.attachment(),
+                    ident(types.column.name),
+                    literal(other)
+                );
+                self.tries("attach another type", &sql, types.is_open().then_some(1))?;
+            }
         }
-        let mine = desk.messages_that_allow(self.who, "reply");
+        let mine = desk.own_messages_that_allow(self.who, "reply");
         let seen = desk.messages_that_allow(self.who, "view");
         // Attachments are no replies: to as many as one likes.
         let sql = format!(
@@ -307,9 +353,10 @@ impl Session<'_> {
                 format!("UPDATE {message} SET {TICKET} = v.t FROM (VALUES ({target})) AS v (t)");
             self.tries("move all", &sql, may.then_some(edited.len()))?;
         }
+        self.types(&edited)?;
         for internal in INTERNAL {
             let who = self.who;
-            let may = |id: &Id| desk.may_write(who, desk.ticket_of(*id), internal);
+            let may = |id: &Id| desk.may_mark(who, *id, internal);
             let set = format!("UPDATE {message} SET internal = {}", boolean(internal));
             let expected = edited.iter().all(may).then_some(edited.len());
             self.tries("mark all", &set, expected)?;
@@ -332,6 +379,50 @@ impl Session<'_> {
                     kind.literal(*id)
                 );
                 self.tries("take over", &sql, Some(edited.contains(id).into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes of the type: of messages, and of rows that are none.
+    fn types(&mut self, edited: &BTreeSet<Id>) -> Outcome {
+        let desk = self.desk;
+        let Some((types, other)) = desk.other_type() else {
+            return Ok(());
+        };
+        let (message, column) = (desk.message(), ident(types.column.name));
+        for of in [types.values[0], other] {
+            let what = match of == other {
+                true => "made another type",
+                false => "made a message",
+            };
+            let set = format!("UPDATE {message} SET {column} = {}", literal(of));
+            let refusals = edited.iter();
+            let refusals: Vec<SqlState> = refusals
+                .filter_map(|id| desk.refusal_of_type(self.who, *id, of))
+                .collect();
+            self.counts.either(refusals.is_empty(), "all of a type");
+            match attempt(self.client, &set)? {
+                // Which row comes first is not said.
+                Err(code) if refusals.contains(&code) => {}
+                other => {
+                    let all = refusals.is_empty().then_some(Ok(edited.len() as u64));
+                    same(&set, Some(other), all)?;
+                }
+            }
+            for (id, _) in desk.messages.iter().take(8) {
+                let refusal = desk.refusal_of_type(self.who, *id, of);
+                let is_found = edited.contains(id);
+                if is_found && desk.is_message(*id) == (of == other) {
+                    self.counts.either(refusal.is_none(), what);
+                }
+                let expected = match refusal {
+                    Some(code) if is_found => Err(code),
+                    _ => Ok(is_found.into()),
+                };
+                let key = desk.kinds.message.literal(*id);
+                let sql = format!("{set} WHERE id = {key}");
+                same(&sql, attempt(self.client, &sql)?, expected)?;
             }
         }
         Ok(())

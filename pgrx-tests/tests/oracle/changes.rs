@@ -118,7 +118,10 @@ fn change_one(
     // Something belongs to the id already, for all that this agent may know.
     let is_taken = !sees(old)
         && (desk.table.follower.as_ref()).is_some_and(|follower| !follower.references)
-        && desk.followers.iter().any(|row| row.ticket == Some(old.id));
+        && desk
+            .followers
+            .iter()
+            .any(|row| row.ticket == Some(old.id) && desk.is_of_ticket(row));
     // Whether one will see the new row does not matter.
     let expected = match form {
         Form::OnConflictNothing | Form::OnConflictUpdate if is_taken => refused(),

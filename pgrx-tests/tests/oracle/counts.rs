@@ -33,6 +33,8 @@ pub fn assert_nothing_missed(counts: &Counts) {
         "follow as nothing",
         "unfollow as requester",
         "unfollow as nothing",
+        "follow of another type",
+        "unfollow of another type",
         "view requested by a follower's kind",
         "audit",
         "view unmapped Agent",

@@ -1,8 +1,8 @@
 //! Who may follow and unfollow.
 
 use deskguard_tests::help_desk::{Case, Follower, Following, HelpDesk, Id};
-use deskguard_tests::ident;
 use deskguard_tests::lab::{Counts, Outcome, refused, same};
+use deskguard_tests::{ident, literal};
 use postgres::Client;
 
 use crate::ask::{attempt, explained};
@@ -13,7 +13,7 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         return Ok(());
     };
     let (on, by) = (ident(columns.ticket.name), ident(columns.agent.name));
-    let changes = |row: &Follower| who.is_some_and(|agent| desk.changes_follower(agent, row));
+    let changes = |row: &Follower| desk.changes_follower(who, row);
 
     for row in &case.follows {
         let sql = desk.table.insert_follower_sql(row);
@@ -32,7 +32,19 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         let sql = format!("DELETE FROM {table}{filter}");
         same(&sql, attempt(client, &sql, counts)?, Ok(removable))?;
         let sql = format!("UPDATE {table} SET {by} = {first}{filter}");
-        same(&sql, attempt(client, &sql, counts)?, Ok(0))?;
+        let updated = desk
+            .followers
+            .iter()
+            .filter(|row| desk.is_left_alone(row) && (filter.is_empty() || row.ticket.is_some()));
+        let updated = updated.count() as u64;
+        same(&sql, attempt(client, &sql, counts)?, Ok(updated))?;
+        if let Some(of) = &columns.row_type {
+            let (column, own) = (ident(of.column.name), literal(of.values[0]));
+            let sql = format!("UPDATE {table} SET {column} = {own}{filter}");
+            // None becomes one of a ticket.
+            let expected = if updated == 0 { Ok(0) } else { refused() };
+            same(&sql, attempt(client, &sql, counts)?, expected)?;
+        }
     }
     for row in &desk.followers {
         let (Some(ticket), Some(agent)) = (row.ticket, row.agent) else {
@@ -48,7 +60,7 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         let expected = of_both.filter(|other| changes(other)).count() as u64;
         same(&sql, attempt(client, &sql, counts)?, Ok(expected))?;
         let json = columns.json_sql(row);
-        let sees = who.is_some_and(|agent| desk.sees_follower(agent, row));
+        let sees = desk.sees_follower(who, row);
         for (command, may) in [("DELETE", changes(row)), ("SELECT", sees)] {
             explained(client, desk, who, (command, &table), (&json, "NULL"), may)?;
         }
@@ -59,14 +71,18 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
 
 /// With whom it is, and as what where it sees the ticket, so that the kind decides.
 fn count(desk: &HelpDesk, who: Option<Id>, row: &Follower, what: &str, counts: &mut Counts) {
-    let may = who.is_some_and(|agent| desk.changes_follower(agent, row));
+    let may = desk.changes_follower(who, row);
+    if !desk.is_of_ticket(row) {
+        counts.either(may, &format!("{what} of another type"));
+        return;
+    }
     let whom = match desk.follower(row) {
         Some(agent) if who == Some(agent) => "oneself",
         Some(_) => "another",
         None => "nobody",
     };
     counts.either(may, &format!("{what} {whom}"));
-    let sees = who.is_some_and(|agent| desk.sees_follower(agent, row));
+    let sees = desk.sees_follower(who, row);
     if whom == "oneself" && sees {
         match desk.says(row) {
             Some(Following::Requested) => counts.either(may, &format!("{what} as requester")),

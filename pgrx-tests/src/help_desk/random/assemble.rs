@@ -250,12 +250,14 @@ impl Rows<'_> {
         let agent = picks.agent.resolve(&self.ids.agents, 0);
         let agent = agent.filter(|&id| columns.agent.kind.holds(id));
         let again = picks.again.filter(|_| columns.kinds.is_some());
+        let row_type = columns.row_type.as_ref();
         let row = |pick: WordPick| {
             let kinds = columns.kinds.as_ref().zip(pick);
             Follower {
                 ticket,
                 agent,
                 kind: kinds.map(|(kinds, nth)| kinds.column.kind.values()[nth]),
+                row_type: row_type.and_then(|of| picks.row_type.of(of)),
             }
         };
         std::iter::once(picks.kind).chain(again).map(row).collect()

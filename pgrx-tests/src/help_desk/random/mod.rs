@@ -19,6 +19,7 @@ use keys::{Forms, KeyPick, key_picks};
 use picks::{TicketPicks, ids, mostly, ticket_picks};
 use table::ticket_table;
 
+pub use followers::{TypePick, row_type, type_pick};
 pub use keys::kind;
 
 const GROUP_NAMES: [&str; 4] = [

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::followers::{follower_kinds, word_kind};
+use super::followers::{follower_kinds, row_type, word_kind};
 use super::keys::{Forms, kinds};
 use crate::help_desk::{
     Column, FollowerKinds, FollowerTable, Part, Partitioning, STATUS_LISTS, StatusColumn,
@@ -16,8 +16,8 @@ use crate::help_desk::{
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
 /// for confidential tickets and for the status, the type of the latter, the columns for who requested it,
-/// the one for the kind of a follower.
-type Names = [&'static str; 16];
+/// those for the kind and the type of a follower.
+type Names = [&'static str; 17];
 
 const NAMES: [Names; 3] = [
     [
@@ -37,6 +37,7 @@ const NAMES: [Names; 3] = [
         "requester_id",
         "organization_id",
         "role",
+        "followed_type",
     ],
     [
         "Help \"Desk\" 1",
@@ -55,6 +56,7 @@ const NAMES: [Names; 3] = [
         "select",
         "\"",
         "As \"what\"?",
+        "Of",
     ],
     // As likely as any to clash with names inside of a function.
     [
@@ -74,6 +76,7 @@ const NAMES: [Names; 3] = [
         "requester",
         "requested",
         "kind",
+        "type",
     ],
 ];
 
@@ -97,7 +100,7 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
         "a table needs one of these columns",
         |(department, category, assignee, team)| *department || *category || *assignee || *team,
     );
-    let follower = (there(), weighted(0.3), follower_kinds());
+    let follower = (there(), weighted(0.3), follower_kinds(), row_type("", 0.3));
     let confidential = weighted(0.5);
     let requesters = (weighted(0.5), weighted(0.4));
     let lists = vec(vec(weighted(0.35), 5), STATUS_LISTS.len());
@@ -145,7 +148,7 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                 let has_team = columns.3 || is_shared(Part::Team);
                 let has_requester = requesters.0 || is_shared(Part::Requester);
                 let has_requester_team = requesters.1 || is_shared(Part::RequesterTeam);
-                let (has_follower, references, follower_kinds) = follower;
+                let (has_follower, references, follower_kinds, row_type) = follower;
                 let partitioning = match partitioning {
                     Partitioning::ByDepartment if !has_department => Partitioning::None,
                     Partitioning::ByCategory if !has_category => Partitioning::None,
@@ -188,6 +191,10 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                                 kind,
                             },
                             meanings,
+                        }),
+                        row_type: row_type.map(|mut of| {
+                            of.column.name = names[16];
+                            of
                         }),
                     }),
                     unassigned_value: unassigned_value

@@ -9,7 +9,8 @@ use crate::{ident, literal};
 impl FollowerTable {
     /// Its columns of words.
     fn words(&self) -> impl Iterator<Item = &WordColumn> {
-        self.kinds.iter().map(|kinds| &kinds.column)
+        let kinds = self.kinds.iter().map(|kinds| &kinds.column);
+        kinds.chain(self.row_type.iter().map(|of| &of.column))
     }
 
     /// The names and values of a row's columns.
@@ -23,6 +24,8 @@ impl FollowerTable {
         let word =
             |column: &WordColumn, word: Option<&str>| (column.name, nullable(word.map(literal)));
         cells.extend(self.kinds.iter().map(|of| word(&of.column, row.kind)));
+        let row_type = self.row_type.iter();
+        cells.extend(row_type.map(|of| word(&of.column, row.row_type)));
         cells
     }
 
@@ -128,10 +131,17 @@ impl TicketTable {
             arguments.push(("follower_kind_column", kinds.column.name.into()));
             arguments.push(("follower_kinds", Value::Object(meanings).to_string()));
         }
+        let mut types = Vec::new();
+        if let Some(of) = &follower.row_type {
+            arguments.push(("follower_type_column", of.column.name.into()));
+            arguments.push(("other_follower_types", of.others.sql().into()));
+            types.push(format!("follower_type_values => {}", of.values_sql()));
+        }
         let arguments = arguments.into_iter();
         arguments
             // JSON has backslashes, which are nothing to such a string.
             .map(|(argument, value)| format!("{argument} => '{}'", value.replace('\'', "''")))
+            .chain(types)
             .collect()
     }
 

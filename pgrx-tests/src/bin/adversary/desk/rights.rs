@@ -51,6 +51,7 @@ pub(super) fn bigint_table() -> TicketTable {
             },
             references: true,
             kinds: None,
+            row_type: None,
         }),
         unassigned_value: None,
         agent_form: KeyForm::Uuid,
