@@ -187,12 +187,6 @@ impl HelpDesk {
         self.meant(Principal::Category, &self.table.category, t.category)
     }
 
-    /// The agent that a follower row names.
-    pub fn follower(&self, row: (Option<Id>, Option<Id>)) -> Option<Id> {
-        let columns = self.table.follower.as_ref()?;
-        self.meant_by(Principal::Agent, columns.agent.kind, row.1?)
-    }
-
     /// The columns of a ticket that name nobody.
     pub fn unmapped<'a>(&'a self, t: &Ticket) -> Vec<(Principal, &'a Column, Id)> {
         let table = &self.table;
@@ -600,16 +594,21 @@ impl HelpDesk {
 
     // ---- relations ----
 
-    /// What the assignee's column says; the configured unassigned value is nothing.
+    /// What a column says; the configured unassigned value is nothing in the column of the assignee, whatever
+    /// else that means.
+    fn somebody(&self, column: &Option<Column>, value: Option<Id>) -> Option<Id> {
+        let name = column.as_ref()?.name;
+        let assignee = self.table.assignee.as_ref();
+        let is_assignee = assignee.is_some_and(|assignee| assignee.name == name);
+        value.filter(|_| !is_assignee || value != self.table.unassigned_value)
+    }
+
     fn assignee(&self, t: &Ticket) -> Option<Id> {
-        self.table.assignee.as_ref()?;
-        t.assignee
-            .filter(|_| t.assignee != self.table.unassigned_value)
+        self.somebody(&self.table.assignee, t.assignee)
     }
 
     fn team(&self, t: &Ticket) -> Option<Id> {
-        self.table.team.as_ref()?;
-        t.team
+        self.somebody(&self.table.team, t.team)
     }
 
     pub fn own(&self, a: Id, t: &Ticket) -> bool {
@@ -622,19 +621,16 @@ impl HelpDesk {
                 .is_some_and(of_my_team)
     }
 
-    pub fn followed(&self, a: Id, t: &Ticket) -> bool {
-        let followers = self.followers.iter();
-        let mut of_ticket = followers.filter(|(ticket, _)| *ticket == Some(t.id));
-        of_ticket.any(|row| self.follower(*row) == Some(a))
-    }
-
     pub fn requested(&self, a: Id, t: &Ticket) -> bool {
         let of_my_team =
             |team| self.team_members.contains(&(team, a)) && self.counts("team_member", team, a);
         let (agents, teams) = (&self.table.requester, &self.table.requester_team);
-        self.meant(Principal::Agent, agents, t.requester) == Some(a)
+        let agent = self.somebody(agents, t.requester);
+        let team = self.somebody(teams, t.requester_team);
+        self.requested_by_kind(a, t)
+            || self.meant(Principal::Agent, agents, agent) == Some(a)
             || self
-                .meant(Principal::Team, teams, t.requester_team)
+                .meant(Principal::Team, teams, team)
                 .is_some_and(of_my_team)
     }
 
@@ -657,6 +653,10 @@ impl HelpDesk {
     }
 
     // ---- view, act, create ----
+
+    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
+        self.tickets.iter().find(|ticket| ticket.id == id)
+    }
 
     pub fn view(&self, a: Id, t: &Ticket) -> bool {
         self.views_everywhere(a, t) || self.views_scoped(a, t)
@@ -811,29 +811,6 @@ impl HelpDesk {
         self.act(a, old, "modify") && self.refusals_of_update(a, old, new).is_empty()
     }
 
-    // ---- the follower table ----
-
-    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
-        self.tickets.iter().find(|ticket| ticket.id == id)
-    }
-
-    pub fn sees_follower(&self, a: Id, row: (Option<Id>, Option<Id>)) -> bool {
-        let ticket = row.0.and_then(|id| self.ticket(id));
-        ticket.is_some_and(|ticket| self.view(a, ticket))
-    }
-
-    /// May it add or remove this row?
-    pub fn changes_follower(&self, a: Id, row: (Option<Id>, Option<Id>)) -> bool {
-        let Some(ticket) = row.0.and_then(|id| self.ticket(id)) else {
-            return false;
-        };
-        if self.follower(row) == Some(a) {
-            self.view(a, ticket)
-        } else {
-            self.act(a, ticket, "modify")
-        }
-    }
-
     // ---- for counting ----
 
     /// The first rule, in their order, that refuses the view; None if it is allowed.
@@ -868,5 +845,6 @@ impl HelpDesk {
     }
 }
 
+mod followers;
 #[cfg(test)]
 mod tests;

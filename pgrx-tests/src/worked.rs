@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::help_desk::{
-    ALL_PERMISSIONS, Access, Agent, Case, Column, DANGLING, Department, FollowerTable, HelpDesk,
-    Id, KeyForm, Kind, Level, NEW_TICKET, Part, Partitioning, Principal, StatusColumn, StatusKind,
-    Ticket, TicketChange, TicketTable, Time, catalog,
+    ALL_PERMISSIONS, Access, Agent, Case, Column, DANGLING, Department, Follower, FollowerKinds,
+    FollowerTable, Following, HelpDesk, Id, KeyForm, Kind, Level, NEW_TICKET, Part, Partitioning,
+    Principal, StatusColumn, Ticket, TicketChange, TicketTable, Time, WordColumn, WordKind,
+    catalog,
 };
 
 /// May change tickets and little else.
@@ -18,6 +19,10 @@ const BOB: Id = 2;
 const CAT: Id = 3;
 /// May look at what is unassigned; has no external key.
 const DAN: Id = 4;
+
+/// The kinds of followers that mean something.
+const CC: &str = "Cc";
+const REQUESTOR: &str = "Requestor";
 
 /// The help desk with columns of each of these.
 pub const KINDS: [Kind; 4] = [
@@ -86,7 +91,18 @@ pub fn case(kind: Kind) -> Case {
             .iter()
             .flat_map(|change| vec![change.clone(); WAYS])
             .collect(),
-        follows: vec![(3, ANN), (3, BOB), (3, DAN), (4, ANN), (5, BOB)],
+        follows: vec![
+            Follower::of(3, ANN).of_kind(CC),
+            Follower::of(3, BOB).of_kind(CC),
+            Follower::of(3, DAN).of_kind(CC),
+            Follower::of(4, ANN).of_kind(CC),
+            Follower::of(5, BOB).of_kind(CC),
+            // Not for those who only look.
+            Follower::of(3, ANN).of_kind(REQUESTOR),
+            Follower::of(3, DAN).of_kind(REQUESTOR),
+            Follower::of(3, ANN),
+            Follower::of(3, DAN),
+        ],
         unprotect: true,
         desk,
     }
@@ -197,9 +213,22 @@ fn desk(kind: Kind) -> HelpDesk {
                 ..ticket(9, 1, None, Some(false), "open")
             },
         ],
-        followers: [(1, ANN), (1, BOB), (1, CAT), (3, DAN), (4, CAT), (6, ANN)]
-            .map(|(ticket, agent)| (Some(ticket), Some(agent)))
-            .into(),
+        followers: [
+            (1, ANN, CC),
+            (1, BOB, CC),
+            (1, CAT, CC),
+            (3, DAN, CC),
+            (4, CAT, CC),
+            (6, ANN, CC),
+            (1, ANN, REQUESTOR),
+            (3, DAN, REQUESTOR),
+            // Which means nothing.
+            (1, ANN, "owner"),
+            (3, DAN, "owner"),
+            (4, BOB, "owner"),
+        ]
+        .map(|(ticket, agent, kind)| Follower::of(ticket, agent).of_kind(kind))
+        .into(),
         times: vec![Time::Always],
     }
 }
@@ -219,7 +248,7 @@ fn table(kind: Kind) -> TicketTable {
         confidential: Some("confidential"),
         status: Some(StatusColumn {
             name: "status",
-            kind: StatusKind::Text,
+            kind: WordKind::Text,
             lists: [("archived_values", "closed"), ("spam_values", "spam")]
                 .map(|(list, status)| (list, vec![status]))
                 .into(),
@@ -231,6 +260,14 @@ fn table(kind: Kind) -> TicketTable {
             ticket: column("ticket_id"),
             agent: column("agent_id"),
             references: false,
+            row_type: None,
+            kinds: Some(FollowerKinds {
+                column: WordColumn {
+                    name: "role",
+                    kind: WordKind::Text,
+                },
+                meanings: [(CC, Following::Followed), (REQUESTOR, Following::Requested)].into(),
+            }),
         }),
         unassigned_value: None,
         agent_form: kind.form().unwrap_or(KeyForm::Words),

@@ -1,6 +1,6 @@
 //! What is tried on a help desk besides reading it.
 
-use super::{HelpDesk, Id, Ticket};
+use super::{Follower, HelpDesk, Id, Principal, Ticket};
 
 /// What to try on a help desk besides reading it.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub struct Case {
     pub new_tickets: Vec<Ticket>,
     pub changes: Vec<TicketChange>,
     /// Follower rows to be inserted.
-    pub follows: Vec<(Id, Id)>,
+    pub follows: Vec<Follower>,
     /// Unprotect the table when done, rather than drop it as it is.
     pub unprotect: bool,
 }
@@ -31,14 +31,14 @@ impl TicketChange {
         for part in &self.parts {
             match part {
                 Part::Id => changed.id = self.new.id,
-                Part::Department => changed.department = self.new.department,
-                Part::Category => changed.category = self.new.category,
-                Part::Assignee => changed.assignee = self.new.assignee,
-                Part::Team => changed.team = self.new.team,
-                Part::Requester => changed.requester = self.new.requester,
-                Part::RequesterTeam => changed.requester_team = self.new.requester_team,
                 Part::Confidential => changed.confidential = self.new.confidential,
                 Part::Status => changed.status = self.new.status,
+                Part::Department
+                | Part::Category
+                | Part::Assignee
+                | Part::Team
+                | Part::Requester
+                | Part::RequesterTeam => changed.set_key(*part, self.new.key(*part)),
             }
         }
         changed
@@ -56,6 +56,46 @@ pub enum Part {
     RequesterTeam,
     Confidential,
     Status,
+}
+
+impl Part {
+    /// Whom its column names.
+    pub fn names(self) -> Option<Principal> {
+        match self {
+            Part::Assignee | Part::Requester => Some(Principal::Agent),
+            Part::Team | Part::RequesterTeam => Some(Principal::Team),
+            Part::Department => Some(Principal::Department),
+            Part::Category => Some(Principal::Category),
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+}
+
+impl Ticket {
+    /// What it has in a column that names somebody.
+    pub fn key(&self, part: Part) -> Option<Id> {
+        match part {
+            Part::Department => self.department,
+            Part::Category => self.category,
+            Part::Assignee => self.assignee,
+            Part::Team => self.team,
+            Part::Requester => self.requester,
+            Part::RequesterTeam => self.requester_team,
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+
+    pub(super) fn set_key(&mut self, part: Part, value: Option<Id>) {
+        match part {
+            Part::Department => self.department = value,
+            Part::Category => self.category = value,
+            Part::Assignee => self.assignee = value,
+            Part::Team => self.team = value,
+            Part::Requester => self.requester = value,
+            Part::RequesterTeam => self.requester_team = value,
+            Part::Id | Part::Confidential | Part::Status => {}
+        }
+    }
 }
 
 pub(super) const ALL_PARTS: [Part; 9] = [

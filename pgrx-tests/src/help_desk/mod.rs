@@ -2,17 +2,22 @@
 //! table in many shapes. `random` makes random ones, `sql` the SQL that loads one.
 
 mod changes;
+mod followers;
 mod keys;
 mod random;
 mod sql;
 mod times;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use changes::ALL_PARTS;
 pub use changes::{Case, Part, TicketChange};
+pub use followers::{Follower, FollowerKinds, FollowerTable, Following};
 pub use keys::{KeyForm, Kind};
-pub use random::{cases, kind};
+pub use random::{TypePick, cases, kind, row_type, type_pick};
 pub use times::Time;
+pub use words::{OtherTypes, RowType, WordColumn, WordKind};
 
 pub type Id = i64;
 
@@ -127,8 +132,8 @@ pub struct HelpDesk {
     pub agent_categories: BTreeSet<(Id, Id)>,
     pub table: TicketTable,
     pub tickets: Vec<Ticket>,
-    /// Rows of the follower table (ticket, agent); none if there is no such table.
-    pub followers: Vec<(Option<Id>, Option<Id>)>,
+    /// None if there is no follower table.
+    pub followers: Vec<Follower>,
     /// When members are members and grants are valid: each row has one of these.
     pub times: Vec<Time>,
 }
@@ -163,18 +168,9 @@ pub struct TicketTable {
 }
 
 #[derive(Clone, Debug)]
-pub struct FollowerTable {
-    pub name: &'static str,
-    pub ticket: Column,
-    pub agent: Column,
-    /// A foreign key to the ticket table, ON DELETE CASCADE.
-    pub references: bool,
-}
-
-#[derive(Clone, Debug)]
 pub struct StatusColumn {
     pub name: &'static str,
-    pub kind: StatusKind,
+    pub kind: WordKind,
     /// By the parameter of `protect_tickets()`. A value may be in several.
     pub lists: BTreeMap<&'static str, Vec<&'static str>>,
 }
@@ -185,25 +181,6 @@ pub const STATUS_LISTS: [&str; 2] = ["archived_values", "spam_values"];
 impl StatusColumn {
     pub fn list(&self, parameter: &str) -> &[&'static str] {
         self.lists.get(parameter).map_or(&[], Vec::as_slice)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusKind {
-    Text,
-    Enum,
-    Integer(Kind),
-}
-
-impl StatusKind {
-    /// All values that a status has.
-    fn values(self) -> [&'static str; 5] {
-        match self {
-            // Alike, but not the same.
-            StatusKind::Text => ["open", "Open", "it's \"done\", {really}", "", "NULL"],
-            StatusKind::Enum => ["open", "on hold", "it's \"done\"", "Spam", "spam"],
-            StatusKind::Integer(_) => ["0", "1", "2", "-7", "32767"],
-        }
     }
 }
 
@@ -273,20 +250,52 @@ impl TicketTable {
         }
     }
 
-    /// The name of the column for this, if there is one.
+    /// The name of the column for this, if there is one. Several may have the same.
     pub fn column(&self, part: Part) -> Option<&'static str> {
-        let name = |column: &Option<Column>| column.as_ref().map(|column| column.name);
         match part {
             Part::Id => Some(self.id.name),
-            Part::Department => name(&self.department),
-            Part::Category => name(&self.category),
-            Part::Assignee => name(&self.assignee),
-            Part::Team => name(&self.team),
-            Part::Requester => name(&self.requester),
-            Part::RequesterTeam => name(&self.requester_team),
             Part::Confidential => self.confidential,
             Part::Status => self.status.as_ref().map(|status| status.name),
+            Part::Department
+            | Part::Category
+            | Part::Assignee
+            | Part::Team
+            | Part::Requester
+            | Part::RequesterTeam => self.key_column(part).map(|column| column.name),
         }
+    }
+
+    /// The column that names somebody as this.
+    pub fn key_column(&self, part: Part) -> Option<&Column> {
+        match part {
+            Part::Department => self.department.as_ref(),
+            Part::Category => self.category.as_ref(),
+            Part::Assignee => self.assignee.as_ref(),
+            Part::Team => self.team.as_ref(),
+            Part::Requester => self.requester.as_ref(),
+            Part::RequesterTeam => self.requester_team.as_ref(),
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+
+    /// All that the column for this means.
+    pub fn meanings(&self, part: Part) -> Vec<Part> {
+        let column = self.column(part);
+        let mut meanings = ALL_PARTS.to_vec();
+        meanings.retain(|other| column.is_some() && self.column(*other) == column);
+        meanings
+    }
+
+    /// What each column means that means several things.
+    pub fn shared(&self) -> Vec<Vec<Part>> {
+        let mut shared = Vec::new();
+        for part in ALL_PARTS {
+            let meanings = self.meanings(part);
+            if meanings.len() > 1 && meanings[0] == part {
+                shared.push(meanings);
+            }
+        }
+        shared
     }
 
     /// May there be an ON CONFLICT on the id?

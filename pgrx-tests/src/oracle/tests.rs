@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::help_desk::{
-    Column, Department, FollowerTable, Group, KeyForm, Partitioning, StatusColumn, StatusKind,
-    TicketTable, Time, catalog,
+    Column, Department, Follower, FollowerKinds, FollowerTable, Following, Group, KeyForm,
+    OtherTypes, Part, Partitioning, RowType, StatusColumn, TicketChange, TicketTable, Time,
+    WordColumn, WordKind, catalog,
 };
 
 const ANN: Id = 1;
@@ -13,6 +14,11 @@ fn column(name: &'static str) -> Column {
         name,
         kind: Kind::Int8,
     }
+}
+
+fn column_of_words(name: &'static str) -> WordColumn {
+    let kind = WordKind::Text;
+    WordColumn { name, kind }
 }
 
 /// Departments 1 > 2 > 3 and 4, categories 1 to 3, one open agent with ticket.use.
@@ -63,6 +69,8 @@ fn desk() -> HelpDesk {
                 ticket: column("ticket"),
                 agent: column("agent"),
                 references: false,
+                kinds: None,
+                row_type: None,
             }),
             unassigned_value: None,
             agent_form: KeyForm::Words,
@@ -117,7 +125,7 @@ fn a_silo_hides_other_categories_and_none_even_own_and_followed() {
     let mut desk = desk();
     desk.agents[0].category_access = Some(Access::Silo);
     desk.agent_categories = [(ANN, 1), (ANN, 2)].into();
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     let own_in = |category| ticket([None, category, Some(ANN), None]);
     assert!(desk.view(ANN, &own_in(Some(1))));
     assert!(desk.view(ANN, &own_in(Some(2))));
@@ -228,7 +236,7 @@ fn a_status_is_left_and_reached_with_the_right_for_it() {
     let mut desk = desk();
     desk.table.status = Some(StatusColumn {
         name: "status",
-        kind: StatusKind::Text,
+        kind: WordKind::Text,
         lists: [("archived_values", "closed"), ("spam_values", "spam")]
             .map(|(list, status)| (list, vec![status]))
             .into(),
@@ -256,7 +264,7 @@ fn a_status_is_left_and_reached_with_the_right_for_it() {
     // What counts is what it was; and what is new has no followers.
     assert!(desk.may_update(ANN, &open, &with(Some("spam"), None)));
     assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     grant(&mut desk, &["ticket.delete.followed"]);
     assert!(!desk.create(ANN, &with(Some("spam"), Some(7))));
 }
@@ -269,7 +277,7 @@ fn own_team_and_followed_overrule_departments() {
     assert!(!desk.view(ANN, &ticket([Some(4), None, None, Some(2)])));
     let foreign = ticket([Some(4), None, Some(7), None]);
     assert!(!desk.view(ANN, &foreign));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     assert!(desk.view(ANN, &foreign));
     // Followed and assigned to others at once: either permission will do.
     grant(
@@ -337,13 +345,122 @@ fn keys_name_principals() {
     assert!(desk.view(ANN, &ticket([Some(4), Some(3), None, None])));
     assert!(!desk.view(ANN, &ticket([Some(3), Some(3), None, None])));
     assert!(!desk.view(ANN, &ticket([Some(4), Some(1), None, None])));
-    desk.followers = vec![(Some(1), Some(8))];
+    desk.followers = vec![Follower::of(1, 8)];
     assert!(desk.followed(ANN, &with(None, None)));
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     assert!(!desk.followed(ANN, &with(None, None)));
     // An integer is an id, whatever the keys are.
     desk.table.assignee = Some(column("assignee"));
     assert!(desk.own(ANN, &with(Some(ANN), None)) && !desk.own(ANN, &with(Some(8), None)));
+}
+
+#[test]
+fn a_column_may_have_several_meanings() {
+    let mut desk = desk();
+    let who = column("who");
+    for of in [
+        &mut desk.table.assignee,
+        &mut desk.table.team,
+        &mut desk.table.requester,
+        &mut desk.table.requester_team,
+    ] {
+        *of = Some(who.clone());
+    }
+    desk.team_members = [(2, ANN)].into();
+    let with = |who| Ticket {
+        requester: who,
+        requester_team: who,
+        ..ticket([None, None, who, who])
+    };
+    for (who, is_mine) in [(ANN, true), (2, true), (8, false)] {
+        let t = with(Some(who));
+        let found = (desk.own(ANN, &t), desk.requested(ANN, &t));
+        assert_eq!(found, (is_mine, is_mine), "{who}");
+        assert_eq!(desk.assigned(ANN, &t), !is_mine, "{who}");
+    }
+    assert!(desk.unassigned(&with(None)));
+    // What stands for nobody does so in each meaning.
+    desk.table.unassigned_value = Some(2);
+    let t = with(Some(2));
+    assert!(desk.unassigned(&t) && !desk.own(ANN, &t) && !desk.requested(ANN, &t));
+    desk.table.requester_team = Some(column("company"));
+    assert!(desk.unassigned(&t) && desk.requested(ANN, &t));
+
+    let change = TicketChange {
+        old: with(None),
+        new: with(Some(8)),
+        parts: desk.table.meanings(Part::Team),
+    };
+    let changed = change.applied_to(&change.old);
+    assert_eq!(changed.assignee, Some(8));
+    assert_eq!((changed.requester, changed.requester_team), (Some(8), None));
+}
+
+#[test]
+fn a_follower_is_what_its_kind_says() {
+    let mut desk = desk();
+    let followers = desk.table.follower.as_mut().unwrap();
+    followers.kinds = Some(FollowerKinds {
+        column: WordColumn {
+            name: "role",
+            kind: WordKind::Text,
+        },
+        meanings: [
+            ("Cc", Following::Followed),
+            ("Requestor", Following::Requested),
+        ]
+        .into(),
+    });
+    let t = ticket([None; 4]);
+    desk.tickets = vec![t.clone()];
+    let row = Follower::of(1, ANN);
+    let rows = ["Cc", "Requestor", "requestor"].map(|kind| row.of_kind(kind));
+    for (kinds, relations) in [
+        (&rows[..1], (true, false)),
+        (&rows[1..2], (false, true)),
+        (&rows[..], (true, true)),
+        (&rows[2..], (false, false)),
+        (&[row], (false, false)),
+    ] {
+        desk.followers = kinds.to_vec();
+        let found = (desk.followed(ANN, &t), desk.requested(ANN, &t));
+        assert_eq!(found, relations, "{kinds:?}");
+    }
+
+    // A row of another type is of no ticket, whatever its number is.
+    let followers = desk.table.follower.as_mut().unwrap();
+    followers.row_type = Some(RowType {
+        column: column_of_words("type"),
+        values: vec!["Ticket"],
+        others: OtherTypes::Hidden,
+    });
+    let of_type = |row_type| Follower {
+        row_type,
+        ..rows[0]
+    };
+    for (row_type, is_of_ticket) in [(Some("Ticket"), true), (Some("Page"), false), (None, false)] {
+        let row = of_type(row_type);
+        desk.followers = vec![row];
+        assert_eq!(desk.followed(ANN, &t), is_of_ticket);
+        assert_eq!(desk.sees_follower(Some(ANN), &row), is_of_ticket);
+        assert_eq!(desk.changes_follower(Some(ANN), &row), is_of_ticket);
+    }
+    let followers = desk.table.follower.as_mut().unwrap();
+    let types = followers.row_type.as_mut().unwrap();
+    types.others = OtherTypes::Open;
+    assert!(desk.sees_follower(None, &of_type(None)) && !desk.followed(ANN, &t));
+    assert!(desk.changes_follower(None, &of_type(Some("Page"))));
+    assert!(!desk.sees_follower(None, &of_type(Some("Ticket"))));
+    desk.table.follower.as_mut().unwrap().row_type = None;
+
+    // With sight alone it may add itself as what gives sight alone.
+    desk.followers = vec![rows[0]];
+    let may = |desk: &HelpDesk| rows.map(|row| desk.changes_follower(Some(ANN), &row));
+    assert_eq!(may(&desk), [true, false, false]);
+    assert!(!desk.changes_follower(Some(ANN), &row));
+    grant(&mut desk, &["ticket.modify.followed"]);
+    assert_eq!(may(&desk), [true; 3]);
+    assert!(desk.changes_follower(Some(ANN), &row));
 }
 
 #[test]
@@ -549,7 +666,7 @@ fn a_scoped_group_gives_where_it_covers() {
 fn own_and_followed_tickets_of_a_scoped_group_need_its_word() {
     let mut desk = scoped_desk();
     scope(&mut desk, "trainee", &TRAINEE, &[(1, Level::Full)]);
-    desk.followers = vec![(Some(1), Some(ANN))];
+    desk.followers = vec![Follower::of(1, ANN)];
     let others = ticket([Some(1), None, Some(7), None]);
     let own = |department| ticket([department, None, Some(ANN), None]);
     assert!(!desk.view(ANN, &others));
@@ -698,7 +815,7 @@ fn statuses_are_asked_of_the_place() {
     let mut desk = scoped_desk();
     desk.table.status = Some(StatusColumn {
         name: "status",
-        kind: StatusKind::Text,
+        kind: WordKind::Text,
         lists: [("archived_values", "closed"), ("spam_values", "spam")]
             .map(|(list, status)| (list, vec![status]))
             .into(),

@@ -121,7 +121,7 @@ fn change_one(
         && desk
             .followers
             .iter()
-            .any(|(ticket, _)| *ticket == Some(old.id));
+            .any(|row| row.ticket == Some(old.id) && desk.is_of_ticket(row));
     // Whether one will see the new row does not matter.
     let expected = match form {
         Form::OnConflictNothing | Form::OnConflictUpdate if is_taken => refused(),

@@ -1,6 +1,8 @@
 //! Counting, so that a generator that makes nothing of interest is found out.
 
-use deskguard_tests::help_desk::{DANGLING, HelpDesk, Id, Level, Ticket};
+use std::collections::BTreeSet;
+
+use deskguard_tests::help_desk::{DANGLING, HelpDesk, Id, Level, Part, Principal, Ticket};
 use deskguard_tests::lab::{Counts, both};
 use deskguard_tests::oracle::{ACTIONS, Granter, RELATIONS, Refusal};
 
@@ -28,12 +30,22 @@ pub fn needed() -> Vec<String> {
         "follow another",
         "unfollow oneself",
         "unfollow another",
+        "follow as requester",
+        "follow as nothing",
+        "unfollow as requester",
+        "unfollow as nothing",
+        "follow of another type",
+        "unfollow of another type",
+        "view requested by a follower's kind",
         "audit",
         "view unmapped Agent",
         "view unmapped Team",
         "view unmapped Department",
         "view unmapped Category",
         "view without a key",
+        "view by a column for {Agent}",
+        "view by a column for {Agent, Team}",
+        "view by a column for {Department, Category}",
         "view by Uuid",
         "view by Number",
         "view by Words",
@@ -56,6 +68,9 @@ pub fn needed() -> Vec<String> {
     ];
     needed.extend(refusals.map(|refusal| format!("refused by {refusal:?}")));
     let others = [
+        "change of a column for {Agent} allowed",
+        "change of a column for {Agent, Team} allowed",
+        "change of a column for {Department, Category} allowed",
         "seen by openness",
         "seen by an agent's category",
         "seen by a group's category",
@@ -93,6 +108,13 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
             let Some(agent) = who.filter(|&id| id != DANGLING) else {
                 continue;
             };
+            for names in shared_columns(desk, |part| ticket.key(part).is_some()) {
+                counts.either(refusal.is_none(), &format!("view by a column for {names}"));
+            }
+            if desk.requested_by_kind(agent, ticket) {
+                let by_kind = "view requested by a follower's kind";
+                counts.either(refusal.is_none(), by_kind);
+            }
             let concerns = desk.own(agent, ticket) || desk.followed(agent, ticket);
             for permission in desk.restrictions(ticket) {
                 let decides = refusal.is_none() || refusal == Some(Refusal::Permission(permission));
@@ -129,6 +151,19 @@ pub fn count(desk: &HelpDesk, counts: &mut Counts) {
             }
         }
     }
+}
+
+/// Whom the columns of these parts name that have several meanings.
+fn shared_columns(desk: &HelpDesk, is_of: impl Fn(Part) -> bool) -> Vec<String> {
+    let mut shared = desk.table.shared();
+    shared.retain(|parts| is_of(parts[0]));
+    let names = |parts: &Vec<Part>| -> BTreeSet<Principal> {
+        parts.iter().filter_map(|part| part.names()).collect()
+    };
+    shared
+        .iter()
+        .map(|parts| format!("{:?}", names(parts)))
+        .collect()
 }
 
 fn count_reasons(desk: &HelpDesk, agent: Id, ticket: &Ticket, counts: &mut Counts) {
@@ -182,6 +217,12 @@ pub fn count_change(desk: &HelpDesk, agent: Id, old: &Ticket, new: &Ticket, coun
     }
     if refusals.is_empty() && !desk.may_be_at_everywhere(agent, old, new) {
         counts.add("moved by a scoped group");
+    }
+    for names in shared_columns(desk, |part| old.key(part) != new.key(part)) {
+        counts.either(
+            refusals.is_empty(),
+            &format!("change of a column for {names}"),
+        );
     }
     for (rule, asked) in [
         ("department move", old.department != new.department),

@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
-use deskguard_tests::help_desk::{HelpDesk, Id, Partitioning};
+use deskguard_tests::help_desk::{Follower, HelpDesk, Id, Partitioning};
 use deskguard_tests::lab::{Outcome, broken, fail, query, same, try_run};
 use deskguard_tests::{ident, literal};
-use postgres::{Client, Row};
+use postgres::Client;
 
 use crate::ask::{id_of, ids};
-
-/// A follower row: ticket, agent.
-pub type Follower = (Option<Id>, Option<Id>);
 
 pub fn identity(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     let sql = "SELECT deskguard.current_agent()";
@@ -103,23 +100,34 @@ pub fn reads(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcome {
     }
 
     if let (Some(columns), Some(table)) = (&desk.table.follower, desk.table.follower_sql()) {
+        let words = [
+            columns.kinds.as_ref().map(|kinds| &kinds.column),
+            columns.row_type.as_ref().map(|of| &of.column),
+        ];
+        let [kind, row_type] =
+            words.map(|column| column.map_or("NULL".into(), |column| ident(column.name)));
         let sql = format!(
-            "SELECT {}::text, {}::text FROM {table}",
+            "SELECT {}::text, {}::text, {kind}::text, {row_type}::text FROM {table}",
             ident(columns.ticket.name),
-            ident(columns.agent.name)
+            ident(columns.agent.name),
         );
         let rows = query(client, &sql, &[])?;
-        let follower = |row: &Row| {
+        let rows = rows.iter().map(|row| {
             let (ticket, agent): (Option<&str>, Option<&str>) = (row.get(0), row.get(1));
             (
                 ticket.map(|text| columns.ticket.kind.id_of(text)),
                 agent.map(|text| columns.agent.kind.id_of(text)),
+                row.get(2),
+                row.get(3),
             )
-        };
-        let mut rows: Vec<Follower> = rows.iter().map(follower).collect();
+        });
+        let mut rows: Vec<(_, _, Option<&str>, Option<&str>)> = rows.collect();
         rows.sort();
-        let visible = |row: &&Follower| who.is_some_and(|agent| desk.sees_follower(agent, **row));
-        let mut expected: Vec<Follower> = desk.followers.iter().filter(visible).copied().collect();
+        let visible = |row: &&Follower| desk.sees_follower(who, row);
+        let visible = desk.followers.iter().filter(visible);
+        let mut expected: Vec<_> = visible
+            .map(|row| (row.ticket, row.agent, row.kind, row.row_type))
+            .collect();
         expected.sort();
         same(&sql, rows, expected)?;
     }

@@ -1,6 +1,6 @@
 //! Is a change that the database tells of one that the agent may make?
 
-use deskguard_tests::help_desk::{Id, Kind, Ticket};
+use deskguard_tests::help_desk::{Follower, Id, Kind, Ticket};
 use serde_json::Value;
 
 use crate::desk::{Desk, Place, Row, Rule, Table};
@@ -125,13 +125,13 @@ fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -
         }
         (Rule::Follower(of), None) => {
             let (ticket, follower) = (id_in(new.get("ticket_id")), id_in(new.get("agent_id")));
-            let own = desk.desks[of].follower((ticket, follower)) == Some(agent);
+            let own = desk.desks[of].follower(&Follower::of(ticket, follower)) == Some(agent);
             ticket.is_some_and(|ticket| {
                 own && desk.sees_ticket(of, agent, ticket) || desk.acts(of, agent, ticket, "modify")
             })
         }
         (Rule::Follower(of), Some(row)) => {
-            let own = desk.desks[of].follower((Some(row.of), row.agent)) == Some(agent);
+            let own = desk.desks[of].follower(&Follower::of(row.of, row.agent)) == Some(agent);
             own && desk.sees_ticket(of, agent, row.of)
                 || desk.acts(of, agent, row.of, "modify")
                 || new.is_null() && desk.acts(of, agent, row.of, "delete")

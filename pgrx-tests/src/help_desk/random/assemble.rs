@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::followers::{FollowerPicks, WordPick};
 use super::keys::external_keys;
 use super::picks::{Pick, TicketPicks};
 use super::{GROUP_NAMES, Raw};
 use crate::help_desk::{
-    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Case, Column, Department, Group, HelpDesk,
-    Id, Kind, Level, NEW_TICKET, Part, Permission, Principal, Ticket, TicketChange, catalog,
+    ALL_NON_DESTRUCTIVE, ALL_PERMISSIONS, Access, Agent, Case, Column, Department, Follower,
+    FollowerTable, Group, HelpDesk, Id, Kind, Level, NEW_TICKET, Part, Permission, Principal,
+    Ticket, TicketChange, catalog,
 };
 use crate::server::MAPPED;
 
@@ -204,7 +206,7 @@ impl Rows<'_> {
         let (table, ids) = (&self.raw.table, self.ids);
         let unassigned = table.unassigned_value.unwrap_or(0);
         let status = table.status.as_ref().zip(picks.status);
-        Ticket {
+        let mut ticket = Ticket {
             id,
             department: cell(&table.department, &picks.department, &ids.departments, 0),
             category: cell(&table.category, &picks.category, &ids.categories, 0),
@@ -214,7 +216,13 @@ impl Rows<'_> {
             requester_team: cell(&table.requester_team, &picks.requester_team, &ids.teams, 0),
             confidential: table.confidential.and(picks.confidential),
             status: status.map(|(column, nth)| column.kind.values()[nth]),
+        };
+        // Now as one of them, now as another.
+        for parts in table.shared() {
+            let value = ticket.key(parts[id as usize % parts.len()]);
+            parts.iter().for_each(|part| ticket.set_key(*part, value));
         }
+        ticket
     }
 
     fn new_tickets(&self) -> Vec<Ticket> {
@@ -222,18 +230,41 @@ impl Rows<'_> {
         new.map(|(id, picks)| self.ticket(id, picks)).collect()
     }
 
-    fn followers(&self) -> Vec<(Option<Id>, Option<Id>)> {
+    fn followers(&self) -> Vec<Follower> {
         let picks = self.raw.followers.iter();
-        picks.filter_map(|picks| self.follower(picks)).collect()
+        picks.flat_map(|picks| self.follower(picks)).collect()
     }
 
-    fn follows(&self) -> Vec<(Id, Id)> {
+    fn follows(&self) -> Vec<Follower> {
         let picks = self.raw.follows.iter();
-        let rows = picks.filter_map(|picks| self.follower(picks));
-        rows.filter_map(|(on, by)| on.zip(by)).collect()
+        let rows = picks.flat_map(|picks| self.follower(picks));
+        rows.filter(|row| row.ticket.is_some() && row.agent.is_some())
+            .collect()
     }
 
-    fn follower(&self, (on, by): &(Pick, Pick)) -> Option<(Option<Id>, Option<Id>)> {
+    /// One row, or two of different kinds.
+    fn follower(&self, picks: &FollowerPicks) -> Vec<Follower> {
+        let Some((columns, ticket)) = self.followed(&picks.ticket) else {
+            return Vec::new();
+        };
+        let agent = picks.agent.resolve(&self.ids.agents, 0);
+        let agent = agent.filter(|&id| columns.agent.kind.holds(id));
+        let again = picks.again.filter(|_| columns.kinds.is_some());
+        let row_type = columns.row_type.as_ref();
+        let row = |pick: WordPick| {
+            let kinds = columns.kinds.as_ref().zip(pick);
+            Follower {
+                ticket,
+                agent,
+                kind: kinds.map(|(kinds, nth)| kinds.column.kind.values()[nth]),
+                row_type: row_type.and_then(|of| picks.row_type.of(of)),
+            }
+        };
+        std::iter::once(picks.kind).chain(again).map(row).collect()
+    }
+
+    /// The ticket of a row, if there is such a row.
+    fn followed(&self, on: &Pick) -> Option<(&FollowerTable, Option<Id>)> {
         let columns = self.raw.table.follower.as_ref()?;
         let ticket_ids: Vec<Id> = self.tickets.iter().map(|ticket| ticket.id).collect();
         let on = match on {
@@ -242,11 +273,7 @@ impl Rows<'_> {
             Pick::Dangling => Some(NEW_TICKET - 1),
             other => other.resolve(&ticket_ids, 0),
         };
-        let by = by.resolve(&self.ids.agents, 0);
-        Some((
-            on.filter(|&id| columns.ticket.kind.holds(id)),
-            by.filter(|&id| columns.agent.kind.holds(id)),
-        ))
+        Some((columns, on.filter(|&id| columns.ticket.kind.holds(id))))
     }
 
     fn changes(&self) -> Vec<TicketChange> {
@@ -257,11 +284,12 @@ impl Rows<'_> {
     fn change(&self, (nth, columns, picks): &(usize, usize, TicketPicks)) -> Option<TicketChange> {
         let table = &self.raw.table;
         let old = self.tickets.get(nth % self.tickets.len().max(1))?;
-        let mut parts = CHANGES[columns % CHANGES.len()].to_vec();
+        let parts = CHANGES[columns % CHANGES.len()].iter();
+        let mut parts: Vec<Part> = parts.flat_map(|part| table.meanings(*part)).collect();
         parts.retain(|part| match part {
             // A foreign key holds the id.
             Part::Id => !table.follower.as_ref().is_some_and(|f| f.references),
-            part => table.column(*part).is_some(),
+            _ => true,
         });
         if parts.is_empty() || parts == [Part::Id] {
             return None;

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::help_desk::{Id, KeyForm, Kind, Principal};
+use crate::help_desk::{Id, KeyForm, Kind, Part, Principal};
 
 /// The kinds of a help desk's columns. Half of the help desks have integers only.
 #[derive(Clone, Debug)]
@@ -20,6 +20,35 @@ pub(super) struct Kinds {
     pub(super) follower_ticket: Kind,
     pub(super) follower_agent: Kind,
     pub(super) forms: Forms,
+    /// The columns that are one.
+    pub(super) shared: &'static [&'static [Part]],
+}
+
+/// Columns with several meanings; most help desks have none.
+const SHARED: [&[&[Part]]; 8] = [
+    &[&[Part::Assignee, Part::Requester]],
+    &[&[Part::Department, Part::Category]],
+    &[&[Part::Assignee, Part::Team]],
+    &[&[Part::Team, Part::RequesterTeam]],
+    &[
+        &[Part::Requester, Part::RequesterTeam],
+        &[Part::Assignee, Part::Team],
+    ],
+    &[&[
+        Part::Assignee,
+        Part::Team,
+        Part::Requester,
+        Part::RequesterTeam,
+    ]],
+    &[
+        &[Part::Assignee, Part::RequesterTeam],
+        &[Part::Department, Part::Category],
+    ],
+    &[&[Part::Department, Part::Team]],
+];
+
+fn shared() -> impl Strategy<Value = &'static [&'static [Part]]> {
+    prop_oneof![3 => Just(&[][..]), 2 => select(&SHARED[..])]
 }
 
 /// How texts name each of these.
@@ -45,18 +74,45 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
         weighted(0.5),
         vec(kind(), 9),
         (form(), form(), form(), form(), form()),
+        shared(),
     )
-        .prop_map(|(keys, picked, forms)| {
+        .prop_map(|(keys, mut picked, forms, shared)| {
+            for parts in shared {
+                let first = picked[place(parts[0])];
+                parts.iter().for_each(|part| picked[place(*part)] = first);
+            }
             let kind = |nth: usize| match keys {
                 true => picked[nth],
                 false => picked[nth].as_integer(),
             };
             let (id_form, agent, team, department, category) = forms;
+            let principals = [
+                (Principal::Agent, agent, vec![kind(3), kind(6), kind(7)]),
+                (Principal::Team, team, vec![kind(4), kind(8)]),
+                (Principal::Department, department, vec![kind(1)]),
+                (Principal::Category, category, vec![kind(2)]),
+            ];
+            // A column that names several names them alike.
+            let form_of = |principal: Principal| {
+                let names = |parts: &&&[Part]| parts.iter().any(|p| p.names() == Some(principal));
+                let with: Vec<Principal> = shared
+                    .iter()
+                    .filter(names)
+                    .flat_map(|parts| parts.iter().filter_map(|part| part.names()))
+                    .chain([principal])
+                    .collect();
+                let mut alike = principals.iter().filter(|(of, ..)| with.contains(of));
+                let first = alike.clone().next().map_or(agent, |(_, form, _)| *form);
+                match alike.any(|(.., kinds)| kinds.contains(&Kind::Uuid)) {
+                    true => KeyForm::Uuid,
+                    false => first,
+                }
+            };
             let forms = Forms {
-                agent: shared_form(&[kind(3), kind(6), kind(7)], agent),
-                team: shared_form(&[kind(4), kind(8)], team),
-                department: shared_form(&[kind(1)], department),
-                category: shared_form(&[kind(2)], category),
+                agent: form_of(Principal::Agent),
+                team: form_of(Principal::Team),
+                department: form_of(Principal::Department),
+                category: form_of(Principal::Category),
             };
             let id = kind(0).with_form(id_form);
             Kinds {
@@ -70,16 +126,21 @@ pub(super) fn kinds() -> impl Strategy<Value = Kinds> {
                 follower_ticket: id.referring(kind(5)),
                 follower_agent: kind(6).with_form(forms.agent),
                 forms,
+                shared,
             }
         })
 }
 
-/// The form that texts have beside a uuid column for the same.
-fn shared_form(kinds: &[Kind], form: KeyForm) -> KeyForm {
-    if kinds.contains(&Kind::Uuid) {
-        KeyForm::Uuid
-    } else {
-        form
+/// Where its kind is among those that were picked.
+fn place(part: Part) -> usize {
+    match part {
+        Part::Department => 1,
+        Part::Category => 2,
+        Part::Assignee => 3,
+        Part::Team => 4,
+        Part::Requester => 7,
+        Part::RequesterTeam => 8,
+        Part::Id | Part::Confidential | Part::Status => unreachable!("it names nobody"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Random help desks.
 
 mod assemble;
+mod followers;
 mod keys;
 mod picks;
 mod table;
@@ -13,10 +14,12 @@ use proptest::sample::select;
 use super::{Access, Case, Id, Level, Scope, TicketTable, Time, catalog};
 use crate::server::MAPPED;
 use assemble::{OWN_PERMISSIONS, assemble};
+use followers::{FollowerPicks, follower_picks};
 use keys::{Forms, KeyPick, key_picks};
-use picks::{Pick, TicketPicks, ids, mostly, pick, ticket_picks};
+use picks::{TicketPicks, ids, mostly, ticket_picks};
 use table::ticket_table;
 
+pub use followers::{TypePick, row_type, type_pick};
 pub use keys::kind;
 
 const GROUP_NAMES: [&str; 4] = [
@@ -54,10 +57,10 @@ struct Raw {
     keys: [(Vec<KeyPick>, bool); 4],
     tickets: Vec<TicketPicks>,
     wide_ticket_id: bool,
-    followers: Vec<(Pick, Pick)>,
+    followers: Vec<FollowerPicks>,
     new_tickets: Vec<TicketPicks>,
     changes: Vec<(usize, usize, TicketPicks)>,
-    follows: Vec<(Pick, Pick)>,
+    follows: Vec<FollowerPicks>,
     unprotect: bool,
     times: Vec<Time>,
 }
@@ -127,12 +130,12 @@ pub fn cases() -> impl Strategy<Value = Case> {
         ),
         mostly(12, ticket_picks()),
         weighted(0.3),
-        mostly(8, (pick(1, 9, 1, 0), pick(1, 9, 1, 0))),
+        mostly(8, follower_picks(1)),
     );
     let probes = (
         vec(ticket_picks(), 2..=4),
         vec((nth(), nth(), ticket_picks()), 6..=12),
-        vec((pick(0, 9, 1, 0), pick(0, 9, 1, 0)), 2..=5),
+        vec(follower_picks(0), 2..=5),
         any::<bool>(),
         times(),
     );

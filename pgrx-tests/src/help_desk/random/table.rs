@@ -7,14 +7,17 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::followers::{follower_kinds, row_type, word_kind};
 use super::keys::{Forms, kinds};
 use crate::help_desk::{
-    Column, FollowerTable, Kind, Partitioning, STATUS_LISTS, StatusColumn, StatusKind, TicketTable,
+    Column, FollowerKinds, FollowerTable, Part, Partitioning, STATUS_LISTS, StatusColumn,
+    TicketTable, WordColumn,
 };
 
 /// Names: schema, ticket table, five of its columns, follower table, its two columns, the columns
-/// for confidential tickets and for the status, the type of the latter, the columns for who requested it.
-type Names = [&'static str; 15];
+/// for confidential tickets and for the status, the type of the latter, the columns for who requested it,
+/// those for the kind and the type of a follower.
+type Names = [&'static str; 17];
 
 const NAMES: [Names; 3] = [
     [
@@ -33,6 +36,8 @@ const NAMES: [Names; 3] = [
         "ticket_status",
         "requester_id",
         "organization_id",
+        "role",
+        "followed_type",
     ],
     [
         "Help \"Desk\" 1",
@@ -50,6 +55,8 @@ const NAMES: [Names; 3] = [
         "State's",
         "select",
         "\"",
+        "As \"what\"?",
+        "Of",
     ],
     // As likely as any to clash with names inside of a function.
     [
@@ -68,8 +75,24 @@ const NAMES: [Names; 3] = [
         "level",
         "requester",
         "requested",
+        "kind",
+        "type",
     ],
 ];
+
+impl TicketTable {
+    fn key_column_mut(&mut self, part: Part) -> Option<&mut Column> {
+        match part {
+            Part::Department => self.department.as_mut(),
+            Part::Category => self.category.as_mut(),
+            Part::Assignee => self.assignee.as_mut(),
+            Part::Team => self.team.as_mut(),
+            Part::Requester => self.requester.as_mut(),
+            Part::RequesterTeam => self.requester_team.as_mut(),
+            Part::Id | Part::Confidential | Part::Status => None,
+        }
+    }
+}
 
 pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
     let there = || weighted(0.85);
@@ -77,14 +100,11 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
         "a table needs one of these columns",
         |(department, category, assignee, team)| *department || *category || *assignee || *team,
     );
-    let follower = (there(), weighted(0.3));
+    let follower = (there(), weighted(0.3), follower_kinds(), row_type("", 0.3));
     let confidential = weighted(0.5);
     let requesters = (weighted(0.5), weighted(0.4));
-    let integers = Kind::INTEGERS.map(StatusKind::Integer);
-    let status_kinds = [&[StatusKind::Text, StatusKind::Enum], &integers[..]].concat();
-    let status_kind = select(status_kinds);
     let lists = vec(vec(weighted(0.35), 5), STATUS_LISTS.len());
-    let status = proptest::option::weighted(0.6, (status_kind, lists)).prop_map(|status| {
+    let status = proptest::option::weighted(0.6, (word_kind(), lists)).prop_map(|status| {
         let (kind, lists) = status?;
         let some = |picks: Vec<bool>| -> Vec<&'static str> {
             let values = kind.values().into_iter().zip(picks);
@@ -119,10 +139,16 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
             |(shape, names, (indexed, protected_by_owner, named_in_calls))| {
                 let (columns, follower, kinds, unassigned_value, partitioning) = shape;
                 let (columns, requesters, confidential, status) = columns;
-                let (has_requester, has_requester_team) = requesters;
                 let column = |there: bool, name, kind| there.then_some(Column { name, kind });
-                let (has_department, has_category, has_assignee, has_team) = columns;
-                let (has_follower, references) = follower;
+                // A column with several meanings has all of them.
+                let is_shared = |part| kinds.shared.iter().any(|parts| parts.contains(&part));
+                let has_department = columns.0 || is_shared(Part::Department);
+                let has_category = columns.1 || is_shared(Part::Category);
+                let has_assignee = columns.2 || is_shared(Part::Assignee);
+                let has_team = columns.3 || is_shared(Part::Team);
+                let has_requester = requesters.0 || is_shared(Part::Requester);
+                let has_requester_team = requesters.1 || is_shared(Part::RequesterTeam);
+                let (has_follower, references, follower_kinds, row_type) = follower;
                 let partitioning = match partitioning {
                     Partitioning::ByDepartment if !has_department => Partitioning::None,
                     Partitioning::ByCategory if !has_category => Partitioning::None,
@@ -159,6 +185,17 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                             kind: kinds.follower_agent,
                         },
                         references,
+                        kinds: follower_kinds.map(|(kind, meanings)| FollowerKinds {
+                            column: WordColumn {
+                                name: names[15],
+                                kind,
+                            },
+                            meanings,
+                        }),
+                        row_type: row_type.map(|mut of| {
+                            of.column.name = names[16];
+                            of
+                        }),
                     }),
                     unassigned_value: unassigned_value
                         .filter(|_| has_assignee && kinds.assignee.is_integer()),
@@ -168,6 +205,14 @@ pub(super) fn ticket_table() -> impl Strategy<Value = (TicketTable, Forms)> {
                     protected_by_owner,
                     named_in_calls,
                 };
+                for parts in kinds.shared {
+                    let name = table.column(parts[0]);
+                    for part in parts.iter() {
+                        if let Some((column, name)) = table.key_column_mut(*part).zip(name) {
+                            column.name = name;
+                        }
+                    }
+                }
                 // A foreign key needs a unique id, which some partitions cannot have.
                 let has_unique_id = table.has_unique_id();
                 if let Some(follower) = &mut table.follower {

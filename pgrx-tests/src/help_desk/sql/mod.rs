@@ -1,5 +1,6 @@
 //! The SQL that loads a help desk.
 
+mod followers;
 mod rights;
 mod table;
 mod tickets;
@@ -40,11 +41,6 @@ impl TicketTable {
         format!("{}.{}", ident(self.schema), ident(self.name))
     }
 
-    pub fn follower_sql(&self) -> Option<String> {
-        let follower = self.follower.as_ref()?;
-        Some(format!("{}.{}", ident(self.schema), ident(follower.name)))
-    }
-
     /// The argument `ticket_table` in calls of functions.
     pub fn argument(&self) -> String {
         if self.named_in_calls {
@@ -77,17 +73,8 @@ impl HelpDesk {
         for ticket in &self.tickets {
             sql += &(self.table.insert_sql(ticket) + ";\n");
         }
-        if let (Some(name), Some(columns)) = (self.table.follower_sql(), &self.table.follower) {
-            sql += &insert(
-                &name,
-                rows(&self.followers, |(ticket, agent)| {
-                    format!(
-                        "{}, {}",
-                        nullable(ticket.map(|id| columns.ticket.kind.literal(id))),
-                        nullable(agent.map(|id| columns.agent.kind.literal(id)))
-                    )
-                }),
-            );
+        for row in &self.followers {
+            sql += &(self.table.insert_follower_sql(row) + ";\n");
         }
         sql
     }

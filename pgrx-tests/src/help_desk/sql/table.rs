@@ -1,6 +1,6 @@
 //! The user's tables: how they are made, protected and dropped.
 
-use crate::help_desk::{Column, Part, Partitioning, StatusKind, TicketTable};
+use crate::help_desk::{Column, Part, Partitioning, TicketTable, WordKind};
 use crate::server::{APP, MAPPED, OWNER};
 use crate::{ident, literal};
 
@@ -12,6 +12,7 @@ impl TicketTable {
         [
             format!("CREATE SCHEMA IF NOT EXISTS {};\n", ident(self.schema)),
             self.create_enum_sql(),
+            self.create_follower_enums_sql(),
             self.create_table_sql(),
             self.create_follower_sql(),
             self.create_indexes_sql(),
@@ -73,29 +74,6 @@ impl TicketTable {
         )
     }
 
-    fn create_follower_sql(&self) -> String {
-        let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) else {
-            return String::new();
-        };
-        let references = if follower.references {
-            format!(" REFERENCES {} ON DELETE CASCADE", self.sql())
-        } else {
-            String::new()
-        };
-        let (ticket, agent) = (ident(follower.ticket.name), ident(follower.agent.name));
-        let mut sql = format!(
-            "CREATE TABLE {name} ({ticket} {}{references}, {agent} {});\n",
-            follower.ticket.kind.sql(),
-            follower.agent.kind.sql(),
-        );
-        if self.indexed {
-            sql += &format!(
-                "CREATE INDEX ON {name} ({ticket}, {agent}); CREATE INDEX ON {name} ({agent});\n"
-            );
-        }
-        sql
-    }
-
     fn create_indexes_sql(&self) -> String {
         let columns = self.columns().into_iter().filter(|_| self.indexed);
         let table = self.sql();
@@ -144,17 +122,7 @@ impl TicketTable {
                 arguments.push(format!("{argument} => {}", literal(column.name)));
             }
         }
-        if let (Some(follower), Some(name)) = (&self.follower, self.follower_sql()) {
-            arguments.push(format!("follower_table => {}", literal(&name)));
-            arguments.push(format!(
-                "follower_ticket_column => {}",
-                literal(follower.ticket.name)
-            ));
-            arguments.push(format!(
-                "follower_agent_column => {}",
-                literal(follower.agent.name)
-            ));
-        }
+        arguments.extend(self.follower_arguments());
         if let Some(column) = self.confidential {
             arguments.push(format!("confidential_column => {}", literal(column)));
         }
@@ -190,7 +158,11 @@ impl TicketTable {
         } else {
             String::new()
         };
-        format!("{follower}DROP TABLE {};\n{status}", self.sql())
+        let of_followers = self.drop_follower_enums_sql();
+        format!(
+            "{follower}DROP TABLE {};\n{status}{of_followers}",
+            self.sql()
+        )
     }
 
     fn enum_sql(&self) -> String {
@@ -199,24 +171,26 @@ impl TicketTable {
 
     fn is_enum(&self) -> bool {
         let status = self.status.as_ref();
-        status.is_some_and(|status| status.kind == StatusKind::Enum)
+        status.is_some_and(|status| status.kind == WordKind::Enum)
     }
 
     fn type_of(&self, part: Part) -> String {
-        let of = |column: &Option<Column>| column.as_ref().map_or("", |c| c.kind.sql()).into();
         match part {
             Part::Id => self.id.kind.sql().into(),
-            Part::Department => of(&self.department),
-            Part::Category => of(&self.category),
-            Part::Assignee => of(&self.assignee),
-            Part::Team => of(&self.team),
-            Part::Requester => of(&self.requester),
-            Part::RequesterTeam => of(&self.requester_team),
+            Part::Department
+            | Part::Category
+            | Part::Assignee
+            | Part::Team
+            | Part::Requester
+            | Part::RequesterTeam => {
+                let column = self.key_column(part);
+                column.map_or("", |column| column.kind.sql()).into()
+            }
             Part::Confidential => "boolean".into(),
             Part::Status => match self.status.as_ref().map(|status| status.kind) {
-                Some(StatusKind::Integer(kind)) => kind.sql().into(),
-                Some(StatusKind::Enum) => self.enum_sql(),
-                Some(StatusKind::Text) | None => "text".into(),
+                Some(WordKind::Integer(kind)) => kind.sql().into(),
+                Some(WordKind::Enum) => self.enum_sql(),
+                Some(WordKind::Text) | None => "text".into(),
             },
         }
     }

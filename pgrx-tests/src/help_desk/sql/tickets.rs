@@ -1,8 +1,8 @@
 //! Commands that write tickets.
 
 use super::nullable;
-use crate::help_desk::changes::ALL_PARTS;
-use crate::help_desk::{Column, Id, Part, Ticket, TicketTable};
+use crate::help_desk::ALL_PARTS;
+use crate::help_desk::{Part, Ticket, TicketTable};
 use crate::{ident, literal};
 
 impl Ticket {
@@ -33,20 +33,19 @@ impl TicketTable {
 
     /// The value of one of a ticket's columns.
     fn value(&self, part: Part, ticket: &Ticket) -> String {
-        let key = |column: &Option<Column>, value: Option<Id>| {
-            let literal = |value| Some(column.as_ref()?.kind.literal(value));
-            nullable(value.and_then(literal))
-        };
         match part {
             Part::Id => self.id.kind.literal(ticket.id),
-            Part::Department => key(&self.department, ticket.department),
-            Part::Category => key(&self.category, ticket.category),
-            Part::Assignee => key(&self.assignee, ticket.assignee),
-            Part::Team => key(&self.team, ticket.team),
-            Part::Requester => key(&self.requester, ticket.requester),
-            Part::RequesterTeam => key(&self.requester_team, ticket.requester_team),
             Part::Confidential => nullable(ticket.confidential),
             Part::Status => nullable(ticket.status.map(literal)),
+            Part::Department
+            | Part::Category
+            | Part::Assignee
+            | Part::Team
+            | Part::Requester
+            | Part::RequesterTeam => {
+                let literal = |value| Some(self.key_column(part)?.kind.literal(value));
+                nullable(ticket.key(part).and_then(literal))
+            }
         }
     }
 
@@ -79,11 +78,13 @@ impl TicketTable {
 
     /// The values of these columns as a JSON object.
     pub fn json_sql(&self, parts: &[Part], ticket: &Ticket) -> String {
-        let named = |part: &Part| {
-            let name = literal(self.column(*part)?);
-            Some(format!("{name}, {}", self.value(*part, ticket)))
-        };
-        let values: Vec<String> = parts.iter().filter_map(named).collect();
+        let columns = self.columns().into_iter();
+        let values: Vec<String> = columns
+            .filter_map(|(part, _)| {
+                let name = self.column(part).filter(|_| parts.contains(&part))?;
+                Some(format!("{}, {}", literal(name), self.value(part, ticket)))
+            })
+            .collect();
         format!("jsonb_build_object({})", values.join(", "))
     }
 
@@ -92,9 +93,14 @@ impl TicketTable {
         self.json_sql(&ALL_PARTS, ticket)
     }
 
-    /// Its columns, quoted, in one order.
+    /// Its columns, quoted, in one order; of several meanings the first.
     pub(super) fn columns(&self) -> Vec<(Part, String)> {
+        let first = |part: &Part| self.meanings(*part).first() == Some(part);
         let quoted = |part| Some((part, ident(self.column(part)?)));
-        ALL_PARTS.into_iter().filter_map(quoted).collect()
+        ALL_PARTS
+            .into_iter()
+            .filter(first)
+            .filter_map(quoted)
+            .collect()
     }
 }

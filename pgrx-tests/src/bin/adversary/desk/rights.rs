@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deskguard_tests::help_desk::{
     Access, Agent, Column, Department, FollowerTable, Group, HelpDesk, Id, KeyForm, Kind, Level,
-    Partitioning, Permission, Principal, Scope, StatusColumn, StatusKind, TicketTable, Time,
-    catalog,
+    Partitioning, Permission, Principal, Scope, StatusColumn, TicketTable, Time, WordKind, catalog,
 };
 
 use super::{ANN, ANN_ID, BOB, BOB_ID, BOSS, BOSS_ID, EVE, EVE_ID, KEY_SHIFT};
@@ -34,7 +33,7 @@ pub(super) fn bigint_table() -> TicketTable {
         confidential: Some("conf"),
         status: Some(StatusColumn {
             name: "status",
-            kind: StatusKind::Text,
+            kind: WordKind::Text,
             lists: [("archived_values", "closed"), ("spam_values", "spam")]
                 .map(|(list, status)| (list, vec![status]))
                 .into(),
@@ -51,6 +50,8 @@ pub(super) fn bigint_table() -> TicketTable {
                 kind: Kind::Int8,
             },
             references: true,
+            kinds: None,
+            row_type: None,
         }),
         unassigned_value: None,
         agent_form: KeyForm::Uuid,

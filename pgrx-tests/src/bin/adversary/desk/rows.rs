@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deskguard_tests::help_desk::{Id, Ticket};
+use deskguard_tests::help_desk::{Follower, Id, Ticket};
 
 use super::{Desk, KEY_SHIFT, Row, Rule, Table};
 use crate::random::Random;
@@ -46,7 +46,7 @@ impl Desk {
                 followers.insert((1 + random.below(size as usize) as Id, agent));
             }
             let followers = followers.into_iter();
-            self.desks[desk].followers = followers.map(|(t, a)| (Some(t), Some(a))).collect();
+            self.desks[desk].followers = followers.map(|(t, a)| Follower::of(t, a)).collect();
         }
         let canary = |random: &mut Random, table: &Table| {
             let text = format!("zq{}{}qz", table.letter, 1 + table.rows.len());
@@ -66,9 +66,9 @@ impl Desk {
                     }
                 }
                 Rule::Follower(desk) => {
-                    for (ticket, agent) in &self.desks[desk].followers {
-                        let ticket = ticket.expect("no follower row without a ticket");
-                        rows.push((kind.text(ticket), ticket, *agent));
+                    for row in &self.desks[desk].followers {
+                        let ticket = row.ticket.expect("no follower row without a ticket");
+                        rows.push((kind.text(ticket), ticket, row.agent));
                     }
                 }
                 Rule::Message(desk) => {
