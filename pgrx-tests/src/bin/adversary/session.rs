@@ -109,11 +109,16 @@ pub fn connect(world: &World, role: &str) -> Wire {
 
 impl<'w> Session<'w> {
     pub fn new(world: &'w World, role: &'static str) -> Session<'w> {
+        Session::over(world, role, connect(world, role))
+    }
+
+    /// On a connection that is there.
+    pub fn over(world: &'w World, role: &'static str, wire: Wire) -> Session<'w> {
         Session {
             world,
             role,
             agent: agent_of(role),
-            wire: connect(world, role),
+            wire,
             history: Vec::new(),
             part: String::new(),
             known: BTreeSet::new(),
@@ -121,6 +126,10 @@ impl<'w> Session<'w> {
             unchanged: true,
             cursors: BTreeMap::new(),
         }
+    }
+
+    pub fn into_wire(self) -> Wire {
+        self.wire
     }
 
     /// The beginning of a story: nothing of what was before counts.
