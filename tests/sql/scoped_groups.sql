@@ -177,6 +177,13 @@ $$;
 SELECT * FROM test.moves();
 SELECT * FROM test.children();
 \c - postgres
+-- A place that is covered without the permission to use tickets: told as what it is, a move.
+BEGIN;
+INSERT INTO deskguard.group_department VALUES (104, 4, 'assign');
+INSERT INTO deskguard.group_member VALUES (104, 2);
+SET LOCAL ROLE regress_ann;
+UPDATE desk.ticket SET department_id = 4 WHERE id = 2;
+ROLLBACK;
 
 -- Why, and where a right counts.
 SET timezone = 'UTC';

@@ -44,6 +44,13 @@ impl Written {
         })
     }
 
+    fn make(&self, table: &TicketTable) -> String {
+        match self {
+            Written::Updated(_) => format!("move {} there", self.ticket(table)),
+            Written::New | Written::Any => format!("create {}", self.ticket(table)),
+        }
+    }
+
     fn put(&self, table: &TicketTable, place: &str) -> String {
         match self {
             Written::New => format!("create {} in {place}", self.ticket(table)),
@@ -69,7 +76,7 @@ fn ticket(table: &TicketTable, id: Option<KeyRef>) -> String {
 pub fn refuse(table: &TicketTable, access: &Agent, written: &Written, refusal: Refusal) -> ! {
     let (what, hint) = match refusal {
         Refusal::Permission(permission) => (
-            format!("create {}", written.ticket(table)),
+            written.make(table),
             format!("It needs the permission \"{}\".", permission.name()),
         ),
         Refusal::Department(department) => (

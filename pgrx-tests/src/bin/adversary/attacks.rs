@@ -39,7 +39,7 @@ pub fn impersonate(world: &World, part: &str, rounds: u64) {
         }
         let protect = *random.pick(&[
             "SELECT deskguard.protect_tickets('lair.own', department_column => 'dept')",
-            "SELECT deskguard.protect_tickets('lair.own', department_column => 'dept')",
+            "SELECT deskguard.protect_tickets('lair.own', department_column => 'dept', requester_column => 'owner', requester_team_column => 'dept')",
             "SELECT deskguard.protect_shared('lair.own', owner_column => 'owner')",
         ]);
         attempt(&mut session, protect, Terms::of("trap"));
@@ -114,7 +114,7 @@ pub fn take_over_ids(world: &World, part: &str, rounds: u64) {
         session.start(format!("part {part}, round {round}"));
         session.quick("BEGIN");
         if session.role == APP {
-            let agent = *random.pick(&[2, 3, 4, 5, 8]);
+            let agent = *random.pick(&[2, 3, 4, 5, 8, 9, 11]);
             session.quick(&format!("SET LOCAL deskguard.agent_id = {agent}"));
             session.agent = Some(agent);
         }
@@ -146,18 +146,21 @@ fn take_over(session: &mut Session, place: Place, agent: Id, random: &mut Random
     let desk = &session.world.desk;
     let table = &desk.tables[place.table];
     let (name, id) = (table.name, &desk.row(place).id);
+    // Each of them is somebody's place.
+    let (dept, cat) = (1 + random.below(5), 1 + random.below(8));
     let insert = match name {
         "desk.ticket" => format!(
-            "INSERT INTO desk.ticket (id, subject, dept, cat, assignee) VALUES ({id}, 'mine', 1, 1, {agent})"
+            "INSERT INTO desk.ticket (id, subject, dept, cat, assignee, requester) VALUES ({id}, 'mine', {dept}, {cat}, {agent}, {agent})"
         ),
         "part.ticket" => {
             let created = *random.pick(&["2026-12-31", "2027-12-31", "2030-01-01"]);
             format!(
-                "INSERT INTO part.ticket (id, created, subject, dept, assignee) VALUES ({id}, '{created}', 'mine', 1, {agent})"
+                "INSERT INTO part.ticket (id, created, subject, dept, assignee) VALUES ({id}, '{created}', 'mine', {dept}, {agent})"
             )
         }
         "keyed.ticket" => format!(
-            "INSERT INTO keyed.ticket (id, subject, dept, cat) VALUES ('{id}', 'mine', 1, '101')"
+            "INSERT INTO keyed.ticket (id, subject, dept, cat) VALUES ('{id}', 'mine', {dept}, '{}')",
+            cat + 100
         ),
         "desk.response" => {
             format!("INSERT INTO desk.response (id, owner, body) VALUES ({id}, {agent}, 'mine')")
@@ -169,11 +172,11 @@ fn take_over(session: &mut Session, place: Place, agent: Id, random: &mut Random
     let mut steps = vec![insert];
     steps.extend([
         "SELECT * FROM part.ticket".into(),
-        "SELECT * FROM part.message".into(),
+        "SELECT * FROM part.message, part.attachment".into(),
         "SELECT * FROM part.follower".into(),
         "UPDATE part.message SET body = body RETURNING *".into(),
         format!(
-            "INSERT INTO part.follower (ticket_id, agent_id) SELECT {}, {agent}",
+            "INSERT INTO part.follower (ticket_id, agent_id, type) SELECT {}, {agent}, 'Ticket'",
             if name == "part.ticket" {
                 id.as_str()
             } else {

@@ -68,6 +68,9 @@ pub fn judge(
     {
         return Err("a hidden row was changed");
     }
+    if is_open(table, change) {
+        return Ok(());
+    }
     let [viewer] = viewers else {
         return Ok(());
     };
@@ -79,6 +82,12 @@ pub fn judge(
     } else {
         Err("the agent may not do this")
     }
+}
+
+/// Is the row of a type that is left to everybody, before and after?
+fn is_open(table: &Table, change: &Change) -> bool {
+    let is_other = |row: &Value| row.is_null() || !table.is_of_tickets(label(row));
+    table.leaves_others_open() && is_other(&change.old) && is_other(&change.new)
 }
 
 /// An internal message that is hidden goes with its ticket all the same, by its foreign key.
@@ -101,41 +110,57 @@ pub fn is_told_of_gone(desk: &Desk, notice: &str, row: Place, viewers: &[Option<
 /// `old` is None for an INSERT, `new` null for a DELETE.
 fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -> bool {
     let row = old.map(|place| desk.row(place));
+    let is_attachment = desk.messages_of(table).is_some();
     match (table.rule, row) {
         (Rule::Ticket(of), None) => desk.desks[of].create(agent, &ticket(desk, of, new)),
         (Rule::Ticket(of), Some(row)) if new.is_null() => desk.acts(of, agent, row.of, "delete"),
         (Rule::Ticket(of), Some(row)) => {
-            let model = &desk.desks[of];
-            let before = model.ticket(row.of).expect("a ticket of the model");
+            let before = desk.ticket_for(of, agent, row.of);
+            let before = before.expect("a ticket of the model");
             desk.sees_ticket(of, agent, row.of)
-                && model.may_update(agent, before, &ticket(desk, of, new))
+                && desk.desks[of].may_update(agent, &before, &ticket(desk, of, new))
         }
-        // Attachments are new in the name of their message's ticket, which is not in the row.
-        (Rule::Message(_), None) if table.name == "desk.attachment" => true,
         (Rule::Message(of), None) => {
-            let ticket = id_in(new.get("ticket_id"));
-            ticket.is_some_and(|ticket| desk.acts(of, agent, ticket, "reply"))
-                && may_write_note(desk, table, agent, None, new)
+            let ticket = ticket_of_message(desk, table, of, new);
+            // An attachment of a message that is new, too, is new in the name of that one's ticket.
+            ticket.map_or(is_attachment, |ticket| {
+                table.is_of_tickets(label(new))
+                    && desk.acts(of, agent, ticket, "reply")
+                    && may_write_note(desk, table, agent, (of, ticket), new)
+            })
         }
         // They also go with their ticket, by its foreign key.
         (Rule::Message(of), Some(row)) => {
-            desk.acts(of, agent, row.of, "edit_messages")
-                && may_write_note(desk, table, agent, Some(row), new)
+            let may_edit = |ticket: Id| desk.acts(of, agent, ticket, "edit_messages");
+            let may_note = |ticket: Id| desk.sees_notes(of, agent, ticket);
+            let stays = || {
+                let ticket = ticket_of_message(desk, table, of, new);
+                table.is_of_tickets(label(new))
+                    && ticket.map_or(is_attachment, |ticket| {
+                        may_edit(ticket) && may_write_note(desk, table, agent, (of, ticket), new)
+                    })
+            };
+            may_edit(row.of)
+                && (!desk.is_note(table, row) || may_note(row.of))
+                && (new.is_null() || stays())
                 || new.is_null() && desk.acts(of, agent, row.of, "delete")
         }
         (Rule::Follower(of), None) => {
-            let (ticket, follower) = (id_in(new.get("ticket_id")), id_in(new.get("agent_id")));
-            let own = desk.desks[of].follower(&Follower::of(ticket, follower)) == Some(agent);
-            ticket.is_some_and(|ticket| {
-                own && desk.sees_ticket(of, agent, ticket) || desk.acts(of, agent, ticket, "modify")
-            })
+            let row = (id_in(new.get("ticket_id")), id_in(new.get("agent_id")));
+            may_follow(
+                desk,
+                table,
+                (of, row.0.unwrap_or(-1), row.1),
+                agent,
+                label(new),
+            )
         }
-        (Rule::Follower(of), Some(row)) => {
-            let own = desk.desks[of].follower(&Follower::of(row.of, row.agent)) == Some(agent);
-            own && desk.sees_ticket(of, agent, row.of)
-                || desk.acts(of, agent, row.of, "modify")
-                || new.is_null() && desk.acts(of, agent, row.of, "delete")
+        (Rule::Follower(of), Some(row)) if new.is_null() => {
+            may_follow(desk, table, (of, row.of, row.agent), agent, row.label)
+                || desk.acts(of, agent, row.of, "delete")
         }
+        // They are not updated, but for those that are left to everybody.
+        (Rule::Follower(_), Some(_)) => false,
         (Rule::Shared, Some(row)) => desk.changes_shared(agent, row.agent),
         (Rule::Shared, None) => {
             desk.changes_shared(agent, desk.owner(table, id_in(new.get("owner"))))
@@ -144,13 +169,55 @@ fn may(desk: &Desk, table: &Table, agent: Id, old: Option<Place>, new: &Value) -
     }
 }
 
-/// Is it no internal message, before and after, or may the agent write one?
-fn may_write_note(desk: &Desk, table: &Table, agent: Id, old: Option<&Row>, new: &Value) -> bool {
-    let was = old.is_some_and(|old| desk.note(table, old).is_some());
-    let becomes = table.name == "desk.message"
-        && !new.is_null()
-        && new.get("internal") != Some(&Value::Bool(false));
-    !was && !becomes || desk.sees_notes(agent)
+/// Is a new row no internal message of this ticket and no part of one, or may the agent write such?
+fn may_write_note(desk: &Desk, table: &Table, agent: Id, ticket: (usize, Id), new: &Value) -> bool {
+    let is_note = match message_of(desk, table, new) {
+        Some((messages, message)) => desk.is_note(messages, message),
+        None => {
+            let internal = new.get("internal");
+            internal.is_some_and(|internal| *internal != Value::Bool(false))
+        }
+    };
+    !is_note || desk.sees_notes(ticket.0, agent, ticket.1)
+}
+
+/// The message of the generated data to which a row is attached.
+fn message_of<'a>(desk: &'a Desk, table: &Table, new: &Value) -> Option<(&'a Table, &'a Row)> {
+    let messages = desk.messages_of(table)?;
+    let number = id_in(new.get("message_id"))?;
+    Some((
+        messages,
+        messages.rows.get(usize::try_from(number - 1).ok()?)?,
+    ))
+}
+
+/// The ticket that a new row belongs to, as far as the generated data has it. `of`: of which desk.
+fn ticket_of_message(desk: &Desk, table: &Table, of: usize, new: &Value) -> Option<Id> {
+    match message_of(desk, table, new) {
+        // What is attached to a message of no ticket is nobody's.
+        Some((messages, message)) if !messages.is_of_tickets(message.label) => Some(-1),
+        Some((_, message)) => Some(message.of),
+        None => id_in(new.get("ticket_id")).filter(|id| desk.desks[of].ticket(*id).is_some()),
+    }
+}
+
+/// May the agent add or remove this row of followers? It is of a desk, a ticket and who follows.
+fn may_follow(
+    desk: &Desk,
+    table: &Table,
+    (of, ticket, follower): (usize, Id, Option<Id>),
+    agent: Id,
+    label: Option<&str>,
+) -> bool {
+    let own = desk.desks[of].follower(&Follower::of(ticket, follower)) == Some(agent);
+    table.is_of_tickets(label)
+        && (own && table.only_follows(label) && desk.sees_ticket(of, agent, ticket)
+            || desk.acts(of, agent, ticket, "modify"))
+}
+
+/// What a row says of its kind or type.
+fn label(row: &Value) -> Option<&str> {
+    row.get("kind").or(row.get("type"))?.as_str()
 }
 
 /// JSON values with bars between them.
@@ -196,8 +263,14 @@ fn ticket(desk: &Desk, of: usize, row: &Value) -> Ticket {
         category: table.category.as_ref().and_then(|_| id_in(row.get("cat"))),
         assignee: id_in(row.get("assignee")),
         team: table.team.as_ref().and_then(|_| id_in(row.get("team"))),
-        requester: None,
-        requester_team: None,
+        requester: table
+            .requester
+            .as_ref()
+            .and_then(|_| id_in(row.get("requester"))),
+        requester_team: table
+            .requester_team
+            .as_ref()
+            .and_then(|_| id_in(row.get("org"))),
         confidential: row.get("conf").and_then(Value::as_bool),
         status: ["open", "closed", "spam"]
             .into_iter()

@@ -19,12 +19,18 @@ const INTEGERS: [&str; 9] = [
     "(-9223372036854775808)",
     "2147483648",
 ];
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 15] = [
     "NULL",
     "''",
     "'view'",
     "'1'",
     "'ticket.use'",
+    "'UPDATE'",
+    "'hidden'",
+    "'open'",
+    "'granted'",
+    "'agent'",
+    "'group_member'",
     "'zqt1qz'",
     "'c0ffee00-0000-4000-0000-000000000001'",
     "repeat('x', 100000)",
@@ -36,7 +42,7 @@ const UUIDS: [&str; 4] = [
     "'c0ffee00-0000-4000-0000-000000000001'",
     "gen_random_uuid()",
 ];
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 18] = [
     "NULL",
     "0",
     "4294967295",
@@ -48,13 +54,34 @@ const TABLES: [&str; 16] = [
     "'desk.attachment'",
     "'part.ticket'",
     "'part.ticket_1'",
+    "'part.message'",
+    "'keyed.follower'",
     "'keyed.ticket'",
     "'keyed.filter'",
     "'desk.response'",
     "'desk.invoker_view'",
     "'desk.ticket_pkey'",
 ];
-const NAMES: [&str; 6] = ["NULL", "''", "'id'", "'subject'", "'ctid'", "'none'"];
+const NAMES: [&str; 8] = [
+    "NULL",
+    "''",
+    "'id'",
+    "'subject'",
+    "'ctid'",
+    "'none'",
+    "'requester'",
+    "'type'",
+];
+const ROWS: [&str; 8] = [
+    "NULL",
+    "'null'",
+    "'{}'",
+    "'[1]'",
+    "'{\"id\": 5}'",
+    "'{\"id\": 5, \"internal\": true, \"ticket_id\": 7}'",
+    "'{\"cc\": \"followed\", \"watcher\": \"requested\"}'",
+    "'{\"id\": \"c0ffee00-0000-4000-0000-000000000001\", \"requester\": 4, \"dept\": 3}'",
+];
 
 fn argument(random: &mut Random, ty: &str) -> String {
     let of: &[&str] = match ty {
@@ -63,6 +90,7 @@ fn argument(random: &mut Random, ty: &str) -> String {
         "uuid" => &UUIDS,
         "regclass" => &TABLES,
         "name" => &NAMES,
+        "jsonb" => &ROWS,
         "boolean" => &["NULL", "true", "false"],
         "text[]" => &["NULL", "'{}'", "'{open,NULL,\"\"}'", "'{{a},{b}}'"],
         "bigint[]" => &["NULL", "'{}'", "'{1,NULL,3}'", "'{{1},{2}}'"],
@@ -91,6 +119,7 @@ fn column(random: &mut Random, ty: &str) -> String {
         "text" => &["t.subject", "t.status", "t::text"],
         "uuid" => &["NULL::uuid", "md5(t.subject)::uuid"],
         "boolean" => &["t.conf"],
+        "jsonb" => &["to_jsonb(t)", "jsonb_build_object('id', t.id)"],
         _ => return argument(random, ty),
     };
     random.pick(of).to_string()

@@ -135,8 +135,8 @@ fn main() -> ExitCode {
             for (worker, part) in workers {
                 let (watch, options) = (&watch, &options);
                 scope.spawn(move || {
-                    let place = Place::new(options.seed + worker, options.own_policies, watch);
-                    episodes::run(&place.world, &part, limit, options.only);
+                    let mut place = Place::new(options.seed + worker, options.own_policies, watch);
+                    episodes::run(&mut place, &part, limit, options.only);
                 });
             }
         });

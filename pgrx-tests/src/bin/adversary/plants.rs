@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::attacks;
 use crate::desk::{ANN_ID, BOB_ID, EVE_ID};
 use crate::episodes::{self, Limit};
+use crate::session::World;
 use crate::watch::Watch;
 use crate::world::Place;
 
@@ -23,7 +25,7 @@ struct Plant {
     alarm: &'static str,
 }
 
-const PLANTS: [Plant; 6] = [
+const PLANTS: [Plant; 12] = [
     Plant {
         name: "an oracle that calls visible rows hidden",
         sql: "",
@@ -41,6 +43,46 @@ const PLANTS: [Plant; 6] = [
         sql: "SELECT deskguard.unprotect('desk.response')",
         lies: false,
         alarm: "write",
+    },
+    Plant {
+        name: "scoped groups whose permissions hold everywhere",
+        sql: "UPDATE deskguard.permission_group SET scope = 'everywhere' WHERE scope = 'granted'",
+        lies: false,
+        alarm: "leak",
+    },
+    Plant {
+        name: "a scoped group that asks for no department",
+        sql: "UPDATE deskguard.permission_group SET department_access = 'all' WHERE scope = 'granted'",
+        lies: false,
+        alarm: "leak",
+    },
+    Plant {
+        name: "kinds of followers that do not count",
+        sql: "SELECT deskguard.protect_tickets('desk.ticket', department_column => 'dept', category_column => 'cat', assignee_column => 'assignee',
+            team_column => 'team', follower_table => 'desk.follower', status_column => 'status', archived_values => '{closed}',
+            spam_values => '{spam}', confidential_column => 'conf', requester_column => 'requester', requester_team_column => 'org',
+            drop_rules => true)",
+        lies: false,
+        alarm: "leak",
+    },
+    Plant {
+        name: "followers of something else with a ticket's number",
+        sql: "SELECT deskguard.protect_tickets('keyed.ticket', department_column => 'dept', category_column => 'cat', assignee_column => 'assignee',
+            follower_table => 'keyed.follower', requester_column => 'requester', drop_rules => true)",
+        lies: false,
+        alarm: "leak",
+    },
+    Plant {
+        name: "messages of something else with a ticket's number",
+        sql: "SELECT deskguard.protect_messages('part.message', 'part.ticket', drop_rules => true)",
+        lies: false,
+        alarm: "leak in row",
+    },
+    Plant {
+        name: "notes that are seen everywhere, not in a place",
+        sql: "INSERT INTO deskguard.agent_permission (agent_id, permission) SELECT id, 'ticket.view.internal' FROM deskguard.agent",
+        lies: false,
+        alarm: "leak",
     },
     Plant {
         name: "a function that tells, marked leakproof",
@@ -61,6 +103,16 @@ const PLANTS: [Plant; 6] = [
         alarm: "twins differ",
     },
 ];
+
+/// Pairs of statements only: among the others they come too seldom.
+fn guess(world: &World, limit: Limit) {
+    let ran = || world.watch.counts.statements.load(Ordering::Relaxed);
+    let mut part = 0;
+    while !limit.reached(world, ran()) {
+        attacks::guess(world, &format!("plants{part}"), 10);
+        part += 1;
+    }
+}
 
 pub fn all_found(seed: u64, own_policies: bool) -> bool {
     let mut all = true;
@@ -88,7 +140,11 @@ pub fn all_found(seed: u64, own_policies: bool) -> bool {
             alarms: 1,
             like: plant.alarm,
         };
-        episodes::run(&place.world, "plants", limit, None);
+        if plant.alarm.starts_with("twins") {
+            guess(&place.world, limit);
+        } else {
+            episodes::run(&mut place, "plants", limit, None);
+        }
         let ran = watch.counts.statements.load(Ordering::Relaxed);
         let found = watch.alarms_like(plant.alarm) > 0;
         all &= found;

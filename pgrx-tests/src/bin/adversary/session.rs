@@ -109,11 +109,16 @@ pub fn connect(world: &World, role: &str) -> Wire {
 
 impl<'w> Session<'w> {
     pub fn new(world: &'w World, role: &'static str) -> Session<'w> {
+        Session::over(world, role, connect(world, role))
+    }
+
+    /// On a connection that is there.
+    pub fn over(world: &'w World, role: &'static str, wire: Wire) -> Session<'w> {
         Session {
             world,
             role,
             agent: agent_of(role),
-            wire: connect(world, role),
+            wire,
             history: Vec::new(),
             part: String::new(),
             known: BTreeSet::new(),
@@ -121,6 +126,10 @@ impl<'w> Session<'w> {
             unchanged: true,
             cursors: BTreeMap::new(),
         }
+    }
+
+    pub fn into_wire(self) -> Wire {
+        self.wire
     }
 
     /// The beginning of a story: nothing of what was before counts.
@@ -332,10 +341,11 @@ impl<'w> Session<'w> {
         }
         self.forget();
         let world = self.world;
-        let mut sql = String::new();
+        // On a busy machine it takes its time; one that is ended is an alarm.
+        let mut sql = String::from("BEGIN; SET LOCAL statement_timeout = '60s'; ");
         if self.role == desk::APP {
             let agent = self.agent.map_or("''".into(), |agent| agent.to_string());
-            let _ = write!(sql, "BEGIN; SET LOCAL deskguard.agent_id = {agent}; ");
+            let _ = write!(sql, "SET LOCAL deskguard.agent_id = {agent}; ");
         }
         for (place, table) in world.desk.tables.iter().enumerate() {
             let union = if place > 0 { " UNION ALL " } else { "" };
@@ -345,9 +355,7 @@ impl<'w> Session<'w> {
                 table.text, table.number, table.name
             );
         }
-        if self.role == desk::APP {
-            sql += "; COMMIT";
-        }
+        sql += "; COMMIT";
         let agent = self.agent;
         let reply = self.run(&sql, Way::Simple, &Terms::of("census"));
         if reply.lost || ["57P02", "40001"].contains(&reply.code()) {

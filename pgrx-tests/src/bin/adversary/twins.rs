@@ -1,7 +1,7 @@
 //! Pairs of statements that differ only in a value that was guessed: once one of a hidden row, once one of no
 //! row. Whoever must not see the row must not be able to tell them apart, by rows, notices or errors.
 
-use crate::desk::Ty;
+use crate::desk::{ANN_ID, Rule, Ty};
 use crate::generator::Generator;
 use crate::session::{Function, Session, Terms, Way};
 use crate::watch::count;
@@ -98,7 +98,11 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
     let table = &desk.tables[place.table];
     let row = desk.row(place);
     let absent = 900_000 + generator.random.below(90_000);
-    let (column, of_a_row, of_none) = match generator.random.below(5) {
+    // A ticket's followers may be seen in part.
+    let mut visible = desk.visible(session.agent).into_iter();
+    let is_id_seen = visible.any(|seen| seen.table == place.table && desk.row(seen).id == row.id);
+    let ways = if is_id_seen { 4 } else { 6 };
+    let (column, of_a_row, of_none) = match generator.random.below(ways) {
         0 | 1 => (
             table.text,
             format!("'{}'", row.text),
@@ -119,7 +123,6 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
             }
         }
     };
-    // Ids of followers and messages are those of tickets that may be seen.
     let alias = "t";
     let functions = &session.world.functions;
     let bools: Vec<_> = functions
@@ -130,6 +133,25 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
                 && function.public
         })
         .collect();
+    // By the id of a ticket alone, of all that takes one.
+    let direct_call = |generator: &mut Generator, function: &Function| {
+        let arguments = function.arguments.iter().map(|ty| match ty.as_str() {
+            "regclass" => {
+                let of = *generator.random.pick(&["ticket", "message", "follower"]);
+                format!("'{}'::regclass", table.name.replace("ticket", of))
+            }
+            "bigint" if generator.random.percent(30) => {
+                let agent = session.agent.unwrap_or(ANN_ID);
+                format!("{agent}::bigint")
+            }
+            ty if ty == table.columns[0].1.sql() || ty == "text" => format!("{HOLE}::{ty}"),
+            "boolean" => generator.random.pick(&["true", "false"]).to_string(),
+            "bigint" => generator.id(),
+            ty => format!("NULL::{ty}"),
+        });
+        let arguments: Vec<String> = arguments.collect();
+        format!("SELECT {}({})", function.name, arguments.join(", "))
+    };
     // Those that look something up may tell by it.
     let asks = |function: &&&Function| function.arguments.iter().any(|ty| ty == "regclass");
     let asking: Vec<_> = bools.iter().filter(asks).copied().collect();
@@ -139,6 +161,22 @@ fn pair(session: &Session, generator: &mut Generator) -> Option<Pair> {
         &bools
     };
     let function = *generator.random.pick(of);
+    // Smaller ids may be those of agents, which errors name.
+    let is_ticket = matches!(table.rule, Rule::Ticket(_));
+    if is_ticket && column == table.id && row.of > 12 && generator.random.percent(60) {
+        // Which ids are taken, unique indexes tell, too.
+        let asking = asking
+            .iter()
+            .filter(|asked| !asked.name.ends_with("_id_ok"));
+        let asking: Vec<_> = asking.copied().collect();
+        let function = *generator.random.pick(&asking);
+        let statement = direct_call(generator, function);
+        return Some(Pair {
+            statement,
+            of_a_row,
+            of_none,
+        });
+    }
     // Mostly what the row has, in types that fit or do not.
     let mut arguments = Vec::new();
     for ty in &function.arguments {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deskguard_tests::server::Database;
 
 use crate::desk::{ANN, APP, BOB, BOSS, DUAL, Desk, EVE, NOBODY, PartKey, ROLES};
+use crate::random::Random;
 use crate::session::{Function, World};
 use crate::watch::Watch;
 use crate::wire::Address;
@@ -105,6 +106,16 @@ impl Place {
             functions,
         };
         Place { world, database }
+    }
+}
+
+impl Place {
+    /// Turns one thing in the database and in the desk.
+    pub fn turn(&mut self, random: &mut Random) {
+        let sql = self.world.desk.turn(random);
+        let mut superuser = self.database.superuser();
+        let turned = superuser.batch_execute(&sql);
+        turned.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 }
 

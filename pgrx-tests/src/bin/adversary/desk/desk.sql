@@ -6,13 +6,15 @@ CREATE SCHEMA keyed;
 
 CREATE TABLE desk.ticket (
     id bigint PRIMARY KEY, subject text, secret bigint, status text DEFAULT 'open', dept int, cat int, assignee int,
-    team int, conf boolean DEFAULT false, created date DEFAULT '2026-01-01',
+    team int, conf boolean DEFAULT false, created date DEFAULT '2026-01-01', requester int, org int,
     doc tsvector GENERATED ALWAYS AS (to_tsvector('simple', subject)) STORED, rank numeric GENERATED ALWAYS AS (secret) STORED
 );
 CREATE INDEX ON desk.ticket (dept);
 CREATE INDEX ON desk.ticket (cat);
 CREATE INDEX ON desk.ticket (assignee);
 CREATE INDEX ON desk.ticket (team);
+CREATE INDEX ON desk.ticket (requester);
+CREATE INDEX ON desk.ticket (org);
 CREATE INDEX ON desk.ticket (subject);
 CREATE INDEX ON desk.ticket (secret);
 CREATE INDEX ON desk.ticket (lower(subject));
@@ -22,7 +24,7 @@ CREATE INDEX ON desk.ticket USING gin (doc);
 CREATE INDEX ON desk.ticket (rank);
 CREATE STATISTICS desk.ticket_statistics ON dept, cat, subject FROM desk.ticket;
 CREATE TABLE desk.follower (
-    ticket_id bigint REFERENCES desk.ticket ON DELETE CASCADE, agent_id bigint, note text, code bigint,
+    ticket_id bigint REFERENCES desk.ticket ON DELETE CASCADE, agent_id bigint, note text, code bigint, kind text,
     PRIMARY KEY (ticket_id, agent_id)
 );
 CREATE INDEX ON desk.follower (agent_id);
@@ -43,17 +45,21 @@ CREATE INDEX ON desk.response (owner);
 CREATE TABLE desk.invoice (id bigint PRIMARY KEY, body text, code bigint);
 
 -- No foreign keys here: what belongs to no ticket is nobody's.
-CREATE TABLE part.follower (ticket_id bigint, agent_id bigint, note text, code bigint, PRIMARY KEY (ticket_id, agent_id));
-CREATE TABLE part.message (id bigint PRIMARY KEY, ticket_id bigint, body text, code bigint);
+CREATE TABLE part.follower (ticket_id bigint, agent_id bigint, note text, code bigint, type text, PRIMARY KEY (ticket_id, agent_id));
+CREATE TABLE part.message (id bigint PRIMARY KEY, ticket_id bigint, body text, code bigint, type text);
 CREATE INDEX ON part.message (ticket_id);
+CREATE INDEX ON part.message (body) WHERE type = 'Article';
+CREATE TABLE part.attachment (id bigint PRIMARY KEY, message_id bigint NOT NULL, name text, size bigint);
+CREATE INDEX ON part.attachment (message_id);
 
 CREATE TABLE keyed.ticket (
-    id uuid PRIMARY KEY, subject text, secret bigint, dept int, cat text, assignee uuid, deleted boolean NOT NULL DEFAULT false
+    id uuid PRIMARY KEY, subject text, secret bigint, dept int, cat text, assignee uuid, deleted boolean NOT NULL DEFAULT false, requester uuid
 );
 CREATE INDEX ON keyed.ticket (cat);
 CREATE INDEX ON keyed.ticket (assignee);
-CREATE TABLE keyed.follower (ticket_id uuid, agent_id uuid, note text, code bigint, PRIMARY KEY (ticket_id, agent_id));
-CREATE TABLE keyed.message (id bigint PRIMARY KEY, ticket_id uuid, body text, code bigint);
+CREATE INDEX ON keyed.ticket (requester);
+CREATE TABLE keyed.follower (ticket_id uuid, agent_id uuid, note text, code bigint, type text, PRIMARY KEY (ticket_id, agent_id));
+CREATE TABLE keyed.message (id bigint PRIMARY KEY, ticket_id uuid, body text, code bigint, internal boolean DEFAULT false);
 CREATE INDEX ON keyed.message (ticket_id);
 CREATE TABLE keyed.filter (id uuid PRIMARY KEY, owner uuid, body text, code bigint);
 

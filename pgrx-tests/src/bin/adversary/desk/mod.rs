@@ -3,22 +3,24 @@
 
 mod rights;
 mod rows;
+mod sight;
 mod sql;
 mod tables;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap};
 
 use deskguard_tests::help_desk::{HelpDesk, Id, Kind};
 
 use crate::random::Random;
-use rights::{INVOICES, bigint_table, keyed_table, partitioned_table, rights};
+use rights::{bigint_table, keyed_table, partitioned_table, rights};
 use tables::{
     ATTACHMENT, FILTER, FOLLOWER, INVOICE, KEYED_FOLLOWER, KEYED_MESSAGE, KEYED_TICKET, MESSAGE,
-    PART_MESSAGE, PART_TICKET, RESPONSE, TICKET, empty,
+    PART_FOLLOWER, PART_MESSAGE, PART_TICKET, RESPONSE, TICKET, empty,
 };
 
 pub use sql::PartKey;
-pub use tables::OTHER_NAMES;
+pub use tables::{KINDS, OTHER_NAMES, TYPES};
 
 /// Roles of the cluster. Agents by `db_role`, ...
 pub const BOSS: &str = "deskguard_adversary_boss";
@@ -39,8 +41,9 @@ pub const ANN_ID: Id = 2;
 pub const BOB_ID: Id = 3;
 pub const EVE_ID: Id = 4;
 /// All agents that sessions act for: also a follower, one who has only ticket.use, an inactive one,
-/// one with many departments and categories, and one that does not exist.
-pub const AGENTS: [Id; 9] = [BOSS_ID, ANN_ID, BOB_ID, EVE_ID, 5, 6, 7, 8, 99];
+/// one with many departments and categories, one whose rights are all of scoped groups, a customer,
+/// one whom its own silo closes its scoped groups, and one that does not exist.
+pub const AGENTS: [Id; 12] = [BOSS_ID, ANN_ID, BOB_ID, EVE_ID, 5, 6, 7, 8, 9, 10, 11, 99];
 
 /// Keys of agents in uuid columns, and of categories in text columns, are shifted, so that an id
 /// that is taken for a key, or the other way, means somebody else.
@@ -92,6 +95,8 @@ pub struct Row {
     pub agent: Option<Id>,
     /// Of a message: is it internal? Some are if it is not known.
     pub internal: Option<bool>,
+    /// What its column says of the kind of follower that it names, or of the type of what it belongs to.
+    pub label: Option<&'static str>,
     pub text: String,
     pub number: i64,
 }
@@ -133,6 +138,27 @@ pub struct Desk {
     sights: HashMap<Option<Id>, Sight>,
 }
 
+impl Table {
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|(name, _)| *name == column)
+    }
+
+    /// Is a row whose column says this of a type that belongs to tickets?
+    pub fn is_of_tickets(&self, label: Option<&str>) -> bool {
+        !self.has("type") || matches!(label, Some("Ticket" | "Case"))
+    }
+
+    /// Rows of other types are left to everybody.
+    pub fn leaves_others_open(&self) -> bool {
+        self.name == "part.follower"
+    }
+
+    /// May who follows with a row that says this not see more by it than the ticket, where it sees that?
+    pub fn only_follows(&self, label: Option<&str>) -> bool {
+        !self.has("kind") || label == Some("cc")
+    }
+}
+
 impl Desk {
     /// The help desk of a seed. `own_policies`: with policies of its owner besides those of deskguard.
     pub fn new(seed: u64, own_policies: bool) -> Desk {
@@ -162,8 +188,9 @@ impl Desk {
                 empty("desk.message", 'm', Rule::Message(0), MESSAGE),
                 empty("desk.attachment", 'a', Rule::Message(0), ATTACHMENT),
                 empty("part.ticket", 'p', Rule::Ticket(1), PART_TICKET),
-                empty("part.follower", 'g', Rule::Follower(1), FOLLOWER),
+                empty("part.follower", 'g', Rule::Follower(1), PART_FOLLOWER),
                 empty("part.message", 'n', Rule::Message(1), PART_MESSAGE),
+                empty("part.attachment", 'b', Rule::Message(1), ATTACHMENT),
                 empty("keyed.ticket", 'k', Rule::Ticket(2), KEYED_TICKET),
                 empty("keyed.follower", 'h', Rule::Follower(2), KEYED_FOLLOWER),
                 empty("keyed.message", 'o', Rule::Message(2), KEYED_MESSAGE),
@@ -183,10 +210,7 @@ impl Desk {
                 desk.numbers.insert(canaries.number, place);
             }
         }
-        let everyone = AGENTS.into_iter().map(Some).chain([None]);
-        desk.sights = everyone
-            .map(|agent| (agent, desk.sight_of(agent)))
-            .collect();
+        desk.settle();
         desk
     }
 
@@ -214,104 +238,24 @@ impl Desk {
 
     /// Rows that the agent does not see.
     pub fn hidden(&self, agent: Option<Id>) -> Vec<Place> {
-        let tables = self.tables.iter().enumerate();
-        let places =
-            tables.flat_map(|(table, of)| (0..of.rows.len()).map(move |row| Place { table, row }));
-        places.filter(|place| !self.sees(agent, *place)).collect()
+        self.places()
+            .filter(|place| !self.sees(agent, *place))
+            .collect()
     }
 
     pub fn visible(&self, agent: Option<Id>) -> Vec<Place> {
-        let hidden: BTreeSet<Place> = self.hidden(agent).into_iter().collect();
-        let all = self.hidden(None).into_iter();
-        all.filter(|place| !hidden.contains(place)).collect()
+        self.places()
+            .filter(|place| self.sees(agent, *place))
+            .collect()
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let tables = self.tables.iter().enumerate();
+        tables.flat_map(|(table, of)| (0..of.rows.len()).map(move |row| Place { table, row }))
     }
 
     /// The oracle is told a lie about a row: that the agent does not see it.
     pub fn hide(&mut self, agent: Option<Id>, place: Place) {
         self.sights.get_mut(&agent).expect("an agent")[place.table][place.row] = false;
-    }
-
-    fn sight_of(&self, agent: Option<Id>) -> Sight {
-        let tables = self.tables.iter().enumerate();
-        tables
-            .map(|(place, table)| {
-                let rows = table.rows.iter();
-                rows.map(|row| agent.is_some_and(|agent| self.rule_lets_see(agent, place, row)))
-                    .collect()
-            })
-            .collect()
-    }
-
-    fn rule_lets_see(&self, agent: Id, place: usize, row: &Row) -> bool {
-        let table = &self.tables[place];
-        match table.rule {
-            Rule::Ticket(desk) | Rule::Follower(desk) => self.sees_ticket(desk, agent, row.of),
-            Rule::Message(desk) => {
-                let note = self.note(table, row);
-                let wrote = note.is_some_and(|note| note.agent == Some(agent));
-                self.sees_ticket(desk, agent, row.of)
-                    && (note.is_none() || wrote || self.sees_notes(agent))
-            }
-            Rule::Shared => {
-                self.changes_shared(agent, row.agent)
-                    || self.is_active(agent)
-                        && self.shared.iter().any(|(of, id, with)| {
-                            *of == place && *id == row.of && with.is_none_or(|with| with == agent)
-                        })
-            }
-            Rule::Feature => self.uses_invoices(agent),
-        }
-    }
-
-    /// The internal message that a row is or belongs to.
-    pub fn note<'a>(&'a self, table: &Table, row: &'a Row) -> Option<&'a Row> {
-        let messages = &self.tables[self.table("desk.message")].rows;
-        let message = match table.name {
-            "desk.message" => row,
-            "desk.attachment" => messages.get(row.agent? as usize - 1)?,
-            _ => return None,
-        };
-        (message.internal != Some(false)).then_some(message)
-    }
-
-    pub fn sees_notes(&self, agent: Id) -> bool {
-        self.desks[0].has(agent, "ticket.view.internal")
-    }
-
-    fn is_active(&self, agent: Id) -> bool {
-        let mut agents = self.desks[0].agents.iter();
-        agents.any(|of| of.id == agent && of.active)
-    }
-
-    /// The owner's own policy about deleted tickets counts, too.
-    pub fn sees_ticket(&self, desk: usize, agent: Id, ticket: Id) -> bool {
-        let hidden = desk == 2 && self.deleted.contains(&ticket);
-        let ticket = self.desks[desk].ticket(ticket);
-        !hidden && ticket.is_some_and(|ticket| self.desks[desk].view(agent, ticket))
-    }
-
-    /// May it do this with the ticket, which it sees?
-    pub fn acts(&self, desk: usize, agent: Id, ticket: Id, action: &str) -> bool {
-        self.sees_ticket(desk, agent, ticket)
-            && self.desks[desk]
-                .ticket(ticket)
-                .is_some_and(|ticket| self.desks[desk].act(agent, ticket, action))
-    }
-
-    /// `owner` as its column has it.
-    pub fn changes_shared(&self, agent: Id, owner: Option<Id>) -> bool {
-        self.is_active(agent) && (owner == Some(agent) || self.desks[0].has(agent, "shared.manage"))
-    }
-
-    /// The agent that an owner's column means.
-    pub fn owner(&self, table: &Table, value: Option<Id>) -> Option<Id> {
-        match table.id_kind {
-            Kind::Uuid => value.map(|key| key - KEY_SHIFT),
-            _ => value,
-        }
-    }
-
-    pub fn uses_invoices(&self, agent: Id) -> bool {
-        self.desks[0].has(agent, INVOICES)
     }
 }

@@ -28,8 +28,8 @@ pub(super) fn bigint_table() -> TicketTable {
         category: column("cat", Kind::Int4),
         assignee: column("assignee", Kind::Int4),
         team: column("team", Kind::Int4),
-        requester: None,
-        requester_team: None,
+        requester: column("requester", Kind::Int4),
+        requester_team: column("org", Kind::Int4),
         confidential: Some("conf"),
         status: Some(StatusColumn {
             name: "status",
@@ -67,6 +67,8 @@ pub(super) fn partitioned_table() -> TicketTable {
         schema: "part",
         category: None,
         team: None,
+        requester: None,
+        requester_team: None,
         confidential: None,
         status: None,
         ..bigint_table()
@@ -79,7 +81,9 @@ pub(super) fn keyed_table() -> TicketTable {
     table.id.kind = Kind::Uuid;
     table.category = column("cat", Kind::Text(KeyForm::Number));
     table.assignee = column("assignee", Kind::Uuid);
-    (table.team, table.confidential, table.status) = (None, None, None);
+    table.requester = column("requester", Kind::Uuid);
+    (table.team, table.requester_team) = (None, None);
+    (table.confidential, table.status) = (None, None);
     let follower = table.follower.as_mut().expect("it has one");
     follower.ticket.kind = Kind::Uuid;
     follower.agent.kind = Kind::Uuid;
@@ -99,25 +103,37 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
         name: INVOICES.into(),
         destructive: false,
     });
-    let group = |name, category_access, all_departments| Group {
+    let group = |name, scope, category_access, all_departments| Group {
         name,
-        scope: Scope::Everywhere,
+        scope,
         category_access,
         all_departments,
     };
+    let groups = vec![
+        group("staff", Scope::Everywhere, Access::Open, false),
+        group("silo", Scope::Everywhere, Access::Silo, false),
+        group("wide", Scope::Everywhere, Access::Silo, false),
+        group("sales", Scope::Granted, Access::Open, false),
+        group("shop", Scope::Granted, Access::Silo, false),
+        group("clerks", Scope::Granted, Access::Silo, true),
+        group("counter", Scope::Granted, Access::Open, false),
+    ];
     let mut group_permissions = BTreeSet::new();
-    for name in ["staff", "silo", "wide"] {
+    for group in &groups {
+        let is_scoped = group.scope == Scope::Granted;
         for permission in &permissions {
             let held = match permission.name.as_str() {
-                "ticket.use" => true,
-                "ticket.create" => name != "silo",
-                "ticket.view.assigned" | "ticket.view.unassigned" => random.percent(70),
+                "ticket.use" => !is_scoped || random.percent(85),
+                "ticket.create" => group.name != "silo",
+                // The staff's notes are for the others only where a scoped group says so.
+                "ticket.view.internal" if !is_scoped => group.name == "staff",
+                "ticket.view.confidential" => is_scoped && random.percent(50),
                 "permission.audit" | "shared.manage" | INVOICES => random.percent(15),
-                "ticket.view.confidential" => false,
+                name if name.starts_with("ticket.view.") => random.percent(70),
                 _ => random.percent(50),
             };
             if held {
-                group_permissions.insert((name, permission.name.clone()));
+                group_permissions.insert((group.name, permission.name.clone()));
             }
         }
     }
@@ -132,20 +148,20 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
             agent(6, None, Some(Access::Open)),
             agent(7, None, None),
             agent(8, None, None),
+            agent(9, None, None),
+            agent(10, None, Some(Access::Open)),
+            agent(11, None, Some(Access::Silo)),
         ],
-        teams: vec![1, 2],
-        team_members: [(1, ANN_ID), (2, BOB_ID), (1, 5)].into(),
+        // The third is an organization of customers.
+        teams: vec![1, 2, 3],
+        team_members: [(1, ANN_ID), (2, BOB_ID), (1, 5), (3, 9), (3, 10)].into(),
         departments: [(1, None), (2, Some(1)), (3, None), (4, None), (5, Some(4))]
             .map(|(id, parent)| Department { id, parent })
             .into(),
         categories: (1..=8).collect(),
         external_keys: external_keys(),
         permissions,
-        groups: vec![
-            group("staff", Access::Open, false),
-            group("silo", Access::Silo, false),
-            group("wide", Access::Silo, false),
-        ],
+        groups,
         group_members: [
             ("All Permissions", BOSS_ID),
             ("All Permissions", 7),
@@ -153,6 +169,16 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
             ("silo", BOB_ID),
             ("staff", EVE_ID),
             ("wide", 8),
+            ("sales", BOB_ID),
+            ("shop", BOB_ID),
+            ("counter", EVE_ID),
+            ("clerks", 6),
+            ("counter", 8),
+            ("sales", 9),
+            ("shop", 9),
+            ("clerks", 9),
+            ("sales", 11),
+            ("counter", 11),
         ]
         .into(),
         group_permissions,
@@ -161,6 +187,9 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
             (5, "ticket.modify.own".to_string()),
             (5, "ticket.reply.followed".to_string()),
             (6, "ticket.use".to_string()),
+            (10, "ticket.use".to_string()),
+            (10, "ticket.view.requested".to_string()),
+            (10, "ticket.reply.requested".to_string()),
         ]
         .into(),
         group_departments: [
@@ -171,6 +200,12 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
             (("wide", 2), Level::Full),
             (("wide", 3), Level::Full),
             (("wide", 5), Level::Assign),
+            (("sales", 4), Level::Full),
+            (("sales", 1), Level::Assign),
+            (("shop", 3), Level::Full),
+            (("shop", 1), Level::Full),
+            (("counter", 2), Level::Full),
+            (("counter", 5), Level::Assign),
         ]
         .into(),
         agent_departments: [((EVE_ID, 3), Level::Full)].into(),
@@ -183,6 +218,8 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
         ]
         .into_iter()
         .chain([("wide", 5), ("wide", 6), ("wide", 7)])
+        .chain([("sales", 3), ("shop", 2), ("shop", 4), ("shop", 6)])
+        .chain([("clerks", 5), ("clerks", 7), ("counter", 8)])
         .collect(),
         agent_categories: BTreeSet::new(),
         table: bigint_table(),
@@ -193,7 +230,7 @@ pub(super) fn rights(random: &mut Random) -> HelpDesk {
 }
 
 fn external_keys() -> BTreeMap<(Principal, Id), String> {
-    let agents = (1..=8).map(|id| ((Principal::Agent, id), Kind::Uuid.text(id + KEY_SHIFT)));
+    let agents = (1..=11).map(|id| ((Principal::Agent, id), Kind::Uuid.text(id + KEY_SHIFT)));
     let categories = (1..=8).map(|id| ((Principal::Category, id), (id + KEY_SHIFT).to_string()));
     agents.chain(categories).collect()
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use deskguard_tests::help_desk::{Follower, Id, Ticket};
+use deskguard_tests::help_desk::{Id, Ticket};
 
-use super::{Desk, KEY_SHIFT, Row, Rule, Table};
+use super::{Desk, KEY_SHIFT, KINDS, Row, Rule, TYPES, Table};
 use crate::random::Random;
 
 impl Desk {
@@ -15,20 +15,22 @@ impl Desk {
         for desk in 0..3 {
             let size = [45, 30, 35][desk];
             for id in 1..=size {
-                let assignees: &[Id] = &[2, 3, 4, 4, 5, 99];
+                let assignees: &[Id] = &[2, 3, 4, 4, 5, 9, 99];
+                let requesters: &[Id] = &[2, 3, 4, 9, 10, 10, 11, 99];
                 let mut ticket = Ticket {
                     id,
                     department: some(random, &[1, 2, 3, 4, 5], 10),
                     category: some(random, &[1, 2, 3, 4, 5, 6, 7, 8], 10),
                     assignee: some(random, assignees, 60),
                     team: (desk == 0).then(|| some(random, &[1, 2], 80)).flatten(),
-                    requester: None,
-                    requester_team: None,
+                    requester: (desk != 1).then(|| some(random, requesters, 60)).flatten(),
+                    requester_team: (desk == 0).then(|| some(random, &[1, 3], 80)).flatten(),
                     confidential: (desk == 0).then(|| random.percent(15)),
                     status: (desk == 0).then(|| *random.pick(&["open", "open", "closed", "spam"])),
                 };
                 if desk == 2 {
                     ticket.assignee = ticket.assignee.map(|agent| agent + KEY_SHIFT);
+                    ticket.requester = ticket.requester.map(|agent| agent + KEY_SHIFT);
                     ticket.category = ticket.category.map(|category| category + KEY_SHIFT);
                     if random.percent(20) && own_policies {
                         self.deleted.insert(id);
@@ -39,14 +41,6 @@ impl Desk {
                 }
                 self.desks[desk].tickets.push(ticket);
             }
-            let mut followers = BTreeSet::new();
-            for _ in 0..size / 2 {
-                let agent = *random.pick(&[2, 3, 4, 5, 6, 7, 77]);
-                let agent = if desk == 2 { agent + KEY_SHIFT } else { agent };
-                followers.insert((1 + random.below(size as usize) as Id, agent));
-            }
-            let followers = followers.into_iter();
-            self.desks[desk].followers = followers.map(|(t, a)| Follower::of(t, a)).collect();
         }
         let canary = |random: &mut Random, table: &Table| {
             let text = format!("zq{}{}qz", table.letter, 1 + table.rows.len());
@@ -66,18 +60,24 @@ impl Desk {
                     }
                 }
                 Rule::Follower(desk) => {
-                    for row in &self.desks[desk].followers {
-                        let ticket = row.ticket.expect("no follower row without a ticket");
-                        rows.push((kind.text(ticket), ticket, row.agent));
+                    let size = self.desks[desk].tickets.len();
+                    let mut followers = BTreeSet::new();
+                    for _ in 0..size * 2 / 3 {
+                        let agent = *random.pick(&[2, 3, 4, 5, 6, 7, 9, 10, 11, 77]);
+                        let agent = if desk == 2 { agent + KEY_SHIFT } else { agent };
+                        followers.insert((1 + random.below(size) as Id, agent));
+                    }
+                    for (ticket, agent) in followers {
+                        rows.push((kind.text(ticket), ticket, Some(agent)));
                     }
                 }
                 Rule::Message(desk) => {
-                    let attachments = self.tables[place].name == "desk.attachment";
+                    let messages = self.messages_of(&self.tables[place]);
                     for id in 1..=45 {
-                        if attachments {
+                        if let Some(messages) = messages {
                             // Its message is `agent`; its ticket is the message's.
-                            let message = random.below(self.tables[2].rows.len());
-                            let of = self.tables[2].rows[message].of;
+                            let message = random.below(messages.rows.len());
+                            let of = messages.rows[message].of;
                             rows.push((id.to_string(), of, Some(message as Id + 1)));
                         } else {
                             let ticket = 1 + random.below(self.desks[desk].tickets.len()) as Id;
@@ -109,11 +109,19 @@ impl Desk {
             for (id, of, agent) in rows {
                 let (text, number) = canary(random, &self.tables[place]);
                 let internal = *random.pick(&[Some(false), Some(false), Some(true), None]);
+                let label = if self.tables[place].has("kind") {
+                    *random.pick(&KINDS)
+                } else if self.tables[place].has("type") {
+                    *random.pick(&TYPES)
+                } else {
+                    None
+                };
                 self.tables[place].rows.push(Row {
                     id,
                     of,
                     agent,
                     internal,
+                    label,
                     text,
                     number,
                 });

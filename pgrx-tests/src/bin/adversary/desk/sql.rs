@@ -66,23 +66,30 @@ impl Desk {
             _ => None,
         };
         let null_or = |value: Option<String>| value.unwrap_or_else(|| "NULL".into());
-        let keyed = |desk: usize, column: &Option<Column>, value: Option<Id>| {
+        let keyed = |column: &Option<Column>, value: Option<Id>| {
             let kind = column.as_ref().map_or(Kind::Int8, |column| column.kind);
-            let _ = desk;
             null_or(value.map(|value| kind.literal(value)))
         };
+        if let Some((desk, of)) = ticket {
+            let shape = &self.desks[desk].table;
+            let (named, value) = match column {
+                "dept" => (&shape.department, of.department),
+                "cat" => (&shape.category, of.category),
+                "assignee" => (&shape.assignee, of.assignee),
+                "team" => (&shape.team, of.team),
+                "requester" => (&shape.requester, of.requester),
+                "org" => (&shape.requester_team, of.requester_team),
+                _ => (&None, None),
+            };
+            if named.is_some() {
+                return keyed(named, value);
+            }
+        }
         match (column, ticket) {
             ("id", _) => format!("'{}'", row.id),
-            ("dept", Some((desk, of))) => {
-                keyed(desk, &self.desks[desk].table.department, of.department)
-            }
-            ("cat", Some((desk, of))) => keyed(desk, &self.desks[desk].table.category, of.category),
-            ("assignee", Some((desk, of))) => {
-                keyed(desk, &self.desks[desk].table.assignee, of.assignee)
-            }
-            ("team", Some((desk, of))) => keyed(desk, &self.desks[desk].table.team, of.team),
             ("conf", Some((_, of))) => null_or(of.confidential.map(|is| is.to_string())),
             ("status", Some((_, of))) => format!("'{}'", of.status.unwrap_or("open")),
+            ("kind" | "type", _) => null_or(row.label.map(|label| format!("'{label}'"))),
             ("internal", _) => null_or(row.internal.map(|is| is.to_string())),
             ("deleted", _) => self.deleted.contains(&row.of).to_string(),
             // Old ones in the first partition, new ones in the second.

@@ -15,12 +15,22 @@ pub(super) const TICKET: Columns = &[
     ("team", Ty::Int),
     ("conf", Ty::Bool),
     ("created", Ty::Time),
+    ("requester", Ty::Int),
+    ("org", Ty::Int),
 ];
 pub(super) const FOLLOWER: Columns = &[
     ("ticket_id", Ty::Int),
     ("agent_id", Ty::Int),
     ("note", Ty::Text),
     ("code", Ty::Int),
+    ("kind", Ty::Text),
+];
+pub(super) const PART_FOLLOWER: Columns = &[
+    ("ticket_id", Ty::Int),
+    ("agent_id", Ty::Int),
+    ("note", Ty::Text),
+    ("code", Ty::Int),
+    ("type", Ty::Text),
 ];
 pub(super) const MESSAGE: Columns = &[
     ("id", Ty::Int),
@@ -49,6 +59,7 @@ pub(super) const PART_MESSAGE: Columns = &[
     ("ticket_id", Ty::Int),
     ("body", Ty::Text),
     ("code", Ty::Int),
+    ("type", Ty::Text),
 ];
 pub(super) const KEYED_TICKET: Columns = &[
     ("id", Ty::Uuid),
@@ -58,18 +69,21 @@ pub(super) const KEYED_TICKET: Columns = &[
     ("cat", Ty::Text),
     ("assignee", Ty::Uuid),
     ("deleted", Ty::Bool),
+    ("requester", Ty::Uuid),
 ];
 pub(super) const KEYED_FOLLOWER: Columns = &[
     ("ticket_id", Ty::Uuid),
     ("agent_id", Ty::Uuid),
     ("note", Ty::Text),
     ("code", Ty::Int),
+    ("type", Ty::Text),
 ];
 pub(super) const KEYED_MESSAGE: Columns = &[
     ("id", Ty::Int),
     ("ticket_id", Ty::Uuid),
     ("body", Ty::Text),
     ("code", Ty::Int),
+    ("internal", Ty::Bool),
 ];
 pub(super) const RESPONSE: Columns = &[
     ("id", Ty::Int),
@@ -84,6 +98,25 @@ pub(super) const FILTER: Columns = &[
     ("code", Ty::Int),
 ];
 pub(super) const INVOICE: Columns = &[("id", Ty::Int), ("body", Ty::Text), ("code", Ty::Int)];
+
+/// What a follower's row says of its kind: that it follows, that it has requested the ticket, and nothing that counts.
+pub const KINDS: [Option<&str>; 6] = [
+    Some("cc"),
+    Some("cc"),
+    Some("customer"),
+    Some("watcher"),
+    Some("CC"),
+    None,
+];
+/// To what a row of a polymorphic table belongs: to a ticket, or to something else with a ticket's number.
+pub const TYPES: [Option<&str>; 6] = [
+    Some("Ticket"),
+    Some("Ticket"),
+    Some("Case"),
+    Some("Article"),
+    Some("ticket"),
+    None,
+];
 
 /// Other names under which rows of the tables are read: partitions and views.
 pub const OTHER_NAMES: [(&str, Columns); 5] = [

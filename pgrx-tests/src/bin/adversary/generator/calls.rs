@@ -63,7 +63,11 @@ impl Generator<'_> {
                     "'reply'",
                     "'delete'",
                     "'ticket.use'",
+                    "'ticket.view.internal'",
                     "'invoice.view'",
+                    "'SELECT'",
+                    "'INSERT'",
+                    "'UPDATE'",
                 ];
                 self.random.pick(&words).to_string()
             }
@@ -78,8 +82,25 @@ impl Generator<'_> {
             "bigint[]" => format!("ARRAY[{}, {}]::bigint[]", self.id(), self.id()),
             "text[]" => format!("ARRAY[{}, {}]::text[]", self.word(), self.word()),
             "uuid[]" => format!("ARRAY[{}]::uuid[]", self.uuid()),
+            "jsonb" => self.row_as_json(),
             other => format!("NULL::{other}"),
         }
+    }
+
+    /// A row that is told, as it is there or made up.
+    fn row_as_json(&mut self) -> String {
+        let aliases: Vec<String> = self.scope.iter().map(|item| item.alias.clone()).collect();
+        if !aliases.is_empty() && self.random.percent(60) {
+            return format!("to_jsonb({})", self.random.pick(&aliases));
+        }
+        let table = self.random.below(self.desk.tables.len());
+        let columns = self.desk.tables[table].columns;
+        let mut parts = Vec::new();
+        for _ in 0..1 + self.random.below(3) {
+            let (name, ty) = *self.random.pick(columns);
+            parts.push(format!("'{name}', {}", self.value_for(name, ty)));
+        }
+        format!("jsonb_build_object({})", parts.join(", "))
     }
 
     /// A function that gives an array of ids, where it is there.

@@ -1,7 +1,7 @@
 //! Values: literals, columns, and what fits a column.
 
 use super::Generator;
-use crate::desk::{AGENTS, Ty};
+use crate::desk::{AGENTS, KINDS, TYPES, Ty};
 
 impl Generator<'_> {
     /// An id of a ticket, an agent and so on, as a number.
@@ -40,7 +40,16 @@ impl Generator<'_> {
             2 => self
                 .random
                 .pick(&[
-                    "'open'", "'closed'", "'spam'", "'101'", "'view'", "'modify'",
+                    "'open'",
+                    "'closed'",
+                    "'spam'",
+                    "'101'",
+                    "'view'",
+                    "'modify'",
+                    "'cc'",
+                    "'customer'",
+                    "'Ticket'",
+                    "'Article'",
                 ])
                 .to_string(),
             3 => self
@@ -106,21 +115,28 @@ impl Generator<'_> {
         column.unwrap_or_else(|| self.literal(ty))
     }
 
+    fn label(&mut self, labels: &[Option<&str>]) -> String {
+        let label = *self.random.pick(labels);
+        label.map_or("NULL".into(), |label| format!("'{label}'"))
+    }
+
     /// A value that fits what the column is for.
     pub(super) fn value_for(&mut self, name: &str, ty: Ty) -> String {
         match name {
             "dept" => (1 + self.random.below(5)).to_string(),
             "cat" if ty == Ty::Int => (1 + self.random.below(8)).to_string(),
             "cat" => format!("'{}'", 101 + self.random.below(8)),
-            "assignee" | "author" | "owner" | "agent_id" if ty == Ty::Int => {
+            "assignee" | "requester" | "author" | "owner" | "agent_id" if ty == Ty::Int => {
                 self.random.pick(&AGENTS).to_string()
             }
             "status" => self
                 .random
                 .pick(&["'open'", "'closed'", "'spam'"])
                 .to_string(),
-            "team" => self.random.pick(&["1", "2", "NULL"]).to_string(),
-            "conf" | "deleted" => self.random.pick(&["true", "false"]).to_string(),
+            "team" | "org" => self.random.pick(&["1", "2", "3", "NULL"]).to_string(),
+            "kind" => self.label(&KINDS),
+            "type" => self.label(&TYPES),
+            "conf" | "deleted" | "internal" => self.random.pick(&["true", "false"]).to_string(),
             "id" if ty == Ty::Int && self.random.percent(60) => {
                 (100_000 + self.random.below(1_000_000)).to_string()
             }

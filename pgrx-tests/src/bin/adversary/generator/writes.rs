@@ -46,7 +46,12 @@ impl Generator<'_> {
             .map(|(name, ty)| {
                 let value = self.value_for(name, *ty);
                 let cast = match ty {
-                    Ty::Int if ["dept", "cat", "assignee", "team"].contains(name) => "int",
+                    Ty::Int
+                        if ["dept", "cat", "assignee", "team", "requester", "org"]
+                            .contains(name) =>
+                    {
+                        "int"
+                    }
                     ty => ty.sql(),
                 };
                 format!("({value})::{cast}")

@@ -1,315 +1,13 @@
-//! Random sessions: each episode is a transaction of one role with random settings, statements by all ways
-//! that there are, changes of identity, cancels, and errors. Nothing is kept: it ends with a rollback.
-
-use std::time::Instant;
+//! What an episode may do in a step, but for the plain statements.
 
 use deskguard_tests::help_desk::Id;
 
-use crate::desk::{AGENTS, ANN, ANN_ID, APP, BOB, BOB_ID, DUAL, EVE, NOBODY, OTHER_NAMES};
-use crate::generator::Generator;
-use crate::random::Random;
-use crate::session::{Session, Terms, Way, World, agent_of};
-use crate::twins;
-use crate::wire::Reply;
-
-/// When to stop.
-#[derive(Clone, Copy)]
-pub struct Limit {
-    pub statements: u64,
-    pub until: Option<Instant>,
-    /// Also when there are so many alarms that begin like this.
-    pub alarms: u64,
-    pub like: &'static str,
-}
-
-impl Limit {
-    pub fn reached(&self, world: &World, ran: u64) -> bool {
-        ran >= self.statements
-            || self.until.is_some_and(|until| Instant::now() > until)
-            || world.watch.alarms_like(self.like) >= self.alarms
-    }
-}
-
-const ROLES: [&str; 6] = [ANN, BOB, EVE, APP, DUAL, NOBODY];
-
-/// Runs episodes, or one only.
-pub fn run(world: &World, part: &str, limit: Limit, only: Option<u64>) {
-    let mut sessions: Vec<Session> = ROLES.map(|role| Session::new(world, role)).into();
-    let mut ran = 0;
-    let mut number = only.unwrap_or(0);
-    while !limit.reached(world, ran) {
-        let mut random = Random::new(world.seed, part, number);
-        let session = &mut sessions[random.weighted(&[20, 15, 20, 27, 12, 6])];
-        session.start(format!("part {part}, episode {number}"));
-        let generator = Generator::new(random, &world.desk, &world.functions, world.version);
-        ran += Episode {
-            session,
-            generator,
-            cancelled: false,
-            ran: 0,
-            names: 0,
-            prepared: Vec::new(),
-        }
-        .run();
-        if only.is_some() {
-            break;
-        }
-        number += 1;
-    }
-}
-
-struct Episode<'s, 'w> {
-    session: &'s mut Session<'w>,
-    generator: Generator<'w>,
-    cancelled: bool,
-    ran: u64,
-    names: usize,
-    /// Prepared statements: name and whether it changes rows.
-    prepared: Vec<(String, bool)>,
-}
+use super::{Episode, changes};
+use crate::desk::{AGENTS, APP, EVE, OTHER_NAMES};
+use crate::session::{Terms, Way};
 
 impl Episode<'_, '_> {
-    fn random(&mut self) -> &mut Random {
-        &mut self.generator.random
-    }
-
-    fn run(mut self) -> u64 {
-        let level = *self.random().pick(&[
-            "READ COMMITTED",
-            "READ COMMITTED",
-            "REPEATABLE READ",
-            "SERIALIZABLE",
-        ]);
-        self.quick(&format!("BEGIN ISOLATION LEVEL {level}"));
-        self.switch();
-        for _ in 0..self.generator.random.weighted(&[35, 35, 20, 10]) {
-            let setting = self.generator.setting();
-            self.quick(&setting);
-        }
-        if self.random().percent(4) {
-            let wait = 1 + self.random().below(15);
-            self.quick(&format!("SET LOCAL statement_timeout = {wait}"));
-        }
-        let steps = 2 + self.random().below(9);
-        for _ in 0..steps {
-            self.step();
-            // Lost with a crash, or ended by a statement of its own.
-            if !self.session.in_transaction() {
-                break;
-            }
-        }
-        // What is held for after the transaction is read there.
-        let held: Vec<(String, Option<Id>)> = self
-            .session
-            .cursors
-            .iter()
-            .filter(|(name, _)| name.starts_with("hold"))
-            .map(|(name, opened_for)| (name.clone(), *opened_for))
-            .collect();
-        if let (Some((name, runs_for)), true) = (held.first().cloned(), self.session.unchanged) {
-            let fetch = format!("FETCH ALL FROM {name}");
-            // The commit runs what is left of all of them, each for whom it was opened.
-            let terms = Terms {
-                also_for: held.iter().map(|(_, opened_for)| *opened_for).collect(),
-                ..Terms::of("COMMIT")
-            };
-            self.ran += 1;
-            self.session.query("COMMIT", &terms);
-            let terms = Terms {
-                runs_for: Some(runs_for),
-                ..Terms::of("held cursor")
-            };
-            self.session.query(&fetch, &terms);
-            self.quick(&format!("CLOSE {name}"));
-        } else {
-            self.quick("ROLLBACK");
-        }
-        if !self.prepared.is_empty() {
-            self.quick("DEALLOCATE ALL");
-        }
-        self.session.forget();
-        if self.cancelled || self.random().percent(4) {
-            // For whom the transaction ended; with it what was set for it ended, too.
-            if self.session.role == APP {
-                let agent = *self.random().pick(&AGENTS);
-                self.session.agent = Some(agent);
-            } else if self.session.role == DUAL {
-                self.session.agent = None;
-            }
-            self.session.census();
-        }
-        self.ran
-    }
-
-    fn quick(&mut self, sql: &str) -> Reply {
-        self.ran += 1;
-        self.session.quick(sql)
-    }
-
-    /// Runs a statement in a savepoint, so that an error does not end the episode.
-    fn try_statement(&mut self, sql: &str, way: Way, mut terms: Terms) -> Reply {
-        self.ran += 1;
-        if self.generator.random.percent(3) {
-            terms.cancel = Some(self.generator.random.below(3000) as u64);
-        }
-        let before = self.session.state();
-        let reply = match way {
-            Way::Simple => self.session.query(&format!("SAVEPOINT s; {sql}"), &terms),
-            way => {
-                self.session.quick("SAVEPOINT s");
-                self.session.run(sql, way, &terms)
-            }
-        };
-        if reply.code() == "57014" {
-            self.cancelled = true;
-        }
-        if self.session.failed_transaction() {
-            self.session.quick("ROLLBACK TO s");
-            self.session.restore(before);
-            self.find_agent();
-        }
-        if self.session.in_transaction() {
-            self.session.quick("RELEASE s");
-        }
-        reply
-    }
-
-    /// After an error: a syntax error comes before its statement's own savepoint, and so takes back what was
-    /// set since an older one. PostgreSQL is asked, and not deskguard, which is on trial.
-    fn find_agent(&mut self) {
-        if ![APP, DUAL].contains(&self.session.role) {
-            return;
-        }
-        let ask = "SELECT current_setting('deskguard.agent_id', true), current_user";
-        let reply = self.session.quick(ask);
-        let Some([set, user]) = reply.rows.first().map(Vec::as_slice) else {
-            self.session.quick("ROLLBACK");
-            return;
-        };
-        self.session.agent = if self.session.role == APP {
-            set.as_deref().and_then(|agent| agent.parse().ok())
-        } else {
-            agent_of(user.as_deref().unwrap_or_default())
-        };
-    }
-
-    fn simple(&mut self, sql: &str, terms: Terms) -> Reply {
-        self.try_statement(sql, Way::Simple, terms)
-    }
-
-    /// Parameters of the types int8, text and uuid.
-    fn parameters(&mut self) -> Vec<Option<String>> {
-        let desk = &self.session.world.desk;
-        let random = &mut self.generator.random;
-        let table = random.below(desk.tables.len());
-        let row = random.below(desk.tables[table].rows.len());
-        let row = &desk.tables[table].rows[row];
-        vec![
-            Some((1 + random.below(60)).to_string()),
-            Some(row.text.clone()),
-            random
-                .percent(80)
-                .then(|| format!("c0ffee00-0000-4000-0000-{:012x}", 1 + random.below(60))),
-        ]
-    }
-
-    fn name(&mut self, start: &str) -> String {
-        self.names += 1;
-        format!("{start}{}", self.names)
-    }
-
-    /// Becomes somebody else, or tries to.
-    fn switch(&mut self) {
-        let random = &mut self.generator.random;
-        match self.session.role {
-            APP => {
-                let agent = *random.pick(&AGENTS);
-                let sql = match random.below(3) {
-                    0 => format!("SELECT deskguard.set_agent({agent})"),
-                    _ => format!("SET LOCAL deskguard.agent_id = {agent}"),
-                };
-                self.become_agent(&sql, Some(agent));
-            }
-            DUAL => {
-                let (role, agent) =
-                    *random.pick(&[(ANN, Some(ANN_ID)), (BOB, Some(BOB_ID)), ("none", None)]);
-                self.become_agent(&format!("SET LOCAL ROLE {role}"), agent);
-            }
-            _ if random.percent(15) => {
-                let sql = *random.pick(&[
-                    "SET LOCAL deskguard.agent_id = 1",
-                    "SELECT deskguard.set_agent(1)",
-                    "SELECT deskguard.set_agent(1, false); RESET deskguard.agent_id",
-                    "SET LOCAL ROLE deskguard_adversary_boss",
-                    "SET SESSION AUTHORIZATION deskguard_adversary_boss",
-                    "SET LOCAL session_replication_role = replica",
-                ]);
-                self.simple(sql, Terms::of("forgery"));
-            }
-            _ => {}
-        }
-    }
-
-    fn become_agent(&mut self, sql: &str, agent: Option<Id>) {
-        let terms = Terms {
-            also_for: vec![agent],
-            ..Terms::of("switch")
-        };
-        let reply = self.simple(sql, terms);
-        if reply.error().is_none() && !reply.lost {
-            self.session.agent = agent;
-        }
-    }
-
-    fn step(&mut self) {
-        match self
-            .generator
-            .random
-            .weighted(&[30, 8, 7, 22, 4, 5, 5, 3, 5, 5, 3, 5, 4, 12, 5])
-        {
-            0 => {
-                let query = self.generator.query();
-                self.simple(&query, Terms::of("query"));
-            }
-            1 => {
-                let query = self.generator.query_with_parameters();
-                let parameters = self.parameters();
-                self.try_statement(
-                    &query,
-                    Way::Extended(&parameters),
-                    Terms::of("extended query"),
-                );
-            }
-            2 => {
-                let query = self.generator.query();
-                let explain = self.generator.explain(&query);
-                self.simple(&explain, Terms::of("EXPLAIN"));
-            }
-            3 => {
-                let mut change = self.generator.change();
-                if self.random().percent(8) {
-                    change = self.generator.explain(&change);
-                }
-                self.simple(&change, changes("change"));
-            }
-            4 => self.copy(),
-            5 => self.cursor(),
-            6 => self.prepared(),
-            7 => self.portal(),
-            8 => self.block(),
-            9 => self.switch(),
-            10 => self.share(),
-            11 => self.question(),
-            12 => self.own_table(),
-            13 => {
-                self.ran += 2;
-                twins::run(self.session, &mut self.generator);
-            }
-            _ => self.helper(),
-        }
-    }
-
-    fn copy(&mut self) {
+    pub(super) fn copy(&mut self) {
         let random = &mut self.generator.random;
         let desk = &self.session.world.desk;
         let sql = match random.below(4) {
@@ -330,7 +28,7 @@ impl Episode<'_, '_> {
         self.simple(&sql, Terms::of("COPY"));
     }
 
-    fn cursor(&mut self) {
+    pub(super) fn cursor(&mut self) {
         let hold = self.session.unchanged && self.random().percent(25);
         let name = self.name(if hold { "hold" } else { "c" });
         let query = self.generator.query();
@@ -373,7 +71,7 @@ impl Episode<'_, '_> {
         }
     }
 
-    fn prepared(&mut self) {
+    pub(super) fn prepared(&mut self) {
         if self.prepared.is_empty() || self.random().percent(30) {
             let name = self.name("p");
             let changes_rows = self.random().percent(25);
@@ -421,7 +119,7 @@ impl Episode<'_, '_> {
     }
 
     /// Bound for one agent, run when the session acts for another.
-    fn portal(&mut self) {
+    pub(super) fn portal(&mut self) {
         let name = self.name("portal");
         let query = self.generator.query_with_parameters();
         let parameters = self.parameters();
@@ -444,7 +142,7 @@ impl Episode<'_, '_> {
     }
 
     /// PL/pgSQL that catches errors and tells them.
-    fn block(&mut self) {
+    pub(super) fn block(&mut self) {
         let (first, second) = (self.generator.query(), self.generator.query());
         let call = self.generator.condition(1);
         let agent = *self.random().pick(&AGENTS);
@@ -494,7 +192,7 @@ impl Episode<'_, '_> {
         self.session.agent = reply.value().and_then(|value| value.parse().ok());
     }
 
-    fn share(&mut self) {
+    pub(super) fn share(&mut self) {
         let random = &mut self.generator.random;
         let function = *random.pick(&["share", "share", "unshare"]);
         let (table, object) = if random.percent(60) {
@@ -516,7 +214,7 @@ impl Episode<'_, '_> {
     }
 
     /// Any function that gives something, also of other agents.
-    fn question(&mut self) {
+    pub(super) fn question(&mut self) {
         let functions = &self.session.world.functions;
         let asked: Vec<_> = functions
             .iter()
@@ -539,7 +237,7 @@ impl Episode<'_, '_> {
     }
 
     /// The attacker's own table, with code of its own in everything that a table can have.
-    fn own_table(&mut self) {
+    pub(super) fn own_table(&mut self) {
         if self.session.role != EVE {
             return self.helper();
         }
@@ -601,7 +299,7 @@ impl Episode<'_, '_> {
     }
 
     /// An error that a function catches, in the middle of a statement.
-    fn helper(&mut self) {
+    pub(super) fn helper(&mut self) {
         let random = &mut self.generator.random;
         let helper = *random.pick(&[
             "desk.boss_tags()",
@@ -630,12 +328,5 @@ impl Episode<'_, '_> {
             ),
         };
         self.simple(&sql, Terms::of("helper"));
-    }
-}
-
-fn changes(kind: &'static str) -> Terms {
-    Terms {
-        changes: true,
-        ..Terms::of(kind)
     }
 }
