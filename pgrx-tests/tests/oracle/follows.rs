@@ -25,18 +25,17 @@ pub fn follows(client: &mut Client, case: &Case, who: Option<Id>, counts: &mut C
         count(desk, who, row, "follow", counts);
     }
 
-    let removable = desk.followers.iter().filter(|row| changes(row)).count() as u64;
     let any = columns.ticket.kind.any_sql(&on);
     let first = columns.agent.kind.literal(1);
     for filter in [String::new(), format!(" WHERE {any}")] {
+        // What is left alone may name no ticket.
+        let reached = |row: &&Follower| filter.is_empty() || row.ticket.is_some();
+        let reached: Vec<&Follower> = desk.followers.iter().filter(reached).collect();
+        let removed = reached.iter().filter(|row| changes(row)).count() as u64;
         let sql = format!("DELETE FROM {table}{filter}");
-        same(&sql, attempt(client, &sql, counts)?, Ok(removable))?;
+        same(&sql, attempt(client, &sql, counts)?, Ok(removed))?;
         let sql = format!("UPDATE {table} SET {by} = {first}{filter}");
-        let updated = desk
-            .followers
-            .iter()
-            .filter(|row| desk.is_left_alone(row) && (filter.is_empty() || row.ticket.is_some()));
-        let updated = updated.count() as u64;
+        let updated = reached.iter().filter(|row| desk.is_left_alone(row)).count() as u64;
         same(&sql, attempt(client, &sql, counts)?, Ok(updated))?;
         if let Some(of) = &columns.row_type {
             let (column, own) = (ident(of.column.name), literal(of.values[0]));

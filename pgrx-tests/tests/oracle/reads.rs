@@ -37,7 +37,10 @@ fn in_turn<T: Copy, const N: usize>(all: [T; N], desk: &HelpDesk, who: Option<Id
 
 /// The tickets in order, and pages of them: without a sort, that is by merging the scans of indexes, where there are any.
 fn in_order(client: &mut Client, desk: &HelpDesk, who: Option<Id>, seen: &BTreeSet<Id>) -> Outcome {
-    try_run(client, "SET enable_sort = off; SET enable_seqscan = off")?;
+    try_run(
+        client,
+        "SET enable_sort = off; SET enable_seqscan = off; SET jit = off",
+    )?;
     let (id, table) = (ident(desk.table.id.name), desk.table.sql());
     let direction = in_turn(["ASC", "DESC"], desk, who);
     let all =
@@ -62,7 +65,7 @@ fn in_order(client: &mut Client, desk: &HelpDesk, who: Option<Id>, seen: &BTreeS
         let found: Vec<&str> = found.iter().map(|row| row.get(0)).collect();
         same(&page, found, rows[half..rows.len().min(half + 3)].to_vec())?;
     }
-    try_run(client, "RESET enable_sort; RESET enable_seqscan")
+    try_run(client, "RESET enable_sort; RESET enable_seqscan; RESET jit")
 }
 
 fn seen_by(desk: &HelpDesk, who: Option<Id>) -> BTreeSet<Id> {
@@ -146,7 +149,7 @@ pub fn searches(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcom
     };
     let select = select_ids(desk, &desk.table.sql());
     let one = found(&["word1"]);
-    try_run(client, "SET enable_seqscan = off")?;
+    try_run(client, "SET enable_seqscan = off; SET jit = off")?;
     let (condition, words): (&str, &[&str]) = in_turn(
         [
             ("doc @@ plainto_tsquery('simple', 'word1')", &["word1"]),
@@ -180,5 +183,8 @@ pub fn searches(client: &mut Client, desk: &HelpDesk, who: Option<Id>) -> Outcom
         let rows: BTreeSet<Id> = rows.iter().map(|row| id_of(desk, row)).collect();
         same(&format!("{sql}, {plans}"), &rows, &one)?;
     }
-    try_run(client, "RESET plan_cache_mode; RESET enable_seqscan")
+    try_run(
+        client,
+        "RESET plan_cache_mode; RESET enable_seqscan; RESET jit",
+    )
 }
