@@ -471,6 +471,33 @@ mod tests {
     }
 
     #[test]
+    fn scoped_groups_count_while_their_membership_lasts_and_leave_the_default_access() {
+        use crate::grants::tests::NOW;
+
+        let mut scoped = group("Scoped");
+        scoped.scope = Scope::Granted;
+        scoped.held.departments.insert(2, Level::Full);
+        scoped.held.permissions.insert("ticket.use".into());
+        let mut held = grants(vec![scoped]);
+        held.default_category_access = CategoryAccess::Open;
+        let place = Place {
+            department: Column::Value(Some(2)),
+            category: Column::Absent,
+            level: Level::Full,
+        };
+        for (from, until, is_valid) in [
+            (None, None, true),
+            (None, Some(NOW), false),
+            (Some(NOW + 1), None, false),
+        ] {
+            held.groups[0].validity = Validity { from, until };
+            let access = Access::compile(&held);
+            assert_eq!(access.has_at(place, Permission::Use), is_valid);
+            assert_eq!(access.categories, Categories::Open);
+        }
+    }
+
+    #[test]
     fn permissions_of_the_users_own_count_by_name() {
         let mut catalog: std::collections::BTreeMap<String, bool> = Permission::all()
             .map(|permission| (permission.name(), false))

@@ -151,6 +151,10 @@ mod tests {
             .permissions
             .insert("ticket.view.internal".into());
         let scoped = Access::compile(&grants(vec![scoped]));
+        // What holds somewhere is not enough.
+        let note = Message::new(Some(true), Some(8));
+        assert!(is_open_to(&scoped, note, Action::View, || true));
+        assert!(!is_open_to(&scoped, note, Action::View, || false));
         let agents = [agent(&[]), agent(&["ticket.view.internal"]), scoped];
         for (access, holds) in agents.iter().flat_map(|one| [(one, false), (one, true)]) {
             for action in CHANGES.into_iter().chain([Action::View]) {
