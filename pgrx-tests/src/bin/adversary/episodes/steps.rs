@@ -4,6 +4,7 @@ use deskguard_tests::help_desk::Id;
 
 use super::{Episode, changes};
 use crate::desk::{AGENTS, APP, EVE, OTHER_NAMES};
+use crate::generator::HELPERS;
 use crate::session::{Terms, Way};
 
 impl Episode<'_, '_> {
@@ -301,15 +302,7 @@ impl Episode<'_, '_> {
     /// An error that a function catches, in the middle of a statement.
     pub(super) fn helper(&mut self) {
         let random = &mut self.generator.random;
-        let helper = *random.pick(&[
-            "desk.boss_tags()",
-            "desk.boss_divides()",
-            "desk.boss_plans()",
-            "desk.boss_loops()",
-            "desk.own_tags()",
-            "desk.own_divides()",
-            "desk.own_plans()",
-        ]);
+        let helper = *random.pick(&HELPERS);
         let desk = &self.session.world.desk;
         let table = &desk.tables[random.below(desk.tables.len())];
         let (name, text) = (table.name, table.text);

@@ -3,6 +3,17 @@
 use super::Generator;
 use crate::desk::Ty;
 
+/// Functions of the help desk that run statements, as their owner or as who calls, and catch errors.
+pub const HELPERS: [&str; 7] = [
+    "desk.boss_tags()",
+    "desk.boss_divides()",
+    "desk.boss_plans()",
+    "desk.boss_loops()",
+    "desk.own_tags()",
+    "desk.own_divides()",
+    "desk.own_plans()",
+];
+
 impl Generator<'_> {
     /// An expression of a type.
     pub fn expression(&mut self, ty: Ty, depth: usize) -> String {
@@ -113,16 +124,8 @@ impl Generator<'_> {
                 of(self, Ty::Int)
             ),
             11 => {
-                let helpers = [
-                    "desk.boss_tags()",
-                    "desk.boss_divides()",
-                    "desk.boss_plans()",
-                    "desk.boss_loops()",
-                    "desk.own_tags()",
-                    "desk.own_divides()",
-                    "desk.own_plans()",
-                    "lair.look()",
-                ];
+                let mut helpers = HELPERS.to_vec();
+                helpers.push("lair.look()");
                 self.random.pick(&helpers).to_string()
             }
             12 => format!("{} IS NULL", of(self, Ty::Int)),

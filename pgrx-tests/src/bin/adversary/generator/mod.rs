@@ -10,6 +10,8 @@ mod tables;
 mod values;
 mod writes;
 
+pub use expressions::HELPERS;
+
 use crate::desk::{Desk, Ty};
 use crate::random::Random;
 use crate::session::Function;
